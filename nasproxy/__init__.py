@@ -1,0 +1,1 @@
+"""Score neural architectures without training them."""

@@ -1,0 +1,124 @@
+"""A data set in memory, and the nested class-balanced subsets that scores are computed on."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasproxy.errors import DataError
+
+Images = NDArray[np.uint8] | NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Raw images [N, H, W, C] (uint8 or float32) with labels [N] in 0..classes-1.
+
+    `mean` and `std` ([C], float32, in the images' units) are what `standardise` uses. Make one with
+    `load` or `from_arrays`, which check the arrays; the constructor does not.
+    """
+
+    name: str
+    classes: int
+    train_images: Images
+    train_labels: Labels
+    valid_images: Images
+    valid_labels: Labels
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    test_images: Images | None = None
+    test_labels: Labels | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        height, width, channels = self.train_images.shape[1:]
+        return height, width, channels
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits of everything but the name: other contents, another fingerprint."""
+        digest = hashlib.blake2b(str(self.classes).encode(), digest_size=8)
+        arrays = (self.train_images, self.train_labels, self.valid_images, self.valid_labels)
+        for array in (*arrays, self.test_images, self.test_labels, self.mean, self.std):
+            if array is None:
+                digest.update(b"absent")
+            else:
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def standardise(self, images: Images) -> NDArray[np.float32]:
+        """(images - mean) / std per channel: [N, H, W, C] in, the same shape out, float32."""
+        return (images.astype(np.float32) - self.mean) / self.std
+
+    def balanced_order(self, split: str, seed: int) -> NDArray[np.intp]:
+        """Indices into `split`, drawn by `seed`, of which every prefix is class-balanced.
+
+        Each class is shuffled, then the classes are interleaved round by round: in any prefix the
+        counts of two classes differ by one at most, and not at all in a multiple of `classes`. The
+        order ends where that cannot be kept, when the smallest class has run out.
+        """
+        _, labels = self._split(split)
+        return balanced_order(labels, self.classes, seed)
+
+    def subset(
+        self, split: str, n: int, seed: int, balanced: bool = True
+    ) -> tuple[NDArray[np.float32], Labels]:
+        """The first `n` of an order drawn by `seed`: standardised images [n, H, W, C], labels [n].
+
+        Subsets of one split and seed are nested: a smaller one is the head of a larger one.
+        The order is `balanced_order`, or a plain shuffle where `balanced` is False. Raises
+        DataError where the split, or its smallest class, does not hold enough images.
+        """
+        images, labels = self._split(split)
+        if n < 1:
+            raise DataError(f"a subset needs at least 1 image, got n={n}")
+        if n > len(labels):
+            raise DataError(
+                f"{self.name}: n={n} is more than the {len(labels)} images of its {split} split;"
+                f" ask for at most {len(labels)}"
+            )
+        if balanced:
+            order = self.balanced_order(split, seed)
+            if n > len(order):
+                raise self._imbalance(split, labels, n, len(order))
+        else:
+            order = np.random.default_rng(seed).permutation(len(labels))
+        chosen = order[:n]
+        return self.standardise(images[chosen]), labels[chosen]
+
+    def _split(self, split: str) -> tuple[Images, Labels]:
+        splits = {
+            "train": (self.train_images, self.train_labels),
+            "valid": (self.valid_images, self.valid_labels),
+        }
+        if self.test_images is not None and self.test_labels is not None:
+            splits["test"] = (self.test_images, self.test_labels)
+        if split not in splits:
+            raise DataError(f"{self.name} has no split {split!r}; it has {', '.join(splits)}")
+        return splits[split]
+
+    def _imbalance(self, split: str, labels: Labels, n: int, most: int) -> DataError:
+        counts = np.bincount(labels, minlength=self.classes)
+        scarce = int(counts.argmin())
+        return DataError(
+            f"{self.name}: class {scarce} has {counts[scarce]} images in its {split} split, too few"
+            f" for a balanced subset of n={n} ({-(-n // self.classes)} a class);"
+            f" ask for at most {most}, or for balanced=False"
+        )
+
+
+def balanced_order(labels: Labels, classes: int, seed: int) -> NDArray[np.intp]:
+    """`Dataset.balanced_order` of bare labels [N]."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    counts = np.bincount(labels, minlength=classes)
+    by_class = np.argsort(labels[shuffled], kind="stable")
+    rounds = np.empty(len(labels), dtype=np.intp)
+    rounds[by_class] = np.concatenate([np.arange(count) for count in counts])
+    rarest = counts.min()
+    balanced = rarest * classes + np.count_nonzero(counts > rarest)
+    return shuffled[np.argsort(rounds, kind="stable")[:balanced]]

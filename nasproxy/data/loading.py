@@ -1,0 +1,140 @@
+"""A name or a path to a Dataset: the embedded digits, an .npz file, or a prepared TFDS folder."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasproxy.data.arrays import from_arrays
+from nasproxy.data.dataset import Dataset, Labels, balanced_order
+from nasproxy.data.prepared import Prepared, read_folder, read_name
+from nasproxy.errors import DataError, SettingError
+
+# Per-channel mean and standard deviation of the pixels in 0..255, as NAS-Bench-101 (Ying et al.
+# 2019) and the NNGP paper (Park et al. 2020) use them.
+_CIFAR = ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7))
+_IMAGENET = ((123.7, 116.3, 103.5), (58.4, 57.1, 57.4))
+_CIFAR_VALID_FRACTION = 0.2  # NAS-Bench-101: the first 40,000 train, the last 10,000 validate
+_DIGITS_VALID, _DIGITS_TEST = 520, 200  # 52 and 20 a class; 1,077 are left to train
+
+
+def available() -> list[tuple[str, str]]:
+    """What `load` takes: names, each with a line on what it is."""
+    return [
+        ("digits", "1,797 8×8 grey digits of 10 classes, embedded: nothing to download"),
+        ("cifar10", "60,000 32×32 colour images of 10 classes, as TFDS prepares it; 40k/10k split"),
+        ("cifar100", "the same of 100 classes"),
+        ("<TFDS name>", "any image classification set of TensorFlow Datasets, one image size"),
+        ("<folder>", "a prepared TFDS folder: the one that holds dataset_info.json"),
+        (
+            "<file>.npz",
+            "arrays x_train, y_train, x_valid, y_valid and, if you like, x_test, y_test",
+        ),
+    ]
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    valid_fraction: float = 0.2,
+) -> Dataset:
+    """The data set of that name or path (see `available`), ready to take subsets of.
+
+    TFDS sets are looked for in `data_dir` (TFDS's own default: ~/tensorflow_datasets). Where no
+    validation split is published, `valid_fraction` of the training split is drawn for it, class by
+    class, by `seed`; digits is split 1,077 / 520 / 200 by `seed`, validation and test with equally
+    many of each class; CIFAR as NAS-Bench-101 does, the first 40,000 of TFDS's order to train and
+    the last 10,000 to validate. Standardised with the papers' constants for CIFAR and ImageNet's
+    kin, with measured ones otherwise. Raises DataError for what cannot be found, read or scored.
+    """
+    if not 0 < valid_fraction < 1:
+        raise SettingError(f"valid_fraction={valid_fraction} must lie between 0 and 1")
+    if seed < 0:
+        raise SettingError(f"seed={seed} must be 0 or more")
+    path = Path(name).expanduser()
+    if name == "digits":
+        return _digits(seed)
+    if path.suffix == ".npz":
+        return _npz(path)
+    if name.startswith((".", "~", os.sep)) or (path / "dataset_info.json").is_file():
+        return _from_prepared(read_folder(path), seed, valid_fraction)
+    return _from_prepared(read_name(name, data_dir), seed, valid_fraction)
+
+
+def _digits(seed: int) -> Dataset:
+    from sklearn.datasets import load_digits  # a second to import, and seldom needed
+
+    digits = load_digits()
+    images, labels = digits.images.astype(np.uint8), digits.target.astype(np.int32)
+    order = balanced_order(labels, 10, seed)
+    valid, test = np.split(order[: _DIGITS_VALID + _DIGITS_TEST], [_DIGITS_VALID])
+    train = np.setdiff1d(np.arange(len(labels)), np.concatenate([valid, test]))
+    return from_arrays(
+        *(images[train], labels[train], images[valid], labels[valid], images[test], labels[test]),
+        name="digits",
+    )
+
+
+def _npz(path: Path) -> Dataset:
+    if not path.is_file():
+        raise DataError(f"there is no file {path}: check the path")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} cannot be read as an .npz of plain arrays ({error}); write it with numpy.savez"
+        ) from error
+    for letter in "xy":
+        if f"{letter}_val" in arrays:
+            arrays[f"{letter}_valid"] = arrays.pop(f"{letter}_val")
+    wanted = ["x_train", "y_train", "x_valid", "y_valid"]
+    if missing := [key for key in wanted if key not in arrays]:
+        found = ", ".join(arrays) or "nothing"
+        raise DataError(
+            f"{path} has no {', '.join(missing)}; it holds {found}. An .npz data set has"
+            " x_train, y_train, x_valid, y_valid and, if you like, x_test, y_test"
+        )
+    train, valid = (arrays["x_train"], arrays["y_train"]), (arrays["x_valid"], arrays["y_valid"])
+    return from_arrays(*train, *valid, arrays.get("x_test"), arrays.get("y_test"), name=path.stem)
+
+
+def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Dataset:
+    splits = dict(prepared.splits)
+    cifar = prepared.name in ("cifar10", "cifar100")
+    if "validation" not in splits:
+        images, labels = splits["train"]
+        if cifar:
+            held_out = np.arange(len(labels)) >= len(labels) * (1 - _CIFAR_VALID_FRACTION)
+        else:
+            held_out = _hold_out(labels, prepared.classes, seed, valid_fraction)
+        splits["train"] = images[~held_out], labels[~held_out]
+        splits["validation"] = images[held_out], labels[held_out]
+    if "test" in splits and (splits["test"][1] < 0).all():
+        del splits["test"]  # TFDS marks the labels of a competition's hidden test set with -1
+    mean, std = None, None
+    if cifar:
+        mean, std = _CIFAR
+    elif "imagenet" in prepared.name:
+        mean, std = _IMAGENET
+    return from_arrays(
+        *(*splits["train"], *splits["validation"], *splits.get("test", (None, None))),
+        name=prepared.name,
+        classes=prepared.classes,
+        mean=mean,
+        std=std,
+    )
+
+
+def _hold_out(labels: Labels, classes: int, seed: int, fraction: float) -> NDArray[np.bool_]:
+    """A mask [N] of that fraction of every class, drawn by `seed`."""
+    rng = np.random.default_rng(seed)
+    held_out = np.zeros(len(labels), dtype=np.bool_)
+    for label in range(classes):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        held_out[members[: round(fraction * len(members))]] = True
+    return held_out
