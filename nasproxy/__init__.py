@@ -1,1 +1,11 @@
-"""Score neural architectures without training them."""
+"""Score neural architectures without training them, and say honestly how good the signal is."""
+
+from nasproxy import data, metrics
+from nasproxy.compilation import persist
+from nasproxy.proxies import NNGP, Flops, Params
+from nasproxy.scoring import score
+from nasproxy.store import Store
+
+__all__ = ["NNGP", "Flops", "Params", "Store", "data", "metrics", "score"]
+
+persist()

@@ -197,9 +197,10 @@ def _expected_best(score: Vector, truth: Vector, top: int) -> float:
     tied = np.sort(truth[score == boundary])
     best_above = above.max(initial=-np.inf)
     t, r = tied.size, top - above.size
-    # C(i-1, r-1) / C(t, r) from i = t downwards: first r / t, then times (i - r) / (i - 1) a step.
+    # C(i-1, r-1) / C(t, r) from i = t downwards: first r / t, then times (i - r) / (i - 1)
+    # a step, which leaves 0 below i = r.
     i = np.arange(t, 1, -1)
-    probability = np.cumprod(np.concatenate([[r / t], np.maximum(i - r, 0) / (i - 1)]))
+    probability = np.cumprod(np.concatenate([[r / t], (i - r) / (i - 1)]))
     # Offsets from the largest keep a constant truth exact.
     best = np.maximum(tied[::-1], best_above)
     return float(best[0] + probability @ (best - best[0]))
@@ -233,8 +234,7 @@ def _standardized(vector: Vector) -> Vector:
     """Centred and of unit norm; scaled first, so that no square over- or underflows."""
     centred = vector / np.abs(vector).max()
     centred -= centred.mean()
-    centred /= np.abs(centred).max()
-    centred -= centred.mean()
+    centred -= centred.mean()  # what rounding left of the mean, where the spread is tiny
     return centred / np.linalg.norm(centred)
 
 

@@ -356,18 +356,14 @@ def _read_columns(path: Path, key: str, column: str) -> pd.DataFrame:
         if _suffix(path) == ".csv":
             # Keys stay as they are written: 0012 is no number, and NA no missing value.
             options = csv.ConvertOptions(
-                include_columns=[key, column],
-                column_types={key: pyarrow.string(), column: pyarrow.float64()},
+                include_columns=[key, column], column_types={key: pyarrow.string()}
             )
             table = csv.read_csv(path, convert_options=options)
         else:
             table = parquet.read_table(path, columns=[key, column])
         return table.to_pandas(ignore_metadata=True)
     except (OSError, ValueError) as error:
-        raise TruthError(
-            f"column {column!r} of {path} cannot be read ({error}); name a column of numbers in a "
-            "complete file"
-        ) from error
+        raise TruthError(f"{path} cannot be read ({error}); is it complete?") from error
 
 
 def _key_column(path: Path, columns: list[str], key: str | None) -> str:

@@ -92,17 +92,35 @@ def _run(graph: Graph, params: Variables, stats: Variables, images: Array, steps
     return values[steps]
 
 
-def batch_statistics(graph: Graph, params: Variables, images: Array) -> Variables:
-    """Means and variances that one batch has in every batch-norm layer, in training mode."""
+def training_features(graph: Graph, params: Variables, images: Array) -> Array:
+    """Penultimate features in training mode, ``[n, d]``: batch norm by the batch's own statistics."""
+    return _run_training(graph, params, images)[0]
+
+
+def blended_statistics(
+    graph: Graph, params: Variables, images: Array, momentum: float
+) -> Variables:
+    """Moving statistics of a fresh network after one batch in training mode.
+
+    Mean ``(1 − momentum)·µ``, variance ``momentum + (1 − momentum)·σ²``, with σ² the batch's biased
+    variance, as TensorFlow and Flax have it.
+    """
+    weight = np.float32(1 - momentum)
+    _, stats = _run_training(graph, params, images)
+    return [_blend(arrays, weight) if arrays else arrays for arrays in stats]
+
+
+def _run_training(graph: Graph, params: Variables, images: Array) -> tuple[Array, Variables]:
     values = {0: images}
     collected: Variables = []
+    last = len(graph.steps) - 1
     for position, (step, dead) in enumerate(zip(graph.steps[:-1], graph.last_use, strict=False)):
         inputs = [values[i] for i in step.inputs]
         for i in dead:
             del values[i]
         values[position + 1], stats = _train(step.layer, params[position], *inputs)
         collected.append(stats)
-    return [*collected, {}]
+    return values[last], [*collected, {}]
 
 
 def batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -122,3 +140,11 @@ def _infer(layer: Layer, params: Arrays, stats: Arrays, *inputs: Array) -> Array
 @partial(jax.jit, static_argnums=0)
 def _train(layer: Layer, params: Arrays, *inputs: Array) -> tuple[Array, Arrays]:
     return layer.train(params, *inputs)
+
+
+@jax.jit
+def _blend(stats: Arrays, weight: np.float32) -> Arrays:
+    return {
+        "mean": weight * stats["mean"],
+        "variance": 1 - weight + weight * stats["variance"],
+    }

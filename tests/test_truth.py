@@ -157,6 +157,7 @@ def test_import_of_interleaved_and_incomplete_trials(tmp_path: Path) -> None:
     write_records(path, [json.dumps(fields(*which)).encode() for which in order])
     frame = truth.import_nasbench101(path).set_index("module_hash")
     assert frame.index.tolist() == [SECOND, FIRST, THIRD]
+    assert [name for name in frame if "trials" in str(name)] == ["trials_4", "trials_12"]
     assert frame["trials_4"].tolist() == [0, 2, 0]
     assert frame["trials_12"].tolist() == [2, 0, 1]
     for name in ("validation_accuracy_4", "validation_accuracy_4_trial0", "training_seconds_4"):
@@ -317,6 +318,14 @@ def test_read_makes_integers_float64(table: Path) -> None:
     assert series.tolist() == [3, 2, 1, 3]
 
 
+def test_read_of_a_csv_whose_fractions_come_late(tmp_path: Path) -> None:
+    path = tmp_path / "late.csv"
+    n = 100_000  # more than a block of a megabyte
+    path.write_text("key,x\n" + "".join(f"cell{i},50\n" for i in range(n)) + "last,50.5\n")
+    series = truth.read(path, "x")
+    assert (len(series), series["last"]) == (n + 1, 50.5)
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_read_finds_the_key_column(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
@@ -364,7 +373,7 @@ def test_read_averages_repeated_keys_and_drops_missing_truth(tmp_path: Path, suf
     [
         ("top1", None, "has no column 'top1'; columns: module_hash, accuracy, trials, note"),
         ("accuracy", "hash", "has no key column 'hash'; columns: module_hash, accuracy"),
-        ("note", None, r"'note' of .* (such as \['a'\]|invalid value 'a').*; name a column of num"),
+        ("note", None, r"'note' of .* such as \['a'\]; name a column of numbers, columns: m"),
         ("module_hash", None, "'module_hash' holds the keys"),
     ],
 )

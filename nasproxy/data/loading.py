@@ -3,6 +3,7 @@
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def load(
 def _digits(seed: int) -> Dataset:
     from sklearn.datasets import load_digits  # a second to import, and seldom needed
 
-    digits = load_digits()
+    digits: Any = load_digits()
     images, labels = digits.images.astype(np.uint8), digits.target.astype(np.int32)
     order = balanced_order(labels, 10, seed)
     valid, test = np.split(order[: _DIGITS_VALID + _DIGITS_TEST], [_DIGITS_VALID])
@@ -137,4 +138,9 @@ def _hold_out(labels: Labels, classes: int, seed: int, fraction: float) -> NDArr
     for label in range(classes):
         members = rng.permutation(np.flatnonzero(labels == label))
         held_out[members[: round(fraction * len(members))]] = True
+    if held_out.all() or not held_out.any():
+        raise DataError(
+            f"valid_fraction={fraction:g} of {len(labels)} training images, class by class, leaves"
+            " nothing to train or nothing to validate on: bring it nearer to 0.5"
+        )
     return held_out

@@ -15,16 +15,13 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nasproxy.data.dataset import Images, Labels
 from nasproxy.data.decoded import cached_path, read_cached, write_cached
 from nasproxy.errors import DataError
-
-if TYPE_CHECKING:
-    import tensorflow_datasets as tfds
 
 _CHUNK = 1_000  # encoded images held at once while decoding
 _CONNECT_SECONDS = 10.0
@@ -92,7 +89,7 @@ def _prepare(name: str, data_dir: str | os.PathLike[str] | None) -> None:
     )
     if importlib.util.find_spec("tensorflow") is None:
         raise DataError(f"{advice}. (TensorFlow is not installed here; only preparing needs it.)")
-    for url in list(builder.url_infos)[:1]:
+    for url in list(builder.url_infos or ())[:1]:
         if (reason := _unreachable(url)) is not None:
             raise DataError(f"{advice}. (Here {url} cannot be reached: {reason}.)")
     try:
@@ -114,8 +111,8 @@ def _unreachable(url: str) -> str | None:
     return None
 
 
-def _read(builder: "tfds.core.DatasetBuilder", folder: Path) -> Prepared:
-    """Decode the train, validation and test splits that there are."""
+def _read(builder: Any, folder: Path) -> Prepared:
+    """The train, validation and test splits of a tfds.core.DatasetBuilder, those there are."""
     import tensorflow_datasets as tfds
 
     info = builder.info
@@ -126,7 +123,7 @@ def _read(builder: "tfds.core.DatasetBuilder", folder: Path) -> Prepared:
             f" `tfds build {info.name} --file_format=array_record`"
         )
     image, label = map(str, info.supervised_keys or ("image", "label"))
-    features: dict[str, Any] = dict(info.features.items())
+    features = dict(info.features.items())
     if not isinstance(features.get(image), tfds.features.Image) or not isinstance(
         features.get(label), tfds.features.ClassLabel
     ):
@@ -148,13 +145,13 @@ def _read(builder: "tfds.core.DatasetBuilder", folder: Path) -> Prepared:
 
 
 def _decode(
-    builder: "tfds.core.DatasetBuilder", split: str, image: str, label: str, folder: Path
+    builder: Any, split: str, image: str, label: str, folder: Path
 ) -> tuple[Images, Labels]:
     """Images [N, H, W, C] in their own dtype and labels [N] of one split, in TFDS order."""
-    source: Any = builder.as_data_source(split)
+    source = builder.as_data_source(split)
     count = len(source)
     labels = np.empty(count, dtype=np.int32)
-    images: Any = None  # made when the first image tells its shape
+    images: Any = np.empty((0, 0, 0, 0), dtype=np.uint8)  # until the first one tells its shape
     for start in range(0, count, _CHUNK):
         chunk = range(start, min(start + _CHUNK, count))
         with _quiet():

@@ -1,1 +1,6 @@
-"""NAS-Bench-101: cells of at most seven vertices and nine edges (Ying et al. 2019)."""
+"""NAS-Bench-101 (Ying et al. 2019): cells, their enumeration and sampling, their network."""
+
+from search_spaces.nasbench101.cell import Cell
+from search_spaces.nasbench101.space import NASBench101
+
+__all__ = ["Cell", "NASBench101"]

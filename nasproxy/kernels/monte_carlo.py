@@ -1,0 +1,93 @@
+"""Features of networks at initialisation, from which Monte-Carlo NNGP kernels are made."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from nasproxy.errors import SettingError
+from search_spaces import execution
+from search_spaces.execution import Variables
+from search_spaces.graph import Graph
+
+ACTIVATION_BYTES = {"cpu": 4 * 2**20}
+"""Bytes of the stem's output that a batch may take: what a processor's cache holds beside weights."""
+ACCELERATOR_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """How batch normalisation is set up before features are read (Park et al. 2020, appendix A).
+
+    A freshly initialised network has moving mean 0 and variance 1. One forward pass in training
+    mode on a random batch of training images moves them to ``momentum`` · old + (1 − ``momentum``) ·
+    batch, and features are then read in inference mode. At .997, the benchmark's own momentum,
+    batch norm is almost the identity; at 0 it normalises by the batch's statistics; at 1 nothing
+    moves and no pass is made. In mode ``training`` every batch is normalised by its own statistics,
+    whatever the momentum.
+
+    Attributes:
+        momentum: weight of the old statistics, in [0, 1].
+        mode: ``inference`` or ``training``.
+        images: size of the batch.
+    """
+
+    momentum: float = 0.997
+    mode: str = "inference"
+    images: int = 128
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.momentum <= 1:
+            raise SettingError(f"batch-norm momentum {self.momentum}: give a number from 0 to 1")
+        if self.mode not in ("inference", "training"):
+            raise SettingError(f"batch-norm mode {self.mode!r}: choose inference or training")
+        if self.images < 2:
+            raise SettingError(f"a batch of {self.images} images has no variance: give at least 2")
+
+
+def features(
+    graph: Graph, images: Sequence[jax.Array], batch: jax.Array, norm: BatchNorm, seed: Sequence[int]
+) -> np.ndarray:
+    """Penultimate features Φ of one network drawn afresh.
+
+    Args:
+        graph: the network.
+        images: batches ``[b, h, w, c]`` of one shape, as :func:`split` makes them.
+        batch: ``[norm.images, h, w, c]``, for the batch-norm pass.
+        seed: numbers that name the draw; the same numbers give the same weights.
+
+    Returns:
+        ``[n, d]`` float32, n counting the images that fill up the last batch.
+    """
+    rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(list(seed))))
+    padded = execution.pad(graph)
+    params = execution.place(padded, execution.initialise(graph, rng))
+    if norm.mode == "training":
+        outputs = [execution.training_features(padded, params, x) for x in images]
+    else:
+        stats = _statistics(padded, params, batch, norm.momentum)
+        outputs = [execution.features(padded, params, stats, x) for x in images]
+    return np.concatenate(outputs)[:, : graph.features]
+
+
+def _statistics(graph: Graph, params: Variables, batch: jax.Array, momentum: float) -> Variables:
+    if momentum == 1:
+        return [{} for _ in graph.steps]
+    return execution.blended_statistics(graph, params, batch, momentum)
+
+
+def split(images: np.ndarray, graph: Graph, norm: BatchNorm) -> list[jax.Array]:
+    """Images in batches on the device, sized so that activations stay where they are fast to reach.
+
+    Every batch has one shape, so that one program serves all; the last is filled up with zeros. In
+    training mode a batch is what is normalised together, and has ``norm.images``.
+    """
+    if norm.mode == "training":
+        size = norm.images
+    else:
+        allowed = ACTIVATION_BYTES.get(jax.default_backend(), ACCELERATOR_BYTES)
+        largest = max(1, allowed // (4 * math.prod(graph.shapes[1])))
+        size = math.ceil(len(images) / math.ceil(len(images) / largest))
+    return [jax.device_put(batch) for batch in execution.batches(images, size)]

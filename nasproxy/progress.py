@@ -1,0 +1,32 @@
+"""One progress bar for everything that takes long."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+@contextmanager
+def bar(
+    what: str, total: int, done: int = 0, *, shown: bool = True
+) -> Iterator[Callable[[], None]]:
+    """A bar on standard error; the block calls what it is given once for each item finished."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    progress = Progress(*columns, console=Console(stderr=True), disable=not shown)
+    with progress:
+        task = progress.add_task(what, total=total, completed=done)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,10 @@
+"""Proxies: cheap functions of an architecture that should rank as training would."""
+
+from nasproxy.proxies.base import Proxy, Score, Scorer, make, parse_settings
+from nasproxy.proxies.nngp import NNGP
+from nasproxy.proxies.size import Flops, Params
+
+PROXIES: dict[str, type] = {proxy.name: proxy for proxy in (NNGP, Params, Flops)}
+"""Every proxy by name; a new one is added here."""
+
+__all__ = ["NNGP", "PROXIES", "Flops", "Params", "Proxy", "Score", "Scorer", "make", "parse_settings"]

@@ -1,0 +1,36 @@
+"""The size of a network as a proxy: the baselines that any other proxy must beat to be worth its cost."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nasproxy.data import Dataset
+from nasproxy.proxies.base import Score, Scorer
+from search_spaces import SearchSpace
+
+
+@dataclass(frozen=True)
+class Params:
+    """Number of trainable parameters of the space's network, counted without building it."""
+
+    name: ClassVar[str] = "params"
+
+    def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
+        def score(architecture: object) -> Score:
+            graph = space.graph(architecture, data.image_shape, data.classes)
+            return Score(float(graph.parameters), flops=0.0)
+
+        return score
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Forward floating-point operations a sample, two for each multiply-add of a weight."""
+
+    name: ClassVar[str] = "flops"
+
+    def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
+        def score(architecture: object) -> Score:
+            graph = space.graph(architecture, data.image_shape, data.classes)
+            return Score(float(graph.flops), flops=0.0)
+
+        return score

@@ -1,0 +1,163 @@
+"""Scoring architectures: what is already stored is read, the rest is computed and stored at once."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nasproxy.data import Dataset
+from nasproxy.errors import SettingError
+from nasproxy.progress import bar
+from nasproxy.proxies.base import Proxy, Score, Scorer, describe, on_width
+from nasproxy.store import Key, Record, Store
+from search_spaces import SearchSpace
+
+
+def score(
+    architectures: Iterable[Any],
+    space: SearchSpace,
+    proxies: Proxy | Sequence[Proxy],
+    data: Dataset,
+    *,
+    seed: int = 0,
+    store: Store | str | os.PathLike[str] | None = None,
+    drawn: str | None = None,
+    retry_failed: bool = False,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Scores every architecture by every proxy.
+
+    A score that the store holds is not computed again; a new one is stored before the next is
+    begun. An architecture whose scoring raises is stored with the reason and NaN is returned for it.
+
+    Args:
+        architectures: architectures of the space; those equal up to isomorphism are scored once.
+        space: where they come from.
+        proxies: what to score them by.
+        data: what to score them on.
+        seed: of subsets and initialisations.
+        store: a file, an open store, or None to keep nothing.
+        drawn: how the architectures were drawn, stored with new scores for tables to state.
+        retry_failed: compute again what is stored as failed.
+        progress: show a progress bar.
+
+    Returns:
+        A row an architecture, indexed by key, in the order given; a column a proxy, named after it
+        (with its settings where two share a name), then the proxies' further columns. Seconds and
+        operations are in the columns ``<name> seconds`` and ``<name> flops``.
+
+    Raises:
+        SettingError, DataError: settings that do not fit the data, before anything is computed.
+    """
+    proxies = [proxies] if isinstance(proxies, Proxy) else list(proxies)
+    keyed = {space.key(architecture): architecture for architecture in architectures}
+    names = _names(proxies)
+    scorers = [_prepare(proxy, space, data, seed) for proxy in proxies]
+    opened = store if isinstance(store, Store) else Store(store)
+    try:
+        columns: dict[str, pd.Series] = {}
+        for name, (scorer, run_space, run_proxy) in zip(names, scorers, strict=True):
+            run = (run_space, run_proxy, data_id(data), seed)
+            records = _run(keyed, space, scorer, run, opened, drawn, retry_failed, progress, name)
+            columns.update(_columns(name, records, list(keyed)))
+        return pd.DataFrame(columns, index=pd.Index(list(keyed), name="architecture"))
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+def data_id(data: Dataset) -> str:
+    """The name by which stores know a data set's contents."""
+    return f"{data.name}@{data.fingerprint}"
+
+
+def run_id(space: SearchSpace, proxy: Proxy) -> tuple[str, str]:
+    """The names by which stores know a space and a proxy with all their settings."""
+    proxy, space = on_width(proxy, space)
+    return describe(space, space.name, full=True), describe(proxy, proxy.name, full=True)
+
+
+def _prepare(
+    proxy: Proxy, space: SearchSpace, data: Dataset, seed: int
+) -> tuple[Scorer, str, str]:
+    plain, at_width = on_width(proxy, space)
+    return plain.prepare(at_width, data, seed), *run_id(space, proxy)
+
+
+def _names(proxies: Sequence[Proxy]) -> list[str]:
+    names = [proxy.name for proxy in proxies]
+    shown = [
+        name if names.count(name) == 1 else describe(proxy, name, full=False)
+        for name, proxy in zip(names, proxies, strict=True)
+    ]
+    if len(set(shown)) < len(shown):
+        raise SettingError(f"the same proxy is asked for twice: {', '.join(shown)}")
+    return shown
+
+
+def _run(
+    keyed: dict[str, Any],
+    space: SearchSpace,
+    scorer: Scorer,
+    run: tuple[str, str, str, int],
+    store: Store,
+    drawn: str | None,
+    retry_failed: bool,
+    progress: bool,
+    name: str,
+) -> dict[str, Record]:
+    stored = store.get_many(*run)
+    done = {
+        key: stored[key]
+        for key in keyed
+        if key in stored and not (retry_failed and stored[key].error)
+    }
+    with bar(name, len(keyed), len(done), shown=progress) as advance:
+        for key, architecture in keyed.items():
+            if key in done:
+                continue
+            record = _evaluate(scorer, architecture, Key(run[0], key, *run[1:]), space, drawn)
+            store.put(record)
+            done[key] = record
+            advance()
+    return done
+
+
+def _evaluate(
+    scorer: Scorer, architecture: Any, key: Key, space: SearchSpace, drawn: str | None
+) -> Record:
+    start = time.perf_counter()
+    try:
+        result: Score | None = scorer(architecture)
+        error = None
+        if not np.isfinite(result.value):
+            error = f"the score is {result.value}: the network's features overflow or vanish"
+    except Exception as raised:  # Whatever one architecture does, the others are scored.
+        result, error = None, f"{type(raised).__name__}: {raised}"
+    info: dict[str, Any] = {} if drawn is None else {"drawn": drawn}
+    if result is not None and error is None:
+        info |= result.info | {"columns": result.columns}
+    return Record(
+        key=key,
+        value=result.value if result and not error else None,
+        seconds=time.perf_counter() - start,
+        flops=result.flops if result else 0.0,
+        info=info,
+        error=error,
+        architecture_json=space.to_json(architecture),
+    )
+
+
+def _columns(name: str, records: dict[str, Record], keys: list[str]) -> dict[str, pd.Series]:
+    ordered = [records[key] for key in keys]
+    columns = {name: [np.nan if r.value is None else r.value for r in ordered]}
+    extra = dict.fromkeys(c for r in ordered for c in r.info.get("columns", {}))
+    for column in extra:
+        columns[f"{name}[{column}]"] = [r.info.get("columns", {}).get(column) for r in ordered]
+    columns[f"{name} seconds"] = [r.seconds for r in ordered]
+    columns[f"{name} flops"] = [r.flops for r in ordered]
+    index = pd.Index(keys, name="architecture")
+    return {c: pd.Series(v, index=index, dtype=float) for c, v in columns.items()}

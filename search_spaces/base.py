@@ -1,0 +1,61 @@
+"""What every search space offers, whatever it holds."""
+
+from typing import Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+
+from search_spaces.graph import Graph
+from search_spaces.layers import Shape
+
+A = TypeVar("A")
+
+
+@runtime_checkable
+class SearchSpace(Protocol[A]):
+    """Architectures of type ``A`` and the networks they stand for.
+
+    Implementations are frozen dataclasses whose fields are the space's settings (the stem's
+    ``width`` among them). One file and one line in ``search_spaces/__init__.py`` add a space.
+
+    Attributes:
+        name: the space's name on the command line and in stores.
+        samplers: names of the distributions it can draw from, the default first.
+        width: channels of the stem, the scale of every network of the space.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def samplers(self) -> tuple[str, ...]: ...
+
+    @property
+    def width(self) -> int: ...
+
+    def sample(self, n: int, seed: int, sampler: str | None = None) -> list[A]:
+        """Draws ``n`` architectures; raises SettingError for an unknown sampler."""
+        ...
+
+    def mutate(self, architecture: A, rng: np.random.Generator) -> A:
+        """A valid neighbour that differs from the architecture."""
+        ...
+
+    def key(self, architecture: A) -> str:
+        """The name of the architecture up to isomorphism, by which scores and truth are joined."""
+        ...
+
+    def find(self, key: str) -> A:
+        """The architecture of a key; raises ArchitectureError if there is none."""
+        ...
+
+    def to_json(self, architecture: A) -> str:
+        """One line of JSON that :meth:`from_json` reads."""
+        ...
+
+    def from_json(self, text: str) -> A:
+        """An architecture from JSON; raises ArchitectureError with what is wrong."""
+        ...
+
+    def graph(self, architecture: A, image_shape: Shape, classes: int) -> Graph:
+        """The network of an architecture, as data: see :mod:`search_spaces.graph`."""
+        ...

@@ -1,0 +1,98 @@
+"""NAS-Bench-101 as a search space (Ying et al. 2019)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nasproxy.errors import SettingError
+from search_spaces.graph import Graph
+from search_spaces.layers import Shape
+from search_spaces.nasbench101 import sampling
+from search_spaces.nasbench101.cell import Cell
+from search_spaces.nasbench101.enumeration import all_cells
+from search_spaces.nasbench101.network import build
+
+
+@dataclass(frozen=True)
+class NASBench101:
+    """423,624 cells of at most 7 vertices and 9 edges, each repeated to a CIFAR network.
+
+    Attributes:
+        width: channels of the stem; 128 is the benchmark's.
+        stacks: stacks of cells, each with twice the channels and half the pixels of the last.
+        cells: cells a stack.
+    """
+
+    width: int = 128
+    stacks: int = 3
+    cells: int = 3
+
+    name: ClassVar[str] = "nasbench101"
+    samplers: ClassVar[tuple[str, ...]] = ("uniform", "random_matrix")
+
+    def __post_init__(self) -> None:
+        for setting in ("width", "stacks", "cells"):
+            value = getattr(self, setting)
+            if not isinstance(value, int) or value < 1:
+                raise SettingError(
+                    f"{setting}={value!r} of nasbench101: give a whole number of at least 1"
+                )
+
+    def sample(self, n: int, seed: int, sampler: str | None = None) -> list[Cell]:
+        """Draws cells.
+
+        ``uniform`` (the default) draws distinct cells of the whole space, each equally likely.
+        ``random_matrix`` draws random adjacency matrices and operations and prunes them, as the
+        notebook of Park et al. does: small cells, with repeats.
+        """
+        match sampler or self.samplers[0]:
+            case "uniform":
+                return sampling.uniform(n, seed)
+            case "random_matrix":
+                return sampling.random_matrix(n, seed)
+            case other:
+                accepted = ", ".join(self.samplers)
+                raise SettingError(f"sampler {other!r} of nasbench101: choose one of {accepted}")
+
+    def mutate(self, architecture: Cell, rng: np.random.Generator) -> Cell:
+        """A cell one visible edit away."""
+        return sampling.mutate(architecture, rng)
+
+    def key(self, architecture: Cell) -> str:
+        """The module hash."""
+        return architecture.key
+
+    def find(self, key: str) -> Cell:
+        """The cell of a module hash, in the vertex order of the official file."""
+        return all_cells().find(key)
+
+    def to_json(self, architecture: Cell) -> str:
+        """``{"adjacency": [[...]], "ops": [...]}``."""
+        return architecture.to_json()
+
+    def from_json(self, text: str) -> Cell:
+        """A validated and pruned cell."""
+        return Cell.from_json(text)
+
+    def graph(self, architecture: Cell, image_shape: Shape, classes: int) -> Graph:
+        """The cell's network for images of a shape.
+
+        Raises:
+            SettingError: the images are too small to be halved between stacks, or ``width`` is too
+                small to be split.
+        """
+        halved = 2 ** (self.stacks - 1)
+        if min(image_shape[:2]) < halved:
+            raise SettingError(
+                f"images of {image_shape[0]}×{image_shape[1]} pixels cannot be halved "
+                f"{self.stacks - 1} times: use images of at least {halved}×{halved}, or fewer stacks"
+            )
+        return build(
+            architecture,
+            image_shape,
+            classes,
+            width=self.width,
+            stacks=self.stacks,
+            cells=self.cells,
+        )
