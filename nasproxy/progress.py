@@ -30,3 +30,13 @@ def bar(
     with progress:
         task = progress.add_task(what, total=total, completed=done)
         yield lambda: progress.advance(task)
+
+
+@contextmanager
+def fraction(what: str, *, shown: bool = True) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error; the block calls what it is given with the part done, 0 to 1."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=Console(stderr=True), disable=not shown)
+    with progress:
+        task = progress.add_task(what, total=1.0)
+        yield lambda done: progress.update(task, completed=done)

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,18 +56,70 @@ def score(
     proxies = [proxies] if isinstance(proxies, Proxy) else list(proxies)
     keyed = {space.key(architecture): architecture for architecture in architectures}
     names = _names(proxies)
-    scorers = [_prepare(proxy, space, data, seed) for proxy in proxies]
     opened = store if isinstance(store, Store) else Store(store)
     try:
+        sessions = [
+            Session(proxy, space, data, opened, seed=seed, drawn=drawn, retry_failed=retry_failed)
+            for proxy in proxies
+        ]
         columns: dict[str, pd.Series] = {}
-        for name, (scorer, run_space, run_proxy) in zip(names, scorers, strict=True):
-            run = (run_space, run_proxy, data_id(data), seed)
-            records = _run(keyed, space, scorer, run, opened, drawn, retry_failed, progress, name)
+        for name, session in zip(names, sessions, strict=True):
+            records = _run(keyed, session, progress, name)
             columns.update(_columns(name, records, list(keyed)))
         return pd.DataFrame(columns, index=pd.Index(list(keyed), name="architecture"))
     finally:
         if opened is not store:
             opened.close()
+
+
+class Session:
+    """A proxy made ready once, then called with one architecture at a time.
+
+    A score that the store held when the session was first used, or that the session computed, is
+    returned at once; a new one is in the store before the call returns. An architecture whose
+    scoring raises gives a record with the reason as its `error`.
+
+    Args:
+        proxy, space, data: what scores, what is scored, and on what.
+        store: an open store; ``Store(None)`` keeps scores in memory.
+        seed, drawn, retry_failed: as in :func:`score`.
+
+    Raises:
+        SettingError, DataError: settings that do not fit the data.
+    """
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        space: SearchSpace,
+        data: Dataset,
+        store: Store,
+        *,
+        seed: int = 0,
+        drawn: str | None = None,
+        retry_failed: bool = False,
+    ) -> None:
+        plain, self._space = on_width(proxy, space)
+        self._scorer = plain.prepare(self._space, data, seed)
+        self._run = (*run_id(space, proxy), data_id(data), seed)
+        self._store, self._drawn, self._retry_failed = store, drawn, retry_failed
+
+    def __call__(self, architecture: Any) -> Record:
+        """The record of an architecture, computed and stored if there is none yet."""
+        name = self._space.key(architecture)
+        if name not in self.records:
+            space, proxy, data, seed = self._run
+            key = Key(space, name, proxy, data, seed)
+            record = _evaluate(self._scorer, architecture, key, self._space, self._drawn)
+            self._store.put(record)
+            self.records[name] = record
+        return self.records[name]
+
+    @cached_property
+    def records(self) -> dict[str, Record]:
+        """What need not be computed, by key."""
+        stored = self._store.get_many(*self._run)
+        return {k: r for k, r in stored.items() if not (self._retry_failed and r.error)}
 
 
 def data_id(data: Dataset) -> str:
@@ -80,13 +133,6 @@ def run_id(space: SearchSpace, proxy: Proxy) -> tuple[str, str]:
     return describe(space, space.name, full=True), describe(proxy, proxy.name, full=True)
 
 
-def _prepare(
-    proxy: Proxy, space: SearchSpace, data: Dataset, seed: int
-) -> tuple[Scorer, str, str]:
-    plain, at_width = on_width(proxy, space)
-    return plain.prepare(at_width, data, seed), *run_id(space, proxy)
-
-
 def _names(proxies: Sequence[Proxy]) -> list[str]:
     names = [proxy.name for proxy in proxies]
     shown = [
@@ -98,32 +144,14 @@ def _names(proxies: Sequence[Proxy]) -> list[str]:
     return shown
 
 
-def _run(
-    keyed: dict[str, Any],
-    space: SearchSpace,
-    scorer: Scorer,
-    run: tuple[str, str, str, int],
-    store: Store,
-    drawn: str | None,
-    retry_failed: bool,
-    progress: bool,
-    name: str,
-) -> dict[str, Record]:
-    stored = store.get_many(*run)
-    done = {
-        key: stored[key]
-        for key in keyed
-        if key in stored and not (retry_failed and stored[key].error)
-    }
-    with bar(name, len(keyed), len(done), shown=progress) as advance:
+def _run(keyed: dict[str, Any], session: Session, progress: bool, name: str) -> dict[str, Record]:
+    n_done = sum(key in session.records for key in keyed)
+    with bar(name, len(keyed), n_done, shown=progress) as advance:
         for key, architecture in keyed.items():
-            if key in done:
-                continue
-            record = _evaluate(scorer, architecture, Key(run[0], key, *run[1:]), space, drawn)
-            store.put(record)
-            done[key] = record
-            advance()
-    return done
+            if key not in session.records:
+                session(architecture)
+                advance()
+    return session.records
 
 
 def _evaluate(

@@ -208,9 +208,13 @@ def test_npz(tmp_path: Path) -> None:
     np.savez(tmp_path / "odd.npz", x_train=x, labels=y)
     with pytest.raises(DataError, match="has no y_train, x_valid, y_valid; it holds x_train, lab"):
         load(str(tmp_path / "odd.npz"))
-    (tmp_path / "text.npz").write_text("x_train")
-    with pytest.raises(DataError, match=r"cannot be read as an \.npz"):
-        load(str(tmp_path / "text.npz"))
+    whole = (tmp_path / "mine.npz").read_bytes()
+    np.save(tmp_path / "single.npy", x)
+    single = (tmp_path / "single.npy").read_bytes()
+    for content in (b"", b"x_train", whole[:-9], whole[:200] + b"?" + whole[201:], single):
+        (tmp_path / "bad.npz").write_bytes(content)
+        with pytest.raises(DataError, match=r"cannot be read as an \.npz"):
+            load(str(tmp_path / "bad.npz"))
     with pytest.raises(DataError, match="there is no file"):
         load(str(tmp_path / "absent.npz"))
 
@@ -239,7 +243,7 @@ def write_prepared(
 ) -> Path:
     """A prepared set as TFDS lays it out, for `tfds.builder(name, data_dir=data_dir)`."""
     module = pytest.importorskip("array_record.python.array_record_module")
-    tf_example_pb2: Any = importlib.import_module("tensorflow_datasets.proto.tf_example_pb2")
+    tf_example_pb2: Any = importlib.import_module("tensorflow_datasets.proto").tf_example_pb2
     folder = data_dir / name / "3.0.2"
     folder.mkdir(parents=True)
     kind = "tensorflow_datasets.core.features."

@@ -27,7 +27,7 @@ def cached_path(folder: Path, split: str) -> Path:
 def read_cached(path: Path) -> tuple[Images, Labels] | None:
     """The images and labels kept at `path`, or None where there are none or they are damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:  # checks the CRC of each array
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # checks the CRCs
             return file["images"], file["labels"]
     except Exception:  # a cache file that cannot be read, for whatever reason, is made again
         return None

@@ -84,9 +84,9 @@ def _npz(path: Path) -> Dataset:
     if not path.is_file():
         raise DataError(f"there is no file {path}: check the path")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path} cannot be read as an .npz of plain arrays ({error}); write it with numpy.savez"
         ) from error

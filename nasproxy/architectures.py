@@ -1,0 +1,38 @@
+"""Reading architectures from a file: one a line, a key or the space's JSON."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from nasproxy.errors import ArchitectureError
+from search_spaces import SearchSpace
+
+
+def read_architectures(path: str | os.PathLike[str], space: SearchSpace) -> list[Any]:
+    """Architectures of a text file; blank lines and what follows ``#`` are left out.
+
+    Raises:
+        ArchitectureError: the file cannot be read or holds nothing, or a line is neither a key nor
+            JSON of the space; says which line and why.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArchitectureError(
+            f"cannot read architectures from {path}: {error}; give a text file with one "
+            "architecture a line"
+        ) from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        text = line.split("#")[0].strip()
+        if not text:
+            continue
+        try:
+            found.append(space.from_json(text) if text[0] in "{[" else space.find(text))
+        except ArchitectureError as error:
+            raise ArchitectureError(f"{path}, line {number}: {error}") from error
+    if not found:
+        raise ArchitectureError(
+            f"{path} holds no architecture: write one a line, a key of {space.name} or its JSON"
+        )
+    return found

@@ -1,0 +1,347 @@
+"""The command line: a thin shell over the functions of the package."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nasproxy.errors import NasproxyError, SettingError
+
+app = typer.Typer(
+    help="Score neural architectures without training them, and say how good the signal is.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+truth_app = typer.Typer(help="Benchmark tables: published accuracies to rank proxies against.")
+app.add_typer(truth_app, name="truth", no_args_is_help=True)
+
+SpaceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPACE", help="Search space, with settings if wanted: nasbench101:stacks=2"
+    ),
+]
+DataOption = Annotated[
+    str, typer.Option("--data", help="digits, a TFDS name (cifar10), an .npz or a prepared folder.")
+]
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where TFDS keeps prepared data sets.")
+]
+SeedOption = Annotated[int, typer.Option(help="Of the sample, the subsets and the initialisations.")]
+WidthOption = Annotated[
+    int,
+    typer.Option(
+        help="Stem channels of networks that are run, where a proxy names none. Parameters and "
+        "FLOPs are always those of the benchmark's own width (nasbench101: 128)."
+    ),
+]
+ProxyOption = Annotated[
+    list[str],
+    typer.Option(
+        "--proxy",
+        help="Proxy with settings, again for more: nngp:preset=paper,n_train=400,ensemble=2. "
+        "Several sizes at once: n_train=100/200/400.",
+    ),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+
+
+@app.command()
+def score(
+    space: SpaceArgument,
+    proxy: ProxyOption,
+    sample: Annotated[
+        int | None, typer.Option(help="Draw this many architectures.", show_default=False)
+    ] = None,
+    architectures: Annotated[
+        Path | None,
+        typer.Option(help="File with one architecture a line: a key or the space's JSON."),
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="How to draw; `spaces` lists them.")] = None,
+    seed: SeedOption = 0,
+    data: DataOption = "digits",
+    data_dir: DataDirOption = None,
+    width: WidthOption = 16,
+    store: Annotated[
+        Path | None, typer.Option(help="Keep scores here; a second run computes what is missing.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write a .csv or .parquet table.")] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="I/N: score every N-th architecture from the I-th, counting from 0."),
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option(help="Compute failed scores again.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Score architectures by one or more proxies.
+
+    Example: `nasproxy score nasbench101 --sample 50 --proxy nngp --proxy params --store s.db`
+    """
+    from nasproxy import data as datasets
+    from nasproxy.scoring import score as score_all
+    from nasproxy.truth import write_table
+
+    chosen = _space(space)
+    proxies = [_proxy(text, width) for text in proxy]
+    drawn_from, drawn = _architectures(chosen, sample, architectures, sampler, seed)
+    if shard is not None:
+        index, count = _shard(shard)
+        drawn_from = drawn_from[index::count]
+    loaded = datasets.load(data, data_dir=data_dir)
+    frame = score_all(
+        drawn_from,
+        chosen,
+        proxies,
+        loaded,
+        seed=seed,
+        store=store,
+        drawn=drawn,
+        retry_failed=retry_failed,
+        progress=not quiet,
+    )
+    if out is not None:
+        write_table(frame, out)
+    _show_scores(frame, proxies, store)
+
+
+def _show_scores(frame: Any, proxies: list[Any], store: Path | None) -> None:
+    """The best architectures by the first proxy, and where everything is."""
+    shown = [c for c in frame.columns if not c.endswith((" seconds", " flops")) and "[" not in c]
+    table = Table(title=f"{min(10, len(frame))} best of {len(frame)} architectures by {shown[0]}")
+    table.add_column("architecture")
+    for column in shown:
+        table.add_column(column, justify="right")
+    best = frame.sort_values(shown[0], ascending=False, kind="stable").head(10)
+    for key, row in best[shown].iterrows():
+        table.add_row(str(key), *(f"{value:.6g}" for value in row))
+    console = Console()
+    console.print(table)
+    for column in shown:
+        failed = int(frame[column].isna().sum())
+        seconds = frame[f"{column} seconds"].median()
+        note = f", {failed} failed (their reasons are in the store)" if failed else ""
+        console.print(f"{column}: median {seconds:.3g} s an architecture{note}")
+    if store is not None:
+        console.print(f"stored in {store}; rank with: nasproxy rank --store {store} --truth …")
+
+
+@app.command()
+def rank(
+    store: Annotated[Path, typer.Option(help="Store that `score` wrote.")],
+    truth: Annotated[
+        str,
+        typer.Option(
+            help="FILE:COLUMN of a .parquet or .csv table, or a stored proxy such as "
+            "training:epochs=4."
+        ),
+    ],
+    key: Annotated[str | None, typer.Option(help="Key column of the truth table.")] = None,
+    percentile: Annotated[
+        float | None, typer.Option(help="Percentile of the truth that PQETP thresholds at.")
+    ] = None,
+    threshold: Annotated[float | None, typer.Option(help="The same, as a value of truth.")] = None,
+    output: Annotated[
+        str, typer.Option("--format", help="table, csv, markdown or json.")
+    ] = "table",
+    plot: Annotated[Path | None, typer.Option(help="Write a scatter plot here (.png, .pdf).")] = None,
+) -> None:
+    """Rank stored proxies against a truth: Kendall tau with its interval, Pearson, PQETP, and cost.
+
+    Example: `nasproxy rank --store s.db --truth nasbench101_cells.parquet:test_accuracy_108`
+    """
+    from nasproxy import ranking
+    from nasproxy.store import Store
+
+    if not store.exists():
+        raise SettingError(f"there is no store {store}: make one with nasproxy score --store {store}")
+    with Store(store) as opened:
+        values = ranking.read_truth(truth, opened, key=key)
+        table = ranking.rank_store(opened, values, percentile=percentile, threshold=threshold)
+        typer.echo(ranking.render(table, output))
+        if plot is not None:
+            ranking.plot_store(opened, values, plot)
+
+
+@truth_app.command("import")
+def import_truth(
+    source: Annotated[Path, typer.Argument(help="nasbench_only108.tfrecord or nasbench_full.tfrecord")],
+    out: Annotated[Path, typer.Option(help="Table to write: .parquet or .csv.")],
+    quiet: QuietOption = False,
+) -> None:
+    """Turn the official NAS-Bench-101 file into a table, without TensorFlow; checks every CRC."""
+    from nasproxy.progress import fraction
+    from nasproxy.truth import import_nasbench101, write_table
+
+    with fraction(f"reading {source.name}", shown=not quiet) as advance:
+        frame = import_nasbench101(source, progress=advance)
+    write_table(frame, out)
+    typer.echo(f"{len(frame)} cells in {out}: {', '.join(frame.columns)}")
+
+
+@app.command()
+def search(
+    space: SpaceArgument,
+    proxy: Annotated[str, typer.Option(help="Proxy to maximise, with settings.")],
+    strategy: Annotated[str, typer.Option(help="random or evolution.")] = "evolution",
+    budget: Annotated[int, typer.Option(help="Architectures to ask for.")] = 200,
+    seed: SeedOption = 0,
+    data: DataOption = "digits",
+    data_dir: DataDirOption = None,
+    width: WidthOption = 16,
+    store: Annotated[
+        Path | None, typer.Option(help="Keep scores here; a killed search resumes.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the trace: .csv or .parquet.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Search a space for the architecture that a proxy scores best.
+
+    Example: `nasproxy search nasbench101 --proxy nngp --budget 200 --store search.db`
+    """
+    from nasproxy import data as datasets
+    from nasproxy.search import STRATEGIES
+    from nasproxy.search import search as run
+    from nasproxy.truth import write_table
+
+    chosen = _space(space)
+    if strategy not in STRATEGIES:
+        raise SettingError(f"strategy {strategy!r}: choose one of {', '.join(STRATEGIES)}")
+    trace = run(
+        chosen,
+        _proxy(proxy, width),
+        datasets.load(data, data_dir=data_dir),
+        strategy=strategy,
+        budget=budget,
+        seed=seed,
+        store=store,
+        progress=not quiet,
+    )
+    if out is not None:
+        write_table(trace, out)
+    _show_trace(trace, chosen)
+
+
+def _show_trace(trace: Any, space: Any) -> None:
+    table = Table(title=f"best so far over {len(trace)} architectures")
+    for column in ("step", "score", "architecture"):
+        table.add_column(column, justify="left" if column == "architecture" else "right")
+    improved = trace[trace["best"].diff().fillna(1) > 0]
+    for _, row in improved.iterrows():
+        table.add_row(str(row["step"]), f"{row['best']:.6g}", str(row["best_architecture"]))
+    console = Console()
+    console.print(table)
+    if len(improved):
+        best = space.find(improved["best_architecture"].iloc[-1])
+        console.print(space.to_json(best), soft_wrap=True)
+
+
+@app.command()
+def spaces() -> None:
+    """List search spaces, their settings and samplers."""
+    from search_spaces import SPACES
+
+    for name, kind in SPACES.items():
+        samplers = "/".join(kind.samplers)
+        typer.echo(f"{name}: {_first_line(kind)} Settings: {_fields(kind)}. Samplers: {samplers}.")
+
+
+@app.command()
+def proxies() -> None:
+    """List proxies and their settings."""
+    from nasproxy.proxies import PROXIES
+
+    for name, kind in PROXIES.items():
+        presets = getattr(kind, "presets", {})
+        more = f" Presets: {'/'.join(presets)}." if presets else ""
+        typer.echo(f"{name}: {_first_line(kind)} Settings: {_fields(kind)}.{more}")
+
+
+@app.command()
+def datasets() -> None:
+    """List data sets by name; any other image set of TFDS, a prepared folder or an .npz works too."""
+    from nasproxy import data
+
+    for name, line in data.available():
+        typer.echo(f"{name}: {line}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the store, the table and the plot.")] = Path(
+        "demo"
+    ),
+    cells: Annotated[int, typer.Option(help="Cells to score and train.")] = 60,
+    quiet: QuietOption = False,
+) -> None:
+    """The main job on embedded data: score cells, train them, rank the proxies, draw the result."""
+    from nasproxy.demo import run
+
+    run(out, cells, progress=not quiet)
+
+
+def _space(text: str) -> Any:
+    from nasproxy.proxies import make, parse_settings
+    from search_spaces import SPACES
+
+    name, settings = parse_settings(text)
+    if name not in SPACES:
+        raise SettingError(f"search space {name!r}: choose one of {', '.join(SPACES)}")
+    return make(SPACES[name], name, settings)
+
+
+def _proxy(text: str, width: int) -> Any:
+    from nasproxy.proxies import PROXIES, make, parse_settings
+
+    name, settings = parse_settings(text)
+    if name not in PROXIES:
+        raise SettingError(f"proxy {name!r}: choose one of {', '.join(PROXIES)}")
+    kind = PROXIES[name]
+    if any(field.name == "width" for field in dataclasses.fields(kind)):
+        settings.setdefault("width", width)
+    return make(kind, name, settings)
+
+
+def _architectures(
+    space: Any, sample: int | None, path: Path | None, sampler: str | None, seed: int
+) -> tuple[list[Any], str]:
+    """Architectures, and how they were drawn, for tables to state."""
+    from nasproxy.architectures import read_architectures
+
+    if (sample is None) == (path is None):
+        raise SettingError("give one of --sample N and --architectures FILE")
+    if path is not None:
+        if sampler is not None:
+            raise SettingError("--sampler goes with --sample; a file is scored as it is")
+        return read_architectures(path, space), f"file {path.name}"
+    sampler = sampler or space.samplers[0]
+    return space.sample(sample, seed, sampler), f"{sampler}, n={sample}, seed={seed}"
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise SettingError(f"shard {text!r}: give I/N with I from 0 to N−1, such as 0/4")
+    return int(index), int(count)
+
+
+def _first_line(kind: type) -> str:
+    return (kind.__doc__ or "").strip().splitlines()[0]
+
+
+def _fields(kind: type) -> str:
+    fields = [f"{f.name}={f.default}" for f in dataclasses.fields(kind)]
+    return ", ".join(fields) or "none"
+
+
+def main() -> None:
+    """The ``nasproxy`` command: the user's errors in one line, others with their traceback."""
+    try:
+        app()
+    except NasproxyError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)

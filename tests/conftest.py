@@ -1,0 +1,48 @@
+"""What several test modules share: paths, tables that may be absent, tiny data."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasproxy.data import Dataset, from_arrays
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of papers and tables beside the repository."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the folder shared/ is not beside the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def truth_cells(shared: Path) -> pd.DataFrame:
+    """Every cell of NAS-Bench-101 with its number of parameters, indexed by hash."""
+    path = shared / "data" / "truth" / "nasbench101_cells.parquet"
+    if not path.is_file():
+        pytest.skip("shared/ holds no nasbench101_cells.parquet")
+    columns = ["module_hash", "num_vertices", "trainable_parameters"]
+    return pd.read_parquet(path, columns=columns).set_index("module_hash")
+
+
+@pytest.fixture(scope="session")
+def tiny_data() -> Dataset:
+    """96 + 64 learnable colour images of 8×8 pixels in 4 classes."""
+    return tiny_dataset(seed=0)
+
+
+def tiny_dataset(seed: int) -> Dataset:
+    """:func:`tiny_data` of a seed; other seeds are other images."""
+    rng = np.random.default_rng(seed)
+    patterns = rng.normal(size=(4, 8, 8, 3))
+    splits = []
+    for n in (96, 64):
+        labels = np.arange(n) % 4
+        images = patterns[labels] + rng.normal(scale=1.5, size=(n, 8, 8, 3))
+        splits += [images.astype(np.float32), labels]
+    return from_arrays(*splits, name="tiny")
