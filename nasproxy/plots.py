@@ -1,8 +1,9 @@
-"""Pictures of scores against truth, by matplotlib's object interface: no window, no global state."""
+"""Scores against truth, drawn by matplotlib's object interface: no window, no global state."""
 
 import io
 import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from nasproxy import truth as tables
 from nasproxy.errors import SettingError
 
 MAX_PANELS = 6
+MIN_FOR_INTERVAL = 10
+"""Below so many architectures there are no intervals: three in perfect order would get [1, 1]."""
 LOG_FROM = 10.0
-"""An axis of positive scores is logarithmic where the largest is so many times the smallest."""
+"""Positive scores get a logarithmic axis from this ratio of their 95th to their 5th percentile."""
 _COLOUR = "#1f4e79"
+_TITLE_CHARACTERS = 40
 
 
 def scatter(
@@ -34,8 +38,8 @@ def scatter(
 ) -> None:
     """Draws truth against scores, a panel a proxy, titled with Kendall's τ and its 95 % interval.
 
-    A score that spans a decade or more, all of it positive, gets a logarithmic axis, which leaves τ as
-    it is. Where many architectures share a score their dots grow fainter, never displaced.
+    Positive scores that span decades (see `LOG_FROM`) get a logarithmic axis, which leaves τ as it
+    is. Dots are never displaced: where many architectures tie, they lie over each other.
 
     Args:
         scores: indexed by architecture key, a column a panel; NaN is left out.
@@ -47,7 +51,8 @@ def scatter(
         note: below everything: how the architectures were drawn, for one.
 
     Raises:
-        SettingError: more than six columns or none, another suffix, a folder that cannot be written.
+        SettingError: more than six columns or none, another suffix, or a path that cannot be
+            written.
         TruthError: a column shares no key with the truth.
     """
     path = Path(path)
@@ -71,9 +76,9 @@ def scatter(
         name = str(frame.columns[index])
         label = x_label if isinstance(x_label, str) else x_label.get(name, "score")
         _panel(axes, frame.iloc[:, index], truth, name)
-        axes.set_xlabel(_escaped(label))
+        axes.set_xlabel(_escaped(label), fontsize=9)
         if index % n_columns == 0:
-            axes.set_ylabel(_escaped(y_label))
+            axes.set_ylabel(_escaped(wrapped(y_label, _TITLE_CHARACTERS)), fontsize=9)
     if title:
         figure.suptitle(_escaped(title), fontsize=11)
     if note:
@@ -83,29 +88,31 @@ def scatter(
 
 def _panel(axes: Axes, scores: pd.Series, truth: pd.Series, name: str) -> None:
     present, known = (s[np.isfinite(s.to_numpy(np.float64))] for s in (scores, truth))
-    joined = tables.join(present, known)
+    joined = tables.join(present.sort_index(), known)
     x, y = joined.scores.to_numpy(np.float64), joined.truth.to_numpy(np.float64)
     n = len(x)
     axes.scatter(
         x,
         y,
         s=float(np.clip(600 / n, 4, 16)),
-        alpha=float(np.clip(12 / math.sqrt(n), 0.12, 0.8)),
+        alpha=float(np.clip(12 / math.sqrt(n), 0.2, 0.8)),
         color=_COLOUR,
         linewidths=0,
         rasterized=n > 2000,  # a vector file stays small
     )
-    if x.min() > 0 and x.max() >= LOG_FROM * x.min():
+    low, high = np.percentile(x, [5, 95])
+    if x.min() > 0 and high >= LOG_FROM * low:
         axes.set_xscale("log")
-        decades = math.log10(x.max() / x.min())
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades < 3 else (1.0,)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+        subs = (1.0, 3.0) if x.max() < 1000 * x.min() else (1.0,)
+        axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
         axes.xaxis.set_minor_formatter(NullFormatter())
+    if axes.get_xscale() == "log" or np.abs(x).max() >= 1e4:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axes.grid(alpha=0.25, linewidth=0.5)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, labelleft=True)
-    axes.set_title(_escaped(f"{name}\n{_agreement(x, y)}"), fontsize=9)
+    axes.set_title(_escaped(f"{wrapped(name, _TITLE_CHARACTERS)}\n{_agreement(x, y)}"), fontsize=9)
 
 
 def _agreement(x: np.ndarray, y: np.ndarray) -> str:
@@ -116,15 +123,25 @@ def _agreement(x: np.ndarray, y: np.ndarray) -> str:
     low, high = metrics.bootstrap(metrics.kendall_tau, x, y, n_resamples=1000)
     if math.isnan(tau):
         return f"τ undefined, n = {n}"
-    interval = "" if math.isnan(low) or n < 10 else f" [{low:+.2f}, {high:+.2f}]"
+    interval = "" if math.isnan(low) or n < MIN_FOR_INTERVAL else f" [{low:+.2f}, {high:+.2f}]"
     return f"τ = {tau:+.2f}{interval}, n = {n:,}"
 
 
 def _short(value: float) -> str:
     for size, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
+        if size <= abs(value) < 1e15:
             return f"{value / size:g}{suffix}"
     return f"{value:g}"
+
+
+def wrapped(name: str, width: int) -> str:
+    """Broken after commas and before brackets into lines of `width` characters, where that goes."""
+    lines = [""]
+    for part in re.split(r"(?<=[,\n])|(?=\[)", name):
+        if lines[-1] and (len(lines[-1] + part) > width or lines[-1].endswith("\n")):
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.strip("\n") for line in lines)
 
 
 def _escaped(text: str) -> str:

@@ -1,7 +1,7 @@
 """The ranking table: how well stored scores order architectures, and what they cost.
 
-No correlation stands alone: each row says how many architectures it is over and how they were drawn,
-and gives an interval. The same from a notebook, without a store::
+No correlation stands alone: each row says how many architectures it is over and how they were
+drawn, and gives an interval. The same from a notebook, without a store::
 
     frame = score(cells, space, [NNGP(), Params()], data)
     pd.DataFrame([rank(frame[name], truth) for name in ("nngp", "params")])
@@ -11,8 +11,8 @@ import io
 import json
 import math
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -28,15 +28,16 @@ from nasproxy import truth as tables
 from nasproxy.errors import SettingError, StoreError
 from nasproxy.proxies import PROXIES
 from nasproxy.proxies.base import describe, make, parse_settings
-from nasproxy.store import Group, Record, Store
+from nasproxy.store import Record, Store
 from search_spaces import SPACES
 
 N_SUBSETS = 10  # random halves of the architectures, for discovered performance
 TOP = 10
-MIN_FOR_INTERVAL = 10
-"""Below so many architectures there are no intervals: three in perfect order would get [1, 1]."""
 FORMATS = ("table", "markdown", "csv", "json")
 _WIDTH = 100
+_PROXY_WIDTH = 24
+_CONTEXT = ("space", "data", "seed", "drawn")
+_LISTED = 10  # candidates in an error message
 
 Run = tuple[str, str, str, int]
 Scores = dict[str, float]
@@ -105,40 +106,48 @@ def rank(
         SettingError: a λ that is none, or two.
     """
     present, known = (s[np.isfinite(s.to_numpy(np.float64))] for s in (scores, truth))
-    joined = tables.join(present, known)
+    joined = tables.join(present.sort_index(), known)  # so that no number depends on their order
     x, y = joined.scores.to_numpy(np.float64), joined.truth.to_numpy(np.float64)
-    left_out = {"failed": len(scores) - len(present), "unmatched": joined.unmatched_scores}
-    n, top = len(x), min(TOP, len(x) // 5)
+    n = len(x)
+    ranking = Ranking(n, failed=len(scores) - len(present), unmatched=joined.unmatched_scores)
     if n < 2:
-        return Ranking(n, **left_out)
-    if threshold is None and percentile is None:
+        return ranking
+    if percentile is None and threshold is None:
         percentile = 50.0
     pqetp = metrics.pqetp(x, y, threshold, percentile=percentile)
-    if threshold is None:
-        assert percentile is not None
+    if percentile is not None:
         threshold = float(np.percentile(y, percentile))
-    tau_interval, r_interval = (
-        metrics.bootstrap(statistic, x, y, n_resamples=n_resamples, seed=seed)
-        if n >= MIN_FOR_INTERVAL
-        else metrics.Interval(math.nan, math.nan)
-        for statistic in (metrics.kendall_tau, metrics.pearson)
+    assert threshold is not None
+    ranking = ranking._replace(
+        kendall_tau=metrics.kendall_tau(x, y),
+        pearson=metrics.pearson(x, y),
+        spearman=metrics.spearman(x, y),
+        pqetp=pqetp,
+        threshold=threshold,
     )
-    found = (
-        metrics.discovered_performance(
+    if n >= plots.MIN_FOR_INTERVAL:
+        tau, r = (
+            metrics.bootstrap(statistic, x, y, n_resamples=n_resamples, seed=seed)
+            for statistic in (metrics.kendall_tau, metrics.pearson)
+        )
+        ranking = ranking._replace(
+            kendall_tau_low=tau.low,
+            kendall_tau_high=tau.high,
+            pearson_low=r.low,
+            pearson_high=r.high,
+        )
+    top = min(TOP, n // 5)
+    if top:
+        found = metrics.discovered_performance(
             x, y, top=top, subset=n // 2, n_subsets=N_SUBSETS, seed=seed
-        )[:2]
-        if top
-        else (math.nan, math.nan)
-    )
-    return Ranking(
-        n,
-        *(metrics.kendall_tau(x, y), *tau_interval),
-        *(metrics.pearson(x, y), *r_interval),
-        metrics.spearman(x, y),
-        *(pqetp, threshold),
-        *(*found, top, n // 2 if top else 0),
-        **left_out,
-    )
+        )
+        ranking = ranking._replace(
+            discovered=found.mean,
+            discovered_error=found.standard_error,
+            top=top,
+            subset=n // 2,
+        )
+    return ranking
 
 
 def rank_store(
@@ -154,16 +163,19 @@ def rank_store(
 
     Args:
         store: what was scored.
-        truth: indexed by architecture key; `.name` says what it is. The scores that a truth of
-            `truth_from_store` comes from are left out.
+        truth: indexed by architecture key; `.name` says what it is. The column that a truth of
+            `truth_from_store` comes from is left out, others of the same computation are marked.
         threshold, percentile, n_resamples, seed: as in `rank`.
 
     Returns:
-        Within each space and data set the best τ first, signs kept. `Ranking`'s columns, and:
+        Within each `space`, `data`, `seed` and `drawn` the best τ first, signs kept. Columns are
+        those of `Ranking`, and:
 
         - ``proxy``, ``space``: with the settings that are not defaults; ``data``, ``seed``;
-        - ``drawn``: how the ranked architectures were drawn, several ways with their numbers,
+        - ``drawn``: how the ranked architectures were drawn, several ways separated by semicolons,
           ``unknown`` where the store does not say;
+        - ``same_run``: whether the truth is of the same computation (test accuracy, say, beside a
+          truth of validation accuracy), so that the row is no independent proxy;
         - ``truth``: its name;
         - ``seconds``, ``flops``: median and mean cost of scoring an architecture, of the whole
           computation where it gave several columns.
@@ -176,7 +188,7 @@ def rank_store(
         SettingError: a λ that is none, or two.
     """
     truth = truth.set_axis(truth.index.astype(str))
-    columns = _columns(store, truth)
+    columns, run = _rivals(store, truth), truth.attrs.get("column", (None,))[0]
     matched = [column.series[column.series.index.isin(truth.index)] for column in columns]
     if not any(map(len, matched)):
         tables.join(columns[0].series, truth)  # raises, naming a key of either side
@@ -195,38 +207,43 @@ def rank_store(
         ranking = ranking._replace(failed=column.failed)
         drawn = column.drawn(known.index if len(known) else column.series.index)
         cost = {"seconds": column.seconds, "flops": column.flops}
-        name = {"truth": str(truth.name or "truth")}
-        rows.append(column.name | {"drawn": drawn} | name | ranking._asdict() | cost)
+        about = {"drawn": drawn, "truth": str(truth.name or "truth"), "same_run": column.run == run}
+        rows.append(column.about | about | ranking._asdict() | cost)
     frame = pd.DataFrame(rows)
-    by = ["space", "data", "kendall_tau"]
-    return frame.sort_values(by, ascending=[True, True, False], kind="stable", ignore_index=True)
+    by = [*_CONTEXT, "kendall_tau"]
+    upwards = [*(True for _ in _CONTEXT), False]
+    return frame.sort_values(by, ascending=upwards, kind="stable", ignore_index=True)
 
 
 def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> None:
-    """Draws every column of `rank_store` against the truth, the six of most architectures at most.
+    """Draws the columns of `rank_store` against the truth, six at most, and says if there are more.
+
+    Those of the truth's own computation come last, otherwise those of most architectures first.
 
     Raises:
         StoreError, TruthError: as `rank_store`.
         SettingError: the path cannot be written, or has another suffix than .png, .pdf and .svg.
     """
     truth = truth.set_axis(truth.index.astype(str))
-    columns = _columns(store, truth)
+    columns, run = _rivals(store, truth), truth.attrs.get("column", (None,))[0]
     matched = [c for c in columns if c.series.index.isin(truth.index).any()]
     if not matched:
         tables.join(columns[0].series, truth)
-    shown = sorted(matched, key=lambda c: -len(c.series))[: plots.MAX_PANELS]
+    shown = sorted(matched, key=lambda c: (c.run == run, -len(c.series)))[: plots.MAX_PANELS]
     varying = [
-        part for part in ("space", "data", "seed") if len({c.name[part] for c in columns}) > 1
+        part for part in ("space", "data", "seed") if len({c.about[part] for c in columns}) > 1
     ]
-    series = {}
+    series, labels = {}, {}
     for column in shown:
-        title = "\n".join([column.name["proxy"], *(f"{p} {column.name[p]}" for p in varying)])
+        title = "\n".join([column.about["proxy"], *(f"{p} {column.about[p]}" for p in varying)])
         while title in series:  # one setting, scored alone and as a column of several
             title += " (again)"
         series[title] = column.series
-    name = shown[0].name
+        kind = column.about["proxy"].partition(":")[0].partition("[")[0]
+        labels[title] = getattr(PROXIES.get(kind), "unit", "score")
+    about = shown[0].about
     fixed = [
-        f"{p} {name[p]}" if p == "seed" else str(name[p])
+        f"{p} {about[p]}" if p == "seed" else str(about[p])
         for p in ("space", "data", "seed")
         if p not in varying
     ]
@@ -236,6 +253,7 @@ def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> 
         pd.DataFrame(series),
         truth,
         path,
+        x_label=labels,
         y_label=str(truth.name or "truth"),
         title=", ".join(fixed),
         note=f"{left}drawn: {' / '.join(sorted(drawn))}; brackets: 95 % bootstrap intervals",
@@ -263,51 +281,52 @@ def truth_from_store(
     data: str | None = None,
     seed: int | None = None,
 ) -> pd.Series:
-    """Scores of a store as truth, indexed by architecture key, failed ones left out.
+    """One column of a store's scores as truth, indexed by architecture key, failed ones left out.
 
     Args:
         store: where they are.
-        proxy: a name, or one with settings, of one group of the store: ``training:epochs=4``. Not
-            all settings need be given.
+        proxy: as `rank_store` names them, ``training:epochs=4`` or ``training[test_accuracy]``; or
+            as the store does, with every setting. Settings that leave one column may be left out.
         space, data, seed: narrow it down, likewise; data by its name or ``name@fingerprint``.
 
     Raises:
-        SettingError: none or several groups fit; lists the candidates.
+        SettingError: none or several columns fit; lists them.
     """
-    groups = [group for group in store.groups() if group.ok]
-    if not groups:
-        raise SettingError(f"{_place(store)} holds no scores that {proxy!r} could mean: score first")
+    columns = [c for c in _columns(store) if len(c.series)]
+    if not columns:
+        raise SettingError(f"truth {proxy!r}: {_place(store)} holds no scores; score first")
     fitting = [
-        group
-        for group in groups
-        if _fits(proxy, group)
-        and (space is None or _settings_fit(space, group.space))
-        and (data is None or data in (group.data, group.data.partition("@")[0]))
-        and (seed is None or seed == group.seed)
+        c
+        for c in columns
+        if (proxy == c.full or _means(proxy, c))
+        and (space is None or _agrees(parse_settings(space), _parsed(c.run[0])))
+        and (data is None or data in (c.run[2], c.run[2].partition("@")[0]))
+        and (seed is None or seed == c.run[3])
     ]
-    if len(fitting) != 1:
-        listed = "; ".join(
-            f"{g.proxy} of {g.space}, data {g.data}, seed {g.seed} ({g.ok} scores)"
-            for g in fitting or groups
-        )
+    exact = [c for c in fitting if proxy in (c.full, c.about["proxy"])]
+    found = exact if len(exact) == 1 else fitting
+    if len(found) != 1:
+        listed = [
+            "{proxy} ({space}, {data}, seed {seed})".format(**c.about) for c in found or columns
+        ]
+        more = [f"and {len(listed) - _LISTED} more"] if len(listed) > _LISTED else []
         raise SettingError(
-            f"truth {proxy!r} fits {len(fitting)} groups of {_place(store)}: name exactly one, with "
-            f"settings, of {listed}"
+            f"truth {proxy!r} fits {len(found)} columns of {_place(store)}: name one of "
+            + "; ".join(listed[:_LISTED] + more)
         )
-    run = fitting[0][:4]
-    values = {r.key.architecture: r.value for r in store.records(*run) if r.value is not None}
-    name = [_short(run[1], PROXIES), _short(run[0], SPACES), run[2], f"seed {run[3]}"]
-    truth = pd.Series(values, name=", ".join(name), dtype=np.float64)
-    truth.index.name = "architecture"
-    truth.attrs["run"] = run
+    (column,) = found
+    about = column.about
+    name = f"{about['proxy']}, {about['space']}, {about['data']}, seed {about['seed']}"
+    truth = column.series.rename(name).rename_axis("architecture")
+    truth.attrs["column"] = (column.run, column.column)
     return truth
 
 
 def render(table: pd.DataFrame, format: str = "table") -> str:
     """The table of `rank_store` as text.
 
-    ``table`` fits a terminal of 100 columns; ``markdown`` holds the same; ``csv`` and ``json``, a list
-    of rows, hold every column and digit, NaN as an empty cell or null.
+    ``table`` fits a terminal of 100 columns; ``markdown`` holds the same; ``csv`` and ``json``, a
+    list of rows, hold every column and digit, NaN as an empty cell or null.
 
     Raises:
         SettingError: another format.
@@ -318,12 +337,9 @@ def render(table: pd.DataFrame, format: str = "table") -> str:
         case "markdown":
             return _markdown(table)
         case "csv":
-            return table.to_csv(index=False, lineterminator="\n")
+            return table.to_csv(index=False, lineterminator="\n").rstrip("\n")
         case "json":
-            rows = [
-                {k: None if v != v else v for k, v in row.items()}
-                for row in table.to_dict(orient="records")
-            ]
+            rows = [{k: None if v != v else v for k, v in row.items()} for row in _rows(table)]
             return json.dumps(rows, indent=2, ensure_ascii=False)
     raise SettingError(f"format {format!r}: choose one of {', '.join(FORMATS)}")
 
@@ -331,22 +347,49 @@ def render(table: pd.DataFrame, format: str = "table") -> str:
 # From records to columns of scores
 
 
+class _Meaning(NamedTuple):
+    """What a column's name says: a proxy, its settings, and what it reports besides its score."""
+
+    proxy: str
+    settings: dict[str, Any]
+    besides: str = ""
+
+
 @dataclass
 class _Column:
-    """One column of scores of a group, to be ranked."""
+    """One column of scores of a group: `column` is empty for the score itself."""
 
-    name: dict[str, Any]
+    run: Run
+    column: str
+    meaning: _Meaning
     series: pd.Series
     failed: int
     seconds: float
     flops: float
     draws: dict[str, str]
 
+    @property
+    def full(self) -> str:
+        """The name of the column within its group, with every setting."""
+        return f"{self.run[1]}[{self.column}]" if self.column else self.run[1]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        space, _, data, seed = self.run
+        proxy, settings, besides = self.meaning
+        name = _short(proxy, settings, PROXIES)
+        if name is not None and besides:
+            name = f"{name}[{besides}]"
+        return {
+            "proxy": name or self.full,
+            "space": _short(*_parsed(space), SPACES) or space,
+            "data": data,
+            "seed": seed,
+        }
+
     def drawn(self, keys: pd.Index) -> str:
-        counts = Counter(self.draws[key] for key in keys) or Counter(self.draws.values())
-        if len(counts) == 1:
-            return next(iter(counts))
-        return "; ".join(f"{how} ({count})" for how, count in sorted(counts.items()))
+        """How those architectures were drawn; all of them if there are none."""
+        return "; ".join(sorted({self.draws[key] for key in keys} or set(self.draws.values())))
 
 
 @dataclass
@@ -369,15 +412,16 @@ class _Group:
                 self.values[column][key] = value
 
     def columns(self, run: Run) -> list[_Column]:
-        space, proxy, data, seed = run
+        meanings = _meanings(run[1], list(self.values))
         found = []
-        for column, values in self.values.items():
-            name = {"proxy": _proxy_name(proxy, column), "space": _short(space, SPACES)}
+        for (column, values), meaning in zip(self.values.items(), meanings, strict=True):
             seconds = [self.seconds[key] for key in values]
             flops = [self.flops[key] for key in values]
             found.append(
                 _Column(
-                    name | {"data": data, "seed": seed},
+                    run,
+                    column,
+                    meaning,
                     pd.Series(values, dtype=np.float64, index=pd.Index(values, dtype=str)),
                     failed=len(self.draws) - len(values),
                     seconds=float(np.median(seconds)) if seconds else math.nan,
@@ -388,147 +432,171 @@ class _Group:
         return found
 
 
-def _columns(store: Store, truth: pd.Series) -> list[_Column]:
-    """All that there is to rank, by one pass over the store."""
+def _columns(store: Store) -> list[_Column]:
+    """All columns of a store, by one pass over it."""
     groups: dict[Run, _Group] = defaultdict(_Group)
     for record in store.records():
         key = record.key
         groups[key.space, key.proxy, key.data, key.seed].add(record)
-    groups.pop(truth.attrs.get("run"), None)  # type: ignore[arg-type]  # a Run or None
-    if not groups:
-        raise StoreError(f"{_place(store)} holds no scores to rank: run nasproxy score first")
     return [column for run in sorted(groups) for column in groups[run].columns(run)]
+
+
+def _rivals(store: Store, truth: pd.Series) -> list[_Column]:
+    """All columns but the truth's own."""
+    own = truth.attrs.get("column")
+    columns = [c for c in _columns(store) if (c.run, c.column) != own]
+    if not columns:
+        raise StoreError(f"{_place(store)} holds no scores to rank: run nasproxy score first")
+    return columns
 
 
 def _place(store: Store) -> str:
     return "the store in memory" if store.path is None else store.path.name
 
 
-def _fits(spec: str, group: Group) -> bool:
-    """Whether a proxy's spec, whose width a store keeps with the space, means a group."""
-    if spec == group.proxy:
-        return True
-    name, settings = parse_settings(spec)
-    if "width" in settings:
-        width = settings.pop("width")
-        if width is not None and parse_settings(group.space)[1].get("width") != width:
-            return False
-    return _agree((name, settings), group.proxy)
+def _meanings(stored: str, columns: list[str]) -> list[_Meaning]:
+    """What the columns of a proxy stand for.
+
+    A column is named by settings that it replaces (``n_train=100``), by what it reports besides
+    (``test_accuracy``), or both. Of several sizes at once, a proxy's own score is that
+    of the largest.
+    """
+    proxy, settings = _parsed(stored)
+    parted = []
+    for column in columns:
+        parts = column.split(",") if column else []
+        replacing = [part for part in parts if part.partition("=")[0] in settings]
+        _, replaced = parse_settings(f"{proxy}:{','.join(replacing)}")
+        parted.append((replaced, ",".join(p for p in parts if p not in replacing)))
+    swept = {key for replaced, _ in parted for key in replaced}
+    own = {k: _largest(v) if k in swept else v for k, v in settings.items()}
+    return [_Meaning(proxy, own | replaced, besides) for replaced, besides in parted]
 
 
-def _settings_fit(spec: str, stored: str) -> bool:
-    return spec == stored or _agree(parse_settings(spec), stored)
-
-
-def _agree(spec: tuple[str, dict[str, Any]], stored: str) -> bool:
-    name, settings = parse_settings(stored)
-    return name == spec[0] and all(settings.get(k) == v for k, v in spec[1].items())
-
-
-def _short(stored: str, kinds: Mapping[str, type], replaced: dict[str, Any] | None = None) -> str:
-    """A stored name without the settings that are defaults; as it is where no such kind is known."""
+def _parsed(stored: str) -> tuple[str, dict[str, Any]]:
+    """`parse_settings`, but anything that a store may hold is a name."""
     try:
-        name, settings = parse_settings(stored)
-        return describe(make(kinds[name], name, settings | (replaced or {})), name, full=False)
-    except (KeyError, TypeError, ValueError):
-        return stored
-
-
-def _proxy_name(stored: str, column: str) -> str:
-    """A further column by the settings that it stands for, if it is named after settings."""
-    if not column:
-        return _short(stored, PROXIES)
-    try:
-        name, settings = parse_settings(stored)
-        _, replaced = parse_settings(f"{name}:{column}")
+        return parse_settings(stored)
     except SettingError:
-        settings, replaced = {}, {}
-    if replaced and replaced.keys() <= settings.keys():
-        return _short(stored, PROXIES, replaced)
-    return f"{_short(stored, PROXIES)}[{column}]"
+        return stored, {}
+
+
+def _largest(value: Any) -> Any:
+    return max(value) if isinstance(value, tuple) else value
+
+
+def _means(spec: str, column: _Column) -> bool:
+    """Whether a name with some settings fits a column; a store keeps the width with the space."""
+    name, _, besides = spec.removesuffix("]").partition("[")
+    proxy, settings = parse_settings(name)
+    if "width" in settings and "width" not in column.meaning.settings:
+        stored = _parsed(column.run[0])[1]
+        if settings.pop("width") != stored.get("width"):
+            return False
+    own, has, reports = column.meaning
+    return besides == reports and _agrees((proxy, settings), (own, has))
+
+
+def _agrees(spec: tuple[str, dict[str, Any]], stored: tuple[str, dict[str, Any]]) -> bool:
+    return spec[0] == stored[0] and all(
+        _largest(stored[1].get(key)) == _largest(value) for key, value in spec[1].items()
+    )
+
+
+def _short(name: str, settings: dict[str, Any], kinds: Mapping[str, type]) -> str | None:
+    """A name with the settings that are no defaults; None where it is of no known kind."""
+    try:
+        return describe(make(kinds[name], name, settings), name, full=False)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 # From the table to text
 
 
-def _cells(table: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
-    """The shown columns: for each row what is said, and what belongs beneath or behind it."""
-    rows = table.to_dict(orient="records")
+Cell = tuple[str, ...]  # what is said, then what belongs beneath or behind it
 
-    def each(cell: Callable[[dict[str, Any]], tuple[str, str]]) -> list[tuple[str, str]]:
-        return [cell(row) for row in rows]
 
-    def correlation(name: str) -> list[tuple[str, str]]:
-        def cell(row: dict[str, Any]) -> tuple[str, str]:
-            low, high = row[f"{name}_low"], row[f"{name}_high"]
-            bounds = "" if math.isnan(low) else f"[{_signed(low, 2)}, {_signed(high, 2)}]"
-            return _signed(row[name], 3), bounds
+def _cells(row: dict[str, Any]) -> dict[str, Cell]:
+    def correlation(name: str) -> Cell:
+        low, high = row[f"{name}_low"], row[f"{name}_high"]
+        bounds = () if math.isnan(low) else (f"[{_signed(low, 2)}, {_signed(high, 2)}]",)
+        return _signed(row[name], 3), *bounds
 
-        return each(cell)
-
-    varying = _varying(table)
-    shown = {
-        "proxy": each(lambda r: (r["proxy"], ", ".join(f"{v} {r[v]}" for v in varying))),
-        "n": each(lambda r: (f"{r['n']}", "")),
+    counts = {"failed": row["failed"], "without truth": row["unmatched"]}
+    left_out = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
+    return {
+        "proxy": (row["proxy"] + " *" * row["same_run"], *([f"({left_out})"] if left_out else [])),
+        "n": (str(row["n"]),),
         "Kendall τ": correlation("kendall_tau"),
         "Pearson r": correlation("pearson"),
-        "Spearman": each(lambda r: (_signed(r["spearman"], 3), "")),
-        "PQETP": each(lambda r: (_number(r["pqetp"], ".3f"), "")),
-        "discovered": each(lambda r: _discovered(r["discovered"], r["discovered_error"])),
-        "s/arch.": each(lambda r: (_number(r["seconds"], ".2g"), "")),
-        "FLOPs": each(lambda r: (_number(r["flops"], ".1e"), "")),
+        "ρ": (_signed(row["spearman"], 3),),
+        "PQETP": (_number(row["pqetp"], ".3f"),),
+        "discovered": _discovered(row["discovered"], row["discovered_error"]),
+        "cost": (f"{_number(row['seconds'], '.2g')} s", f"{_scaled(row['flops'])}FLOP"),
     }
-    for column in ("failed", "unmatched"):
-        if table[column].any():
-            shown[column] = each(lambda r, column=column: (str(r[column]), ""))
-    return shown
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict(orient="records")]
 
 
 def _terminal(table: pd.DataFrame) -> str:
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
-    shown.title = Text(f"Ranking against {', '.join(table['truth'].unique())}")
-    cells = _cells(table)
-    for name in cells:
-        justify = "left" if name == "proxy" else "right"
-        shown.add_column(name, justify=justify, overflow="fold", no_wrap=name != "proxy")
-    for row in zip(*cells.values(), strict=True):
-        shown.add_row(*(Text("\n".join(filter(None, cell))) for cell in row))
     text = io.StringIO()
     console = Console(file=text, width=_WIDTH, force_terminal=False, color_system=None)
-    console.print(shown)
+    console.print(Text(f"Ranking against {', '.join(table['truth'].unique())}"))
+    for context, rows in table.groupby(list(_CONTEXT), sort=False):
+        console.print()
+        console.print(Text(_context(dict(zip(_CONTEXT, context, strict=True)))))
+        shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        cells = [_cells(row) for row in _rows(rows)]
+        for name in cells[0]:
+            justify = "left" if name == "proxy" else "right"
+            shown.add_column(name, justify=justify, no_wrap=name != "proxy", overflow="fold")
+        for row in cells:
+            row["proxy"] = tuple(plots.wrapped(part, _PROXY_WIDTH) for part in row["proxy"])
+            shown.add_row(*(Text("\n".join(cell)) for cell in row.values()))
+        console.print(shown)
     for line in _notes(table):
         console.print(Text(line))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    cells = _cells(table)
+    varying = [part for part in _CONTEXT if table[part].nunique() > 1]
+    same = {part: table[part].iloc[0] for part in _CONTEXT if part not in varying}
     lines = [f"**Ranking against {', '.join(table['truth'].unique())}**", ""]
-    lines.append(f"| {' | '.join(cells)} |")
-    lines.append("| --- |" + " ---: |" * (len(cells) - 1))
-    for row in zip(*cells.values(), strict=True):
-        text = (" ".join(filter(None, cell)).replace("|", "\\|") for cell in row)
-        lines.append(f"| {' | '.join(text)} |")
-    lines += ["", *(f"{note}  " for note in _notes(table))]
-    return "\n".join(line if line.endswith("  ") else line.rstrip() for line in lines)
+    if same:
+        lines += [_context(same), ""]
+    for index, row in enumerate(_rows(table)):
+        cells = _cells(row)
+        proxy = cells.pop("proxy")
+        cells = {"proxy": proxy, **{part: (str(row[part]),) for part in varying}, **cells}
+        if index == 0:
+            lines.append(f"| {' | '.join(cells)} |")
+            lines.append("| --- |" + " --- |" * len(varying) + " ---: |" * 7)
+        texts = (" ".join(cell).replace("|", "\\|") for cell in cells.values())
+        lines.append(f"| {' | '.join(texts)} |")
+    return "\n".join([*lines, "", *(f"- {note}" for note in _notes(table))])
+
+
+def _context(parts: dict[str, Any]) -> str:
+    said = {"seed": "seed {}", "drawn": "drawn: {}"}
+    return " · ".join(said.get(part, "{}").format(value) for part, value in parts.items())
 
 
 def _notes(table: pd.DataFrame) -> list[str]:
-    """What the rows have in common, and how they were measured."""
-    fixed = [c for c in ("space", "data", "seed", "drawn") if c not in _varying(table)]
+    """How it was measured."""
     return [
-        *([" · ".join(f"{c}: {table[c].iloc[0]}" for c in fixed)] if fixed else []),
-        f"n: architectures with a score and a truth, {_range(table['n'])}; brackets: 95 % bootstrap"
-        f" intervals over them, from {MIN_FOR_INTERVAL} on.",
-        f"PQETP: AUROC of the score for truth > {_range(table['threshold'])}.",
-        f"discovered: best truth of the top {_range(table['top'])} by score among"
+        *(["*: of the same computation as the truth."] if table["same_run"].any() else []),
+        f"n: architectures with a score and a truth. Brackets: 95 % bootstrap intervals over them,"
+        f" from n = {plots.MIN_FOR_INTERVAL} on. ρ: Spearman's.",
+        f"PQETP: AUROC of the score for truth > λ, λ = {_range(table['threshold'])}.",
+        f"discovered: best truth of the {_range(table['top'])} best by score among"
         f" {_range(table['subset'])} architectures, a random half; mean ± standard error of"
         f" {N_SUBSETS} halves.",
+        "cost: median time and mean operations of scoring an architecture.",
     ]
-
-
-def _varying(table: pd.DataFrame) -> list[str]:
-    return [c for c in ("space", "data", "seed", "drawn") if table[c].nunique() > 1]
 
 
 def _range(values: pd.Series) -> str:
@@ -539,18 +607,27 @@ def _range(values: pd.Series) -> str:
 
 
 def _signed(value: float, digits: int) -> str:
-    return _number(value, f"+.{digits}f")
+    """A correlation: "+.51"."""
+    return _number(value, f"+.{digits}f").replace("0.", ".", 1)
 
 
 def _number(value: float, form: str) -> str:
     return "–" if math.isnan(value) else format(value, form)
 
 
-def _discovered(mean: float, error: float) -> tuple[str, str]:
+def _scaled(value: float) -> str:
+    """1.2e9 as "1.2 G"."""
+    for size, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.{1 if value < 10 * size else 0}f} {prefix}"
+    return f"{_number(value, '.0f')} "
+
+
+def _discovered(mean: float, error: float) -> Cell:
     """Rounded to two digits of the standard error."""
     if math.isnan(mean):
-        return "–", ""
+        return ("–",)
     if not error > 0:
-        return f"{mean:.5g}", "" if math.isnan(error) else "± 0"
+        return (f"{mean:.5g}", *(() if math.isnan(error) else ("± 0",)))
     digits = max(0, 1 - math.floor(math.log10(error)))
     return f"{mean:.{digits}f}", f"± {error:.{digits}f}"

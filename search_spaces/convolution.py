@@ -1,11 +1,11 @@
 """3×3 and 1×1 convolutions in the form that runs fastest for their shape.
 
-XLA's CPU convolution is a matrix product whose columns are the output channels, so a layer with
-8 output channels, or an image of 2×2 pixels, leaves most of the processor idle. Both forms below
-compute the same sums (the added terms are zeros) as one better-shaped product. What they gain on a
-two-core AVX-512 machine is printed by ``experiments/benchmarks/convolution.py``.
+XLA's CPU convolution is a matrix product with one column for each output channel. Narrow layers and
+small images leave most of the processor idle in it, so they are computed in other forms: the same
+sums, some with added terms that are zero. ``experiments/benchmarks/convolution.py`` times them all.
 """
 
+from functools import reduce
 from itertools import product
 
 import jax
@@ -13,10 +13,15 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
-NARROW = 8
-"""Output channels up to which two neighbouring output pixels are computed as one (:func:`paired`)."""
-SMALL = 256
-"""Pixels × output channels up to which a 3×3 convolution is a dense map (:func:`dense`)."""
+COLUMNS = 32
+"""Columns of the matrix product worth having: neighbouring pixels are grouped up to this (twice
+this where the images have fewer channels than a vector register, as in the stem)."""
+GROUP = 4
+"""Most pixels to a group: each further one adds products with zero."""
+DENSE = 128
+"""Pixels × output channels up to which a 3×3 convolution of 4×4 images is a dense map."""
+FUSED = 16
+"""Channels up to which a 1×1 convolution is a loop fused with what follows it."""
 
 
 def convolve(images: Array, kernel: Array) -> Array:
@@ -29,15 +34,21 @@ def convolve(images: Array, kernel: Array) -> Array:
     Returns:
         ``[n, h, w, d]``, in the dtype of ``images``.
     """
+    if jax.default_backend() != "cpu":
+        return plain(images, kernel)
     height, width = images.shape[1:3]
-    size, _, _, outputs = kernel.shape
-    if size == 3 and jax.default_backend() == "cpu":
-        if min(height, width) > 1 and height * width <= 4:
+    size, _, inputs, outputs = kernel.shape
+    if size == 1 and max(inputs, outputs) <= FUSED:
+        return summed(images, kernel)
+    if size == 3:
+        pixels = height * width
+        if pixels <= 4 or (pixels <= 16 and pixels * outputs <= DENSE):
             return dense(images, kernel)
-        if height * width <= 16 and height * width * outputs <= SMALL:
-            return dense(images, kernel)
-        if outputs <= NARROW and width % 2 == 0:
-            return paired(images, kernel)
+        group = min(GROUP, COLUMNS * (1 if inputs >= 8 else 2) // outputs)
+        while group > 1 and width % group:
+            group -= 1
+        if group > 1:
+            return grouped(images, kernel, group)
     return plain(images, kernel)
 
 
@@ -46,18 +57,30 @@ def plain(images: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
 
 
-def paired(images: Array, kernel: Array) -> Array:
-    """3×3 convolution over 3×4 windows of stride 2, each giving two output pixels.
+def summed(images: Array, kernel: Array) -> Array:
+    """1×1 convolution as a sum over input channels, which XLA fuses with the layer's other sums.
 
-    Costs 4/3 of the operations and doubles the columns of the matrix product. ``w`` must be even.
+    A matrix product would write its result to memory and read it back for them.
+    """
+    terms = (images[..., i : i + 1] * kernel[0, 0, i] for i in range(kernel.shape[2]))
+    return reduce(jnp.add, terms)
+
+
+def grouped(images: Array, kernel: Array, group: int) -> Array:
+    """3×3 convolution over windows of 3×(group + 2) pixels, each giving ``group`` output pixels.
+
+    Has ``group`` times the columns for (group + 2)/3 times the products. ``w`` must be a multiple
+    of ``group``.
     """
     n, height, width, _ = images.shape
     size, _, inputs, outputs = kernel.shape
-    left, right = ((0, 0), (0, 1), (0, 0), (0, 0)), ((0, 0), (1, 0), (0, 0), (0, 0))
-    pair = jnp.stack([jnp.pad(kernel, left), jnp.pad(kernel, right)], axis=3)
-    pair = pair.reshape(size, size + 1, inputs, 2 * outputs)
+    shifted = [
+        jnp.pad(kernel, ((0, 0), (pixel, group - 1 - pixel), (0, 0), (0, 0)))
+        for pixel in range(group)
+    ]
+    wide = jnp.stack(shifted, axis=3).reshape(size, group + 2, inputs, group * outputs)
     result = lax.conv_general_dilated(
-        images, pair, (1, 2), ((1, 1), (1, 1)), dimension_numbers=LAYOUT
+        images, wide, (1, group), ((1, 1), (1, 1)), dimension_numbers=LAYOUT
     )
     return result.reshape(n, height, width, outputs)
 
@@ -70,14 +93,14 @@ def dense(images: Array, kernel: Array) -> Array:
     """
     n, height, width, _ = images.shape
     _, _, inputs, outputs = kernel.shape
+    nothing = jnp.zeros((inputs, outputs), kernel.dtype)
+    pixels = list(product(range(height), range(width)))
     rows = []
-    for i, j in product(range(height), range(width)):
+    for i, j in pixels:
         # Input pixel (i, j) reaches output pixel (u, v) through tap (i - u + 1, j - v + 1).
         taps = [
-            kernel[i - u + 1, j - v + 1]
-            if abs(i - u) <= 1 and abs(j - v) <= 1
-            else jnp.zeros((inputs, outputs), kernel.dtype)
-            for u, v in product(range(height), range(width))
+            kernel[i - u + 1, j - v + 1] if max(abs(i - u), abs(j - v)) <= 1 else nothing
+            for u, v in pixels
         ]
         rows.append(jnp.concatenate(taps, axis=1))
     matrix = jnp.concatenate(rows, axis=0)

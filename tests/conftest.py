@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 
 from nasproxy.data import Dataset, from_arrays
+from search_spaces import NASBench101
+from search_spaces.graph import Graph
+from search_spaces.layers import Shape
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,3 +49,10 @@ def tiny_dataset(seed: int) -> Dataset:
         images = patterns[labels] + rng.normal(scale=1.5, size=(n, 8, 8, 3))
         splits += [images.astype(np.float32), labels]
     return from_arrays(*splits, name="tiny")
+
+
+def network_of(
+    space: NASBench101, seed: int, image_shape: Shape = (8, 8, 3), classes: int = 4
+) -> Graph:
+    """The graph of one architecture that the space draws by a seed."""
+    return space.graph(space.sample(1, seed)[0], image_shape, classes)

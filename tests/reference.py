@@ -40,13 +40,13 @@ def apply(
     match layer:
         case ProjectAdd():
             output, used = conv_bn(params, stats, inputs[0])
-            return output + sum(truncated(inputs[1:], layer.outputs)), used
+            return added([output, *truncated(inputs[1:], layer.outputs)]), used
         case ConvBN():
-            return conv_bn(params, stats, sum(truncated(inputs, layer.inputs)))
+            return conv_bn(params, stats, added(truncated(inputs, layer.inputs)))
         case MaxPool3x3():
-            return pooled(sum(truncated(inputs, layer.channels))), {}
+            return pooled(added(truncated(inputs, layer.channels))), {}
         case Add():
-            return sum(truncated(inputs, layer.channels)), {}
+            return added(truncated(inputs, layer.channels)), {}
         case Halve():
             n, h, w, c = inputs[0].shape
             even = inputs[0][:, : h // 2 * 2, : w // 2 * 2]
@@ -63,6 +63,10 @@ def apply(
             raise AssertionError(f"the reference does not know {layer}")
 
 
+def added(terms: list[np.ndarray]) -> np.ndarray:
+    return np.sum(terms, axis=0)
+
+
 def truncated(inputs: list[np.ndarray], channels: int) -> list[np.ndarray]:
     return [x[..., :channels] for x in inputs]
 
@@ -72,11 +76,12 @@ def convolved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     side = kernel.shape[0] // 2
     height, width = x.shape[1:3]
     x = np.pad(x, ((0, 0), (side, side), (side, side), (0, 0)))
-    return sum(
+    taps = [
         x[:, i : i + height, j : j + width] @ kernel[i, j].astype(np.float64)
         for i in range(kernel.shape[0])
         for j in range(kernel.shape[1])
-    )
+    ]
+    return added(taps)
 
 
 def conv_bn(params: Arrays, stats: Arrays | None, x: np.ndarray) -> tuple[np.ndarray, Arrays]:

@@ -32,7 +32,7 @@ def assert_same(actual: Array, expected: Array) -> None:
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(
     n=st.integers(1, 3),
     height=st.integers(1, 9),
@@ -51,7 +51,7 @@ def test_equals_xla_on_any_shape(
     n: int, height: int, width: int, side: int, c: int, d: int
 ) -> None:
     images, kernel = arrays(n, height, width, side, c, d)
-    assert_same(jax.jit(convolve)(images, kernel), plain(images, kernel))
+    assert_same(jax.jit(convolve)(images, kernel), jax.jit(plain)(images, kernel))
 
 
 @pytest.mark.parametrize(

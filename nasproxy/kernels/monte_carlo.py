@@ -12,7 +12,7 @@ from search_spaces import execution
 from search_spaces.execution import Variables
 from search_spaces.graph import Graph
 
-ACTIVATION_BYTES = {"cpu": 4 * 2**20}
+ACTIVATION_BYTES = {"cpu": 2 * 2**20}
 """Bytes of the stem's output that a batch may take: what a processor's cache holds beside weights."""
 ACCELERATOR_BYTES = 256 * 2**20
 

@@ -1,0 +1,163 @@
+"""NNGP of new NAS-Bench-101 cells against what a user would do instead, in one run.
+
+    python -m experiments.benchmarks.nngp                # embedded default: 8×8, 512+512, width 16
+    python -m experiments.benchmarks.nngp --cifar        # 32×32, 1,000+1,000 images, width 16
+    python -m experiments.benchmarks.nngp --cifar --width 128 --cells 5 --images 100
+
+Peers do the same job on the same images: ``torch`` takes nasbench_pytorch's features and solves 20
+ridge systems with SciPy; ``jit`` compiles the whole network of each cell with jax.jit. All time
+what a cell that was never seen before costs: build, initialise, batch-norm pass, features, solves.
+Goals: ≥ 100× jit and ≥ 4× torch on the embedded default; ≥ 3× torch on CIFAR-10 shapes; at full width
+≥ 60 % of the matrix-product rate in the forward pass.
+"""
+
+import argparse
+from statistics import median
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from experiments.benchmarks.common import in_turn, ratio, report, seconds
+from nasproxy import NNGP, data
+from nasproxy.kernels import monte_carlo
+from nasproxy.proxies.nngp import REGULARISERS
+from search_spaces import NASBench101, execution
+
+
+def torch_score(cell, images, batch, labels, n_train, width, classes=10):
+    """NNGP accuracy the way a PyTorch user would write it."""
+    import torch
+    from nasbench_pytorch.model import Network
+
+    matrix, ops = np.asarray(cell.adjacency), list(cell.ops)
+    network = Network((matrix, ops), classes, images[0].shape[1], width, momentum=0.003)
+    with torch.no_grad():
+        network.train()(batch)
+        network.eval()
+        outputs = []
+        for x in images:
+            for layer in network.layers:
+                x = layer(x)
+            outputs.append(x.mean((2, 3)))
+        phi = torch.cat(outputs).numpy().astype(np.float64)
+    train, valid = phi[:n_train], phi[n_train:]
+    kernel, cross = train @ train.T, valid @ train.T
+    targets = np.eye(classes)[labels[:n_train]] - 1 / classes
+    scale = np.trace(kernel) / n_train
+    best = 0.0
+    for epsilon in REGULARISERS:
+        damped = kernel + epsilon * scale * np.eye(n_train)
+        predictions = cross @ cho_solve(cho_factor(damped), targets)
+        best = max(best, float((predictions.argmax(1) == labels[n_train:]).mean()))
+    return best
+
+
+def jit_score(cell, space, images, shape):
+    """Features of a network compiled as one program."""
+    graph = space.graph(cell, shape, 10)
+    params = execution.initialise(graph, np.random.default_rng(0))
+    stats = [{} for _ in graph.steps]
+    run = jax.jit(lambda p, x: execution.features(graph, p, stats, x))
+    return [run(params, x).block_until_ready() for x in images]
+
+
+def matmul_rate(size: int = 2048) -> float:
+    """GFLOP/s of this machine's float32 matrix product, the best of several."""
+    a = jnp.asarray(np.random.default_rng(0).standard_normal((size, size), dtype=np.float32))
+    product = jax.jit(jnp.matmul)
+    product(a, a).block_until_ready()
+    return 2e-9 * size**3 / min(seconds(lambda: product(a, a).block_until_ready()) for _ in range(9))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cifar", action="store_true", help="32×32 colour images, not 8×8 grey")
+    parser.add_argument("--images", type=int, help="training and as many validation images")
+    parser.add_argument("--width", type=int, default=16, help="stem channels")
+    parser.add_argument("--cells", type=int, default=20, help="new cells to time")
+    parser.add_argument("--warm", type=int, default=60, help="cells scored beforehand")
+    parser.add_argument("--jit", type=int, default=2, help="cells to compile whole")
+    args = parser.parse_args()
+
+    n = args.images or (1000 if args.cifar else 512)
+    rng = np.random.default_rng(0)
+    shape = (32, 32, 3) if args.cifar else (8, 8, 1)
+    pixels = rng.standard_normal((4 * n, *shape), dtype=np.float32)
+    labels = np.tile(np.arange(10), 4 * n)[: 4 * n]
+    dataset = data.from_arrays(pixels[: 2 * n], labels[: 2 * n], pixels[2 * n :], labels[2 * n :])
+    space = NASBench101(width=args.width)
+    proxy = NNGP(n_train=n, n_valid=n)
+    scorer = proxy.prepare(space, dataset, 0)
+    cells = space.sample(args.warm + args.cells, seed=1)
+    for cell in cells[: args.warm]:
+        scorer(cell)
+    new = cells[args.warm :]
+    contenders = {"nasproxy": scorer}
+
+    try:
+        import torch
+    except ImportError:
+        torch = None
+    if torch is not None:
+        size = 128 if args.cifar else 512
+        x = torch.from_numpy(np.ascontiguousarray(pixels[: 2 * n].transpose(0, 3, 1, 2)))
+        chunks = list(x.split(size if args.width <= 32 else 32))
+        batch = x[:128]
+        torch_score(cells[0], chunks, batch, labels[: 2 * n], n, args.width)
+        contenders["torch"] = lambda cell: torch_score(
+            cell, chunks, batch, labels[: 2 * n], n, args.width
+        )
+    times = in_turn(contenders, new)
+
+    graphs = [space.graph(cell, shape, 10) for cell in new]
+    batches = monte_carlo.split(pixels[: 2 * n], graphs[0], monte_carlo.BatchNorm())
+    peak = matmul_rate()
+    forward = [_forward(graph, batches) for graph in graphs]
+    rates = [2e-9 * n * g.flops / t for g, t in zip(graphs, forward, strict=True)]
+    rows = [
+        {
+            "contender": name,
+            "median s a cell": f"{median(values):.3f}",
+            "cells a second": f"{1 / median(values):.2f}",
+            "nasproxy is": ratio(values, times["nasproxy"]),
+        }
+        for name, values in times.items()
+    ]
+    if args.jit:
+        slow = [seconds(lambda c=c: jit_score(c, space, batches, shape)) for c in new[: args.jit]]
+        rows.append(
+            {
+                "contender": "jit",
+                "median s a cell": f"{median(slow):.3f}",
+                "cells a second": f"{1 / median(slow):.2f}",
+                "nasproxy is": ratio(slow, times["nasproxy"][: args.jit]),
+            }
+        )
+    height, width, _ = shape
+    report(
+        f"NNGP of new cells, {height}×{width} images, {n}+{n}, stem {args.width}, M = 1",
+        rows,
+        [
+            f"forward pass: {median(rates):.0f} GFLOP/s, {100 * median(rates) / peak:.0f} % of the "
+            f"matrix product's {peak:.0f}"
+        ],
+    )
+
+
+def _forward(graph, batches) -> float:
+    padded = execution.pad(graph)
+    params = execution.place(padded, execution.initialise(graph, np.random.default_rng(0)))
+    stats = [{} for _ in graph.steps]
+
+    def run() -> None:
+        for x in batches:
+            execution.features(padded, params, stats, x).block_until_ready()
+
+    run()
+    return seconds(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The main job on embedded data: from cells to a ranking table, on a laptop, in minutes."""
+
+from pathlib import Path
+
+import typer
+
+from nasproxy import data, ranking
+from nasproxy.proxies import NNGP, Flops, Params, Training
+from nasproxy.scoring import score
+from nasproxy.store import Store
+from search_spaces import NASBench101
+
+WIDTH = 16
+"""Stem channels of the networks that are run; 128 is the benchmark's."""
+TRUTH = Training(epochs=8, width=WIDTH)
+"""Shortened training, the truth of the demo."""
+
+
+def run(out: Path, cells: int, *, seed: int = 0, progress: bool = True) -> None:
+    """Scores cells on scikit-learn's digits, trains them, and ranks the scores by the training.
+
+    Writes ``scores.db``, ``ranking.csv``, ``ranking.md`` and ``ranking.png`` to ``out``; a second
+    run reads the scores from the store.
+
+    Args:
+        out: folder, made if need be.
+        cells: how many cells of NAS-Bench-101 to draw uniformly.
+        seed: of the draw, the subsets and the initialisations.
+        progress: show progress bars.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    space = NASBench101()
+    digits = data.load("digits")
+    drawn = space.sample(cells, seed)
+    with Store(out / "scores.db") as store:
+        score(
+            drawn,
+            space,
+            [Params(), Flops(), NNGP(width=WIDTH), TRUTH],
+            digits,
+            seed=seed,
+            store=store,
+            drawn=f"uniform, n={cells}, seed={seed}",
+            progress=progress,
+        )
+        truth = ranking.read_truth(TRUTH.name, store)
+        table = ranking.rank_store(store, truth)
+        typer.echo(ranking.render(table))
+        for name in ("csv", "markdown"):
+            path = out / f"ranking.{'md' if name == 'markdown' else name}"
+            path.write_text(ranking.render(table, name), encoding="utf-8")
+        ranking.plot_store(store, truth, out / "ranking.png")
+    typer.echo(
+        f"table: {out / 'ranking.csv'} and {out / 'ranking.md'}; plot: {out / 'ranking.png'}; "
+        f"scores: {out / 'scores.db'}"
+    )

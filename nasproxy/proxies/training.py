@@ -1,0 +1,138 @@
+"""Validation accuracy after shortened training: the usual proxy; of long budgets, the truth."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import numpy as np
+
+from nasproxy.data import Dataset
+from nasproxy.errors import SettingError
+from nasproxy.proxies.base import Score, Scorer
+from nasproxy.training import Recipe, Trainer, accuracy, batches, fit
+from search_spaces import SearchSpace, execution
+from search_spaces.graph import Graph
+
+EVALUATED = 512
+"""Images that accuracy is measured on at once."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Mean validation accuracy, over trials, of networks trained for a few epochs.
+
+    Several budgets may be asked for at once (``epochs=(4, 12)``). Each is a training of its own, as
+    in NAS-Bench-101: the learning rate falls to zero over that budget, so a short training is no
+    part of a longer one. The value is that of the longest; the others have columns of their own, as
+    has the test accuracy where the data has a test split. All architectures see the same batches.
+
+    Attributes:
+        epochs: passes over the training split, NAS-Bench-101's shortest budget by default.
+        width: channels of the stem; None for the space's.
+        batch: images a step.
+        learning_rate: at the first step, see :class:`~nasproxy.training.Recipe` for all of these.
+        weight_decay: of all parameters.
+        momentum: of batch norm's moving statistics.
+        augment: whether images are shifted and flipped; None for colour images only.
+        trials: trainings a budget, each from other weights and in another order.
+    """
+
+    epochs: int | tuple[int, ...] = 4
+    width: int | None = None
+    batch: int = 256
+    learning_rate: float = 0.2
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    augment: bool | None = None
+    trials: int = 1
+
+    name: ClassVar[str] = "training"
+
+    def __post_init__(self) -> None:
+        budgets = self._budgets()
+        if not budgets or any(not isinstance(e, int) or e < 1 for e in budgets):
+            raise SettingError(
+                f"epochs={self.epochs!r} of training: give whole numbers of at least 1, "
+                "several as 4/12/36"
+            )
+        if not isinstance(self.trials, int) or self.trials < 1:
+            raise SettingError(
+                f"trials={self.trials!r} of training: give a whole number of at least 1"
+            )
+        self._recipe()
+
+    def _budgets(self) -> tuple[int, ...]:
+        return self.epochs if isinstance(self.epochs, tuple) else (self.epochs,)
+
+    def _recipe(self) -> Recipe:
+        return Recipe(
+            self.batch, self.learning_rate, self.weight_decay, self.momentum, self.augment
+        )
+
+    def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
+        recipe, n_train = self._recipe(), len(data.train_labels)
+        budgets = sorted(set(self._budgets()))
+        recipe.check(n_train)
+        evaluated = _Evaluated(data)
+
+        def score(architecture: object) -> Score:
+            graph = space.graph(architecture, data.image_shape, data.classes)
+            runs: dict[str, list[dict[str, float]]] = {}
+            for epochs in budgets:
+                trainer = Trainer(graph, recipe, epochs, n_train)
+                runs[f"epochs={epochs}"] = [
+                    _run(trainer, data, evaluated, (seed, trial)) for trial in range(self.trials)
+                ]
+            operations = self.trials * sum(flops(graph, data, epochs) for epochs in budgets)
+            return _score(runs, f"epochs={budgets[-1]}", operations)
+
+        return score
+
+
+class _Evaluated:
+    """Validation and test split in batches of one shape."""
+
+    def __init__(self, data: Dataset):
+        self.valid_labels, self.test_labels = data.valid_labels, data.test_labels
+        images = data.standardise(data.valid_images)
+        if data.test_images is not None:
+            images = np.concatenate([images, data.standardise(data.test_images)])
+        size = -(-len(images) // -(-len(images) // EVALUATED))
+        self.batches = [jax.device_put(batch) for batch in execution.batches(images, size)]
+
+    def accuracies(self, predicted: np.ndarray) -> dict[str, float]:
+        """By split, of predictions for the images of ``batches``."""
+        shares = {"valid_accuracy": accuracy(predicted, self.valid_labels)}
+        if self.test_labels is not None:
+            predicted = predicted[len(self.valid_labels) :]
+            shares["test_accuracy"] = accuracy(predicted, self.test_labels)
+        return shares
+
+
+def _run(
+    trainer: Trainer, data: Dataset, evaluated: _Evaluated, seed: tuple[int, int]
+) -> dict[str, float]:
+    weights, order = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
+    state, loss = fit(trainer, batches(data, trainer, order), weights)
+    predicted = trainer.predict(state, evaluated.batches)
+    return evaluated.accuracies(predicted) | {"train_loss": loss}
+
+
+def _score(runs: dict[str, list[dict[str, float]]], longest: str, operations: float) -> Score:
+    columns: dict[str, float] = {}
+    for budget, trials in runs.items():
+        means = {name: float(np.mean([trial[name] for trial in trials])) for name in trials[0]}
+        own = {budget: means.pop("valid_accuracy")}
+        columns |= own | {f"{budget},{name}": mean for name, mean in means.items()}
+    value = columns.pop(longest)
+    # The value's own companions go by their bare names.
+    columns = {name.removeprefix(f"{longest},"): mean for name, mean in columns.items()}
+    return Score(value, operations, columns, {"trials": runs})
+
+
+def flops(graph: Graph, data: Dataset, epochs: int) -> float:
+    """Operations of one training and its validation as the paper counts them (equation 5).
+
+    A training step costs three forward passes; the test split is not counted.
+    """
+    return float(graph.flops * (3 * epochs * len(data.train_labels) + len(data.valid_labels)))

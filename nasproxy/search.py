@@ -1,0 +1,217 @@
+"""Searching a space by a score: strategies that are asked and told, and a loop that resumes.
+
+The loop belongs to whoever wants it::
+
+    strategy = RegularizedEvolution(space, np.random.default_rng(0))
+    score = NNGP().prepare(space, data, seed=0)
+    for _ in range(200):
+        architecture = strategy.ask()
+        strategy.tell(architecture, score(architecture).value)
+
+`search` is that loop over a store. A strategy draws from its generator only, so the same seed asks
+for the same architectures as long as it is told the same scores, and those are in the store: run a
+killed search again and it replays to where it was, without computing, then goes on.
+"""
+
+import dataclasses
+import math
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+
+from nasproxy.data import Dataset
+from nasproxy.errors import SettingError
+from nasproxy.progress import bar
+from nasproxy.proxies.base import Proxy, make, parse_settings
+from nasproxy.scoring import Session
+from nasproxy.store import Store
+from search_spaces import SearchSpace
+
+
+class Strategy(Protocol):
+    """What proposes architectures. All that it knows is in its fields."""
+
+    def ask(self) -> Any:
+        """The next architecture to score. May be called again before `tell`."""
+        ...
+
+    def tell(self, architecture: Any, score: float) -> None:
+        """The score of an architecture: larger is better; NaN, scoring failed, is the worst."""
+        ...
+
+
+@dataclass
+class RandomSearch:
+    """Architectures drawn one at a time, independently of each other and of the scores.
+
+    Attributes:
+        space: what to draw from.
+        rng: source of all randomness.
+        sampler: of the space; None for its default.
+    """
+
+    space: SearchSpace
+    rng: np.random.Generator
+    sampler: str | None = None
+
+    name: ClassVar[str] = "random"
+
+    def ask(self) -> Any:
+        return _draw(self.space, self.rng, self.sampler)
+
+    def tell(self, architecture: Any, score: float) -> None:
+        pass
+
+
+class Member(NamedTuple):
+    """One of a population."""
+
+    architecture: Any
+    score: float
+
+
+@dataclass
+class RegularizedEvolution:
+    """Ageing evolution (Real et al. 2019, "Regularized evolution", algorithm 1).
+
+    Until `population` scores are told it asks for random architectures. From then on it draws
+    `sample` members with replacement, as the algorithm does, and asks for a mutation of the best of
+    them (the first drawn of equals). Whatever is told joins the population, and the oldest member
+    leaves, however good.
+
+    Attributes:
+        space: what to draw from and mutate in.
+        rng: source of all randomness.
+        population: architectures that live at a time, P.
+        sample: members a tournament, S; 1 selects nothing.
+        sampler: of the first `population`; None for the space's default.
+        members: the population, oldest first.
+    """
+
+    space: SearchSpace
+    rng: np.random.Generator
+    population: int = 50
+    sample: int = 10
+    sampler: str | None = None
+    members: deque[Member] = field(default_factory=deque, init=False)
+
+    name: ClassVar[str] = "evolution"
+
+    def __post_init__(self) -> None:
+        for setting in ("population", "sample"):
+            value = getattr(self, setting)
+            if not isinstance(value, int) or value < 1:
+                raise SettingError(
+                    f"{setting}={value!r} of evolution: give a whole number of at least 1"
+                )
+
+    def ask(self) -> Any:
+        if len(self.members) < self.population:
+            return _draw(self.space, self.rng, self.sampler)
+        drawn = self.rng.integers(len(self.members), size=self.sample)
+        winner = max((self.members[i] for i in drawn), key=lambda member: member.score)
+        return self.space.mutate(winner.architecture, self.rng)
+
+    def tell(self, architecture: Any, score: float) -> None:
+        self.members.append(Member(architecture, -math.inf if math.isnan(score) else float(score)))
+        if len(self.members) > self.population:
+            self.members.popleft()
+
+
+STRATEGIES: dict[str, type] = {kind.name: kind for kind in (RandomSearch, RegularizedEvolution)}
+"""Every strategy by name: a dataclass of `space`, `rng` and settings; a new one is added here."""
+
+
+def make_strategy(text: str, space: SearchSpace, rng: np.random.Generator) -> Strategy:
+    """A strategy from ``name`` or ``name:setting=value,…``, such as ``evolution:population=20``.
+
+    Raises:
+        SettingError: there is no such strategy or setting.
+    """
+    name, settings = parse_settings(text)
+    if name not in STRATEGIES:
+        raise SettingError(f"strategy {name!r}: choose one of {', '.join(STRATEGIES)}")
+    kind = STRATEGIES[name]
+    known = [f.name for f in dataclasses.fields(kind) if f.init and f.name not in ("space", "rng")]
+    for setting in settings:
+        if setting not in known:
+            raise SettingError(f"{name} has no setting {setting!r}: it has {', '.join(known)}")
+    return make(kind, name, {"space": space, "rng": rng, **settings})
+
+
+def search(
+    space: SearchSpace,
+    proxy: Proxy,
+    data: Dataset,
+    *,
+    strategy: str | Callable[[SearchSpace, np.random.Generator], Strategy] = "evolution",
+    budget: int = 200,
+    seed: int = 0,
+    store: Store | str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Asks a strategy for `budget` architectures and tells it their scores.
+
+    An architecture that was scored before, in this search or in the store, is not scored again. A
+    repeated proposal (the same key) still counts towards the budget, is told again, and so lives on
+    in a population; it has cost nothing. A failed score is told as NaN.
+
+    Args:
+        space, proxy, data: as in :func:`nasproxy.score`, whose scores are used and added to.
+        strategy: a name with settings, see `make_strategy`; or a function from space and generator.
+        budget: proposals, repeats among them.
+        seed: of the strategy, and of the proxy's subsets and initialisations.
+        store: a file, an open store, or None to keep nothing. New scores are marked as drawn by
+            this search: they rank differently from those of a random sample.
+        progress: show a progress bar.
+
+    Returns:
+        The trace, a row a proposal: `step` from 1, `architecture` (key), `score` (NaN if failed),
+        `best` so far and `best_architecture` (the earliest of equals; NaN and None until something
+        scores), `seconds` that scoring took when it was done, 0 for a repeat. The same whether or
+        not the search was interrupted, up to the seconds.
+
+    Raises:
+        SettingError, DataError: settings that do not fit, before anything is computed.
+    """
+    if budget < 1:
+        raise SettingError(f"budget={budget}: ask for at least 1 architecture")
+    rng = np.random.default_rng(seed)
+    asked = (
+        make_strategy(strategy, space, rng) if isinstance(strategy, str) else strategy(space, rng)
+    )
+    called = strategy if isinstance(strategy, str) else type(asked).__name__
+    opened = store if isinstance(store, Store) else Store(store)
+    try:
+        session = Session(
+            proxy, space, data, opened, seed=seed, drawn=f"search by {called}, seed={seed}"
+        )
+        rows: list[tuple[int, str, float, float, str | None, float]] = []
+        best, best_key, seen = math.nan, None, set()
+        with bar(proxy.name, budget, shown=progress) as advance:
+            for step in range(1, budget + 1):
+                architecture = asked.ask()
+                record = session(architecture)
+                score = math.nan if record.value is None else record.value
+                asked.tell(architecture, score)
+                key = record.key.architecture
+                if (best_key is None and not math.isnan(score)) or score > best:
+                    best, best_key = score, key
+                seconds = 0.0 if key in seen else record.seconds
+                seen.add(key)
+                rows.append((step, key, score, best, best_key, seconds))
+                advance()
+    finally:
+        if opened is not store:
+            opened.close()
+    columns = ["step", "architecture", "score", "best", "best_architecture", "seconds"]
+    return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def _draw(space: SearchSpace, rng: np.random.Generator, sampler: str | None) -> Any:
+    return space.sample(1, int(rng.integers(2**63)), sampler)[0]

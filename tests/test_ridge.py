@@ -1,0 +1,136 @@
+"""One factorisation for all regularisers against a solve for each."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nasproxy.solvers import ridge
+
+EPSILONS = np.logspace(-7, 2, 20)
+
+
+def problem(
+    n_train: int, features: int, seed: int = 0, n_valid: int = 15, classes: int = 4
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    scales = np.logspace(0, -1, features)
+    train = np.maximum(rng.normal(size=(n_train, features)), 0) * scales
+    valid = np.maximum(rng.normal(size=(n_valid, features)), 0) * scales
+    targets = np.eye(classes)[rng.integers(classes, size=n_train)] - 1 / classes
+    return train, valid, targets
+
+
+def damping(train: np.ndarray, epsilon: float) -> float:
+    return epsilon * np.trace(train @ train.T) / len(train)
+
+
+def dual(train: np.ndarray, valid: np.ndarray, targets: np.ndarray, epsilon: float) -> np.ndarray:
+    """The paper's equation as it stands."""
+    system = train @ train.T + damping(train, epsilon) * np.eye(len(train))
+    return valid @ train.T @ scipy.linalg.solve(system, targets, assume_a="pos")
+
+
+def primal(train: np.ndarray, valid: np.ndarray, targets: np.ndarray, epsilon: float) -> np.ndarray:
+    system = train.T @ train + damping(train, epsilon) * np.eye(train.shape[1])
+    return valid @ scipy.linalg.solve(system, train.T @ targets, assume_a="pos")
+
+
+def exact(train: np.ndarray, valid: np.ndarray, targets: np.ndarray, epsilon: float) -> np.ndarray:
+    """The paper's equation by a Cholesky factorisation in 80 bits."""
+    train, valid, targets = (a.astype(np.longdouble) for a in (train, valid, targets))
+    kernel = train @ train.T
+    n = len(kernel)
+    system = kernel + np.longdouble(epsilon) * np.trace(kernel) / n * np.eye(n)
+    lower = np.zeros_like(system)
+    for j in range(n):
+        lower[j:, j] = system[j:, j] - lower[j:, :j] @ lower[j, :j]
+        lower[j:, j] /= np.sqrt(lower[j, j])
+    solution = targets.copy()
+    for i in range(n):
+        solution[i] = (solution[i] - lower[i, :i] @ solution[:i]) / lower[i, i]
+    for i in reversed(range(n)):
+        solution[i] = (solution[i] - lower[i + 1 :, i] @ solution[i + 1 :]) / lower[i, i]
+    return valid @ train.T @ solution
+
+
+def close(actual: np.ndarray, expected: np.ndarray, tolerance: float = 1e-8) -> None:
+    np.testing.assert_allclose(actual, expected.astype(np.float64), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(("n_train", "features"), [(40, 100), (60, 200)])
+def test_full_rank_equals_twenty_dual_solves(n_train: int, features: int) -> None:
+    train, valid, targets = problem(n_train, features)
+    assert np.linalg.matrix_rank(train) == n_train
+    swept = ridge.sweep(train, valid, targets, EPSILONS)
+    assert swept.shape == (20, 15, 4)
+    assert swept.dtype == np.float64
+    for predictions, epsilon in zip(swept, EPSILONS, strict=True):
+        close(predictions, dual(train, valid, targets, epsilon))
+
+
+@pytest.mark.parametrize(("n_train", "features"), [(300, 40), (200, 199)])
+def test_fewer_features_than_images_equals_twenty_primal_solves(
+    n_train: int, features: int
+) -> None:
+    """The dual system is singular but for ε there; its own solve is off by 5e-8 at ε = 1e-7."""
+    train, valid, targets = problem(n_train, features)
+    swept = ridge.sweep(train, valid, targets, EPSILONS)
+    for predictions, epsilon in zip(swept, EPSILONS, strict=True):
+        close(predictions, primal(train, valid, targets, epsilon))
+        close(predictions, dual(train, valid, targets, epsilon), tolerance=1e-6)
+
+
+@pytest.mark.skipif(
+    np.finfo(np.longdouble).eps > 1e-18, reason="this machine's long double is a double"
+)
+@pytest.mark.parametrize(
+    ("n_train", "features"), [(60, 12), (60, 59), (60, 60), (60, 61), (40, 90)]
+)
+def test_equals_eighty_bits_in_both_regimes(n_train: int, features: int) -> None:
+    train, valid, targets = problem(n_train, features)
+    swept = ridge.sweep(train, valid, targets, EPSILONS)
+    for predictions, epsilon in zip(swept, EPSILONS, strict=True):
+        close(predictions, exact(train, valid, targets, epsilon), tolerance=1e-9)
+
+
+@pytest.mark.skipif(
+    np.finfo(np.longdouble).eps > 1e-18, reason="this machine's long double is a double"
+)
+def test_repeated_images_and_dead_features() -> None:
+    """Rank below both sides: 20 images thrice, and half of the features always zero."""
+    train, valid, targets = problem(20, 100)
+    train[:, ::2] = 0
+    train = np.tile(train, (3, 1))
+    targets = np.tile(targets, (3, 1))
+    assert np.linalg.matrix_rank(train) == 20
+    swept = ridge.sweep(train, valid, targets, EPSILONS)
+    for predictions, epsilon in zip(swept, EPSILONS, strict=True):
+        close(predictions, exact(train, valid, targets, epsilon))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 30), st.integers(1, 60), st.integers(0, 2**32), st.floats(1e-3, 1e3))
+def test_the_scale_of_features_does_not_matter(
+    n_train: int, features: int, seed: int, scale: float
+) -> None:
+    """The regulariser is a fraction of the mean eigenvalue, so predictions keep."""
+    train, valid, targets = problem(n_train, features, seed)
+    one = ridge.sweep(train, valid, targets, EPSILONS[5:])
+    close(ridge.sweep(train * scale, valid * scale, targets, EPSILONS[5:]), one, tolerance=1e-6)
+
+
+def test_float32_features_are_solved_in_float64() -> None:
+    arrays = [a.astype(np.float32) for a in problem(80, 30)]
+    swept = ridge.sweep(arrays[0], arrays[1], arrays[2], EPSILONS)
+    widened = [a.astype(np.float64) for a in arrays]
+    close(swept, ridge.sweep(widened[0], widened[1], widened[2], EPSILONS), tolerance=1e-12)
+
+
+def test_limits() -> None:
+    """No regulariser interpolates; a huge one shrinks to zero."""
+    train, _, targets = problem(30, 80)
+    small, large = ridge.sweep(train, train, targets, np.array([1e-14, 1e12]))
+    close(small, targets, tolerance=1e-6)
+    assert np.abs(large).max() < 1e-9
