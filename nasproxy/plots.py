@@ -39,7 +39,8 @@ def scatter(
     """Draws truth against scores, a panel a proxy, titled with Kendall's τ and its 95 % interval.
 
     Positive scores that span decades (see `LOG_FROM`) get a logarithmic axis, which leaves τ as it
-    is. Dots are never displaced: where many architectures tie, they lie over each other.
+    is. Where many architectures tie, their dots lie over each other. Truths far below the others,
+    those of diverged trainings, are counted and marked at the foot of the panel by triangles.
 
     Args:
         scores: indexed by architecture key, a column a panel; NaN is left out.
@@ -62,20 +63,22 @@ def scatter(
     frame = scores.to_frame(scores.name or "score") if isinstance(scores, pd.Series) else scores
     if not 1 <= frame.shape[1] <= MAX_PANELS:
         raise SettingError(f"{frame.shape[1]} columns of scores: give 1 to {MAX_PANELS}")
-    n_columns = min(3, frame.shape[1]) if frame.shape[1] != 4 else 2
-    n_rows = math.ceil(frame.shape[1] / n_columns)
+    panels = [_joined(frame.iloc[:, index], truth) for index in range(frame.shape[1])]
+    n_columns = min(3, len(panels)) if len(panels) != 4 else 2
+    n_rows = math.ceil(len(panels) / n_columns)
     figure = Figure(
         figsize=(max(4.8, 3.5 * n_columns), 3.4 * n_rows + 0.3 * bool(title) + 0.3 * bool(note)),
         layout="constrained",
     )
     grid = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
+    floor = _floor(np.concatenate([y for _, y in panels]))
     for index, axes in enumerate(grid.flat):
-        if index >= frame.shape[1]:
+        if index >= len(panels):
             axes.remove()
             continue
         name = str(frame.columns[index])
         label = x_label if isinstance(x_label, str) else x_label.get(name, "score")
-        _panel(axes, frame.iloc[:, index], truth, name)
+        _panel(axes, *panels[index], name, floor)
         axes.set_xlabel(_escaped(label), fontsize=9)
         if index % n_columns == 0:
             axes.set_ylabel(_escaped(wrapped(y_label, _TITLE_CHARACTERS)), fontsize=9)
@@ -86,14 +89,24 @@ def scatter(
     _write(figure, path, form)
 
 
-def _panel(axes: Axes, scores: pd.Series, truth: pd.Series, name: str) -> None:
+def _joined(scores: pd.Series, truth: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     present, known = (s[np.isfinite(s.to_numpy(np.float64))] for s in (scores, truth))
     joined = tables.join(present.sort_index(), known)
-    x, y = joined.scores.to_numpy(np.float64), joined.truth.to_numpy(np.float64)
-    n = len(x)
+    return joined.scores.to_numpy(np.float64), joined.truth.to_numpy(np.float64)
+
+
+def _panel(axes: Axes, x: np.ndarray, y: np.ndarray, name: str, floor: float) -> None:
+    n, low = len(x), y < floor
+    if low.any():
+        foot = axes.get_xaxis_transform()  # x in its own units, y as a fraction of the panel
+        at = np.zeros(low.sum())
+        style = {"color": _COLOUR, "ms": 4, "mfc": "none", "mew": 0.6, "clip_on": False}
+        axes.plot(x[low], at, "v", transform=foot, **style)
+        text = f"▽ {low.sum()} lower, to {y.min():.3g}"
+        axes.annotate(text, (0.98, 0.05), xycoords="axes fraction", ha="right", fontsize=7)
     axes.scatter(
-        x,
-        y,
+        x[~low],
+        y[~low],
         s=float(np.clip(600 / n, 4, 16)),
         alpha=float(np.clip(12 / math.sqrt(n), 0.2, 0.8)),
         color=_COLOUR,
@@ -113,6 +126,12 @@ def _panel(axes: Axes, scores: pd.Series, truth: pd.Series, name: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, labelleft=True)
     axes.set_title(_escaped(f"{wrapped(name, _TITLE_CHARACTERS)}\n{_agreement(x, y)}"), fontsize=9)
+
+
+def _floor(truth: np.ndarray) -> float:
+    """Truths below are outliers, as of diverged trainings."""
+    low, high = np.percentile(truth, [5, 95])
+    return float(low - (high - low) / 2)
 
 
 def _agreement(x: np.ndarray, y: np.ndarray) -> str:

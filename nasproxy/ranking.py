@@ -187,11 +187,8 @@ def rank_store(
         TruthError: no scored architecture at all has a truth.
         SettingError: a λ that is none, or two.
     """
-    truth = truth.set_axis(truth.index.astype(str))
-    columns, run = _rivals(store, truth), truth.attrs.get("column", (None,))[0]
+    columns, truth, run = _opposed(store, truth)
     matched = [column.series[column.series.index.isin(truth.index)] for column in columns]
-    if not any(map(len, matched)):
-        tables.join(columns[0].series, truth)  # raises, naming a key of either side
     rows = []
     for column, known in zip(columns, matched, strict=True):
         ranking = Ranking(0, unmatched=len(column.series))
@@ -224,11 +221,8 @@ def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> 
         StoreError, TruthError: as `rank_store`.
         SettingError: the path cannot be written, or has another suffix than .png, .pdf and .svg.
     """
-    truth = truth.set_axis(truth.index.astype(str))
-    columns, run = _rivals(store, truth), truth.attrs.get("column", (None,))[0]
+    columns, truth, run = _opposed(store, truth)
     matched = [c for c in columns if c.series.index.isin(truth.index).any()]
-    if not matched:
-        tables.join(columns[0].series, truth)
     shown = sorted(matched, key=lambda c: (c.run == run, -len(c.series)))[: plots.MAX_PANELS]
     varying = [
         part for part in ("space", "data", "seed") if len({c.about[part] for c in columns}) > 1
@@ -441,13 +435,19 @@ def _columns(store: Store) -> list[_Column]:
     return [column for run in sorted(groups) for column in groups[run].columns(run)]
 
 
-def _rivals(store: Store, truth: pd.Series) -> list[_Column]:
-    """All columns but the truth's own."""
-    own = truth.attrs.get("column")
-    columns = [c for c in _columns(store) if (c.run, c.column) != own]
+def _opposed(store: Store, truth: pd.Series) -> tuple[list[_Column], pd.Series, Run | None]:
+    """All columns but the truth's own, the truth of what they score, and the run it comes from."""
+    run, own = truth.attrs.get("column", (None, None))
+    columns = [c for c in _columns(store) if (c.run, c.column) != (run, own)]
     if not columns:
         raise StoreError(f"{_place(store)} holds no scores to rank: run nasproxy score first")
-    return columns
+    # Once, in plain Python: pandas looks up 423,624 Arrow strings in seconds, for each column.
+    scored = {key for column in columns for key in column.series.index}
+    keys = truth.index.astype(str).to_numpy(dtype=object)
+    known = [key in scored for key in keys]
+    if not any(known):
+        tables.join(columns[0].series, truth)  # raises, naming a key of either side
+    return columns, truth.set_axis(keys)[known], run
 
 
 def _place(store: Store) -> str:
@@ -466,7 +466,7 @@ def _meanings(stored: str, columns: list[str]) -> list[_Meaning]:
     for column in columns:
         parts = column.split(",") if column else []
         replacing = [part for part in parts if part.partition("=")[0] in settings]
-        _, replaced = parse_settings(f"{proxy}:{','.join(replacing)}")
+        _, replaced = _parsed(f"_:{','.join(replacing)}")
         parted.append((replaced, ",".join(p for p in parts if p not in replacing)))
     swept = {key for replaced, _ in parted for key in replaced}
     own = {k: _largest(v) if k in swept else v for k, v in settings.items()}
@@ -488,7 +488,7 @@ def _largest(value: Any) -> Any:
 def _means(spec: str, column: _Column) -> bool:
     """Whether a name with some settings fits a column; a store keeps the width with the space."""
     name, _, besides = spec.removesuffix("]").partition("[")
-    proxy, settings = parse_settings(name)
+    proxy, settings = _parsed(name)
     if "width" in settings and "width" not in column.meaning.settings:
         stored = _parsed(column.run[0])[1]
         if settings.pop("width") != stored.get("width"):

@@ -167,7 +167,10 @@ def _evaluate(
         result, error = None, f"{type(raised).__name__}: {raised}"
     info: dict[str, Any] = {} if drawn is None else {"drawn": drawn}
     if result is not None and error is None:
-        info |= result.info | {"columns": result.columns}
+        columns = {c: value for c, value in result.columns.items() if np.isfinite(value)}
+        info |= result.info | {"columns": columns}
+        if undefined := sorted(set(result.columns) - set(columns)):
+            info["undefined"] = undefined
     return Record(
         key=key,
         value=result.value if result and not error else None,

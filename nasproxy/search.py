@@ -172,8 +172,8 @@ def search(
 
     Returns:
         The trace, a row a proposal: `step` from 1, `architecture` (key), `score` (NaN if failed),
-        `best` so far and `best_architecture` (the earliest of equals; NaN and None until something
-        scores), `seconds` that scoring took when it was done, 0 for a repeat. The same whether or
+        `best` so far and `best_architecture` (the earliest of equals), both missing until something
+        scores, `seconds` that scoring took when it was done, 0 for a repeat. The same whether or
         not the search was interrupted, up to the seconds.
 
     Raises:

@@ -1,5 +1,7 @@
 """The Flax module: a good citizen of nnx, its weights and statistics those of the benchmark."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import optax
@@ -135,7 +137,7 @@ def test_it_can_be_made_inside_transformations() -> None:
 
 
 def test_a_space_and_an_architecture_make_a_network() -> None:
-    space = NASBench101(width=8, stacks=1, cells=1)
+    space: Any = NASBench101(width=8, stacks=1, cells=1)
     architecture = space.sample(1, seed=0)[0]
     module = network_of_space(space, architecture, (4, 4, 3), 4, nnx.Rngs(0))
     np.testing.assert_array_equal(module(IMAGES), Network(GRAPH, nnx.Rngs(0))(IMAGES))

@@ -84,6 +84,21 @@ def test_a_panel_without_enough_or_with_ties_only_says_so(
     assert titles == ["n = 1", "τ undefined, n = 40", "τ = +1.00, n = 4"]
 
 
+def test_outliers_of_truth_are_counted_at_the_foot(tmp_path: Path, drawn: list[Figure]) -> None:
+    truth = TRUTH.copy()
+    truth.iloc[[3, 8]] = 0.1
+    scatter(SCORES, truth, tmp_path / "a.png")
+    for axes, name in zip(drawn[0].axes, SCORES, strict=True):
+        dots: Any = axes.collections[0].get_offsets()
+        (marks,) = (np.asarray(line.get_xdata()) for line in axes.lines)
+        assert len(dots) == 38
+        assert sorted(marks.tolist()) == sorted(SCORES[name].iloc[[3, 8]])
+        assert [text.get_text() for text in axes.texts] == ["▽ 2 lower, to 0.1"]
+        assert axes.get_ylim()[0] > 0.8
+        assert axes.get_ylim()[1] < 0.95
+        assert "n = 40" in axes.get_title()
+
+
 @pytest.mark.parametrize("count", range(1, 7))
 def test_any_number_of_panels_up_to_six(tmp_path: Path, drawn: list[Figure], count: int) -> None:
     scores = pd.DataFrame({f"p{i}": SCORES["nngp"][:5] for i in range(count)})

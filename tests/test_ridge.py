@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import scipy.linalg
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nasproxy.solvers import ridge
 
 EPSILONS = np.logspace(-7, 2, 20)
+eighty_bits = pytest.mark.skipif(
+    bool(np.finfo(np.longdouble).eps > 1e-18), reason="this machine's long double is a double"
+)
 
 
 def problem(
@@ -70,7 +73,7 @@ def test_full_rank_equals_twenty_dual_solves(n_train: int, features: int) -> Non
         close(predictions, dual(train, valid, targets, epsilon))
 
 
-@pytest.mark.parametrize(("n_train", "features"), [(300, 40), (200, 199)])
+@pytest.mark.parametrize(("n_train", "features"), [(200, 40), (120, 119)])
 def test_fewer_features_than_images_equals_twenty_primal_solves(
     n_train: int, features: int
 ) -> None:
@@ -82,9 +85,7 @@ def test_fewer_features_than_images_equals_twenty_primal_solves(
         close(predictions, dual(train, valid, targets, epsilon), tolerance=1e-6)
 
 
-@pytest.mark.skipif(
-    np.finfo(np.longdouble).eps > 1e-18, reason="this machine's long double is a double"
-)
+@eighty_bits
 @pytest.mark.parametrize(
     ("n_train", "features"), [(60, 12), (60, 59), (60, 60), (60, 61), (40, 90)]
 )
@@ -95,9 +96,7 @@ def test_equals_eighty_bits_in_both_regimes(n_train: int, features: int) -> None
         close(predictions, exact(train, valid, targets, epsilon), tolerance=1e-9)
 
 
-@pytest.mark.skipif(
-    np.finfo(np.longdouble).eps > 1e-18, reason="this machine's long double is a double"
-)
+@eighty_bits
 def test_repeated_images_and_dead_features() -> None:
     """Rank below both sides: 20 images thrice, and half of the features always zero."""
     train, valid, targets = problem(20, 100)
@@ -110,13 +109,14 @@ def test_repeated_images_and_dead_features() -> None:
         close(predictions, exact(train, valid, targets, epsilon))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.integers(2, 30), st.integers(1, 60), st.integers(0, 2**32), st.floats(1e-3, 1e3))
 def test_the_scale_of_features_does_not_matter(
     n_train: int, features: int, seed: int, scale: float
 ) -> None:
     """The regulariser is a fraction of the mean eigenvalue, so predictions keep."""
     train, valid, targets = problem(n_train, features, seed)
+    assume(train.any())
     one = ridge.sweep(train, valid, targets, EPSILONS[5:])
     close(ridge.sweep(train * scale, valid * scale, targets, EPSILONS[5:]), one, tolerance=1e-6)
 

@@ -39,12 +39,12 @@ class BatchNorm:
     images: int = 128
 
     def __post_init__(self) -> None:
-        if not 0 <= self.momentum <= 1:
-            raise SettingError(f"batch-norm momentum {self.momentum}: give a number from 0 to 1")
+        if not (isinstance(self.momentum, int | float) and 0 <= self.momentum <= 1):
+            raise SettingError(f"batch-norm momentum {self.momentum!r}: give a number from 0 to 1")
         if self.mode not in ("inference", "training"):
             raise SettingError(f"batch-norm mode {self.mode!r}: choose inference or training")
-        if self.images < 2:
-            raise SettingError(f"a batch of {self.images} images has no variance: give at least 2")
+        if not (isinstance(self.images, int) and self.images >= 2):
+            raise SettingError(f"a batch of {self.images!r} images has no variance: give at least 2")
 
 
 def features(
@@ -82,10 +82,12 @@ def split(images: np.ndarray, graph: Graph, norm: BatchNorm) -> list[jax.Array]:
     """Images in batches on the device, sized so that activations stay where they are fast to reach.
 
     Every batch has one shape, so that one program serves all; the last is filled up with zeros. In
-    training mode a batch is what is normalised together, and has ``norm.images``.
+    training mode a batch is what is normalised together, and has ``norm.images``; the last is filled
+    up with the first images again, because zeros would count in its statistics.
     """
     if norm.mode == "training":
         size = norm.images
+        images = np.resize(images, (math.ceil(len(images) / size) * size, *images.shape[1:]))
     else:
         allowed = ACTIVATION_BYTES.get(jax.default_backend(), ACCELERATOR_BYTES)
         largest = max(1, allowed // (4 * math.prod(graph.shapes[1])))

@@ -3,8 +3,20 @@
 from nasproxy.proxies.base import Proxy, Score, Scorer, make, parse_settings
 from nasproxy.proxies.nngp import NNGP
 from nasproxy.proxies.size import Flops, Params
+from nasproxy.proxies.training import Training
 
-PROXIES: dict[str, type] = {proxy.name: proxy for proxy in (NNGP, Params, Flops)}
+PROXIES: dict[str, type] = {proxy.name: proxy for proxy in (NNGP, Params, Flops, Training)}
 """Every proxy by name; a new one is added here."""
 
-__all__ = ["NNGP", "PROXIES", "Flops", "Params", "Proxy", "Score", "Scorer", "make", "parse_settings"]
+__all__ = [
+    "NNGP",
+    "PROXIES",
+    "Flops",
+    "Params",
+    "Proxy",
+    "Score",
+    "Scorer",
+    "Training",
+    "make",
+    "parse_settings",
+]

@@ -82,7 +82,7 @@ def _text(value: object) -> str:
         return "/".join(_text(v) for v in value)
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def parse_settings(text: str) -> tuple[str, dict[str, Any]]:

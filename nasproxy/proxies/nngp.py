@@ -14,7 +14,7 @@ from nasproxy.errors import SettingError
 from nasproxy.kernels import monte_carlo
 from nasproxy.kernels.monte_carlo import BatchNorm
 from nasproxy.proxies.base import Score, Scorer
-from nasproxy.solvers import ridge
+from nasproxy.solvers.ridge import RidgeSweep
 from search_spaces import SearchSpace
 from search_spaces.graph import Graph
 
@@ -30,7 +30,12 @@ class NNGP:
 
     Several sizes may be asked for at once (``n_train=(100, 200, 400)``): one set of features serves
     them all, because subsets and ensembles are nested. The value is that of the largest; every
-    combination has a column of its own.
+    other combination has a column of its own.
+
+    Two further measures come out of the same factorisation, each a column: ``loo_accuracy``, the
+    leave-one-out accuracy over the training images, which needs no validation images; and
+    ``negative_mse``, minus the smallest mean squared error on the validation images, which does not
+    tie.
 
     Accuracies are multiples of 1/n_valid, so architectures tie. Ties are kept as they are: rank
     correlations count them for neither side, and discovered performance takes the mean over their
@@ -77,6 +82,8 @@ class NNGP:
                 )
         if self.valid_from not in ("valid", "train"):
             raise SettingError(f"valid_from={self.valid_from!r} of nngp: choose valid or train")
+        if not isinstance(self.balanced, bool):
+            raise SettingError(f"balanced={self.balanced!r} of nngp: choose true or false")
         self._norm()
 
     def _norm(self) -> BatchNorm:
@@ -100,6 +107,9 @@ class NNGP:
                 monte_carlo.features(graph, batches[stem], norm_batch, norm, (seed, member))
                 for member in range(max(_sizes(self.ensemble)))
             ]
+            smallest = min(_sizes(self.n_train))
+            if not all(np.isfinite(phi).all() and phi[:smallest].any() for phi in members):
+                return Score(math.nan, flops=0.0)  # an accuracy at chance would hide it
             return self._solve(graph, members, targets, y_valid)
 
         return score
@@ -122,30 +132,46 @@ class NNGP:
     def _solve(
         self, graph: Graph, members: list[np.ndarray], targets: np.ndarray, labels: np.ndarray
     ) -> Score:
-        curves: dict[str, list[float]] = {}
+        n_trains, n_valids, ensembles = map(_sizes, (self.n_train, self.n_valid, self.ensemble))
+        first_valid, n_classes = len(targets), targets.shape[1]
+        curves: dict[tuple[int, int, int], NDArray[np.float64]] = {}
         columns: dict[str, float] = {}
-        n_all = len(targets)
-        settings = list(product(*map(_sizes, (self.n_train, self.n_valid, self.ensemble))))
-        for n_train, ensemble in {(n, m): None for n, _, m in settings}:
+        largest = max(n_trains), max(n_valids), max(ensembles)
+        for n_train, ensemble in product(n_trains, ensembles):
             phi = np.concatenate(members[:ensemble], axis=1, dtype=np.float64) / math.sqrt(ensemble)
-            valid = phi[n_all : n_all + max(_sizes(self.n_valid))]
-            predictions = ridge.sweep(phi[:n_train], valid, targets[:n_train], REGULARISERS)
-            correct = predictions.argmax(-1) == labels
-            for n_valid in _sizes(self.n_valid):
-                curve = correct[:, :n_valid].mean(1)
-                label = f"n_train={n_train},n_valid={n_valid},ensemble={ensemble}"
-                curves[label] = [float(a) for a in curve]
-                columns[label] = float(curve.max())
-        n_train, n_valid, ensemble = (max(_sizes(s)) for s in (self.n_train, self.n_valid, self.ensemble))
-        label = f"n_train={n_train},n_valid={n_valid},ensemble={ensemble}"
-        best = np.flatnonzero(np.asarray(curves[label]) == columns[label])[-1]
-        value = columns.pop(label)
+            fit = RidgeSweep(phi[:n_train], targets[:n_train])
+            valid = fit.predict(phi[first_valid : first_valid + max(n_valids)], REGULARISERS)
+            missed = np.square(valid - (np.eye(n_classes)[labels] - 1 / n_classes)).mean(-1)
+            correct = valid.argmax(-1) == labels
+            left_out = fit.leave_one_out(REGULARISERS).argmax(-1)
+            expected = targets[:n_train].argmax(-1)
+            for n_valid in n_valids:
+                sizes = n_train, n_valid, ensemble
+                curves[sizes] = correct[:, :n_valid].mean(1)
+                measures = {
+                    "": curves[sizes].max(),
+                    "loo_accuracy": (left_out == expected).mean(1).max(),
+                    "negative_mse": -missed[:, :n_valid].mean(1).min(),
+                }
+                prefix = "" if sizes == largest else _label(sizes)
+                for measure, value in measures.items():
+                    columns[",".join(filter(None, (prefix, measure)))] = float(value)
+        value = columns.pop("")
+        best = np.flatnonzero(curves[largest] == value)[-1]
         return Score(
             value,
-            flops(graph, targets.shape[1], n_train, n_valid, ensemble),
+            flops(graph, n_classes, *largest),
             columns,
-            {"epsilon": float(REGULARISERS[best]), "accuracy": curves},
+            {
+                "epsilon": float(REGULARISERS[best]),
+                "accuracy": {_label(sizes): curve.tolist() for sizes, curve in curves.items()},
+            },
         )
+
+
+def _label(sizes: tuple[int, int, int]) -> str:
+    n_train, n_valid, ensemble = sizes
+    return f"n_train={n_train},n_valid={n_valid},ensemble={ensemble}"
 
 
 def _sizes(sizes: Sizes) -> tuple[int, ...]:

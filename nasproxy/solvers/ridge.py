@@ -1,40 +1,92 @@
 """Ridge regression for many regularisers with one factorisation."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 
+Matrix = NDArray[np.float64]
 
-def sweep(
-    train: np.ndarray, valid: np.ndarray, targets: np.ndarray, regularisers: np.ndarray
-) -> np.ndarray:
-    """Predictions of kernel ridge regression on features, for every regulariser.
 
-    With K = Φ Φᵀ of rank at most d, predicts K_vt (K_tt + ε·tr(K_tt)/n_t·I)⁻¹ Y (Park et al. 2020,
-    equation 2) from one eigendecomposition in whichever space is smaller: of K_tt (n_t × n_t), or of
-    ΦᵀΦ (d × d), whose non-zero eigenvalues are the same.
+class RidgeSweep:
+    """Kernel ridge regression on features, for any number of regularisers.
+
+    With K = Φ Φᵀ of rank at most d, solves (K + ε·tr(K)/n·I) α = Y (Park et al. 2020, equation 2)
+    from one eigendecomposition in whichever space is smaller: of K (n × n), or of ΦᵀΦ (d × d), whose
+    non-zero eigenvalues are the same.
 
     float64 throughout: with ε = 1e-7 the systems have condition numbers beyond 1e9, which float32
     cannot resolve.
+    """
+
+    def __init__(self, features: ArrayLike, targets: ArrayLike) -> None:
+        """Factorises; ``features`` Φ is ``[n, d]``, ``targets`` Y is ``[n, classes]``."""
+        phi, self._targets = np.asarray(features, np.float64), np.asarray(targets, np.float64)
+        self._mean_eigenvalue = np.vdot(phi, phi) / len(phi)
+        self._primal = phi.shape[1] < phi.shape[0]
+        if self._primal:
+            spectrum, basis = eigh(phi.T @ phi, driver="evd", check_finite=False)
+            self._project = basis
+            self._scores = phi @ basis
+            self._moments = self._scores.T @ self._targets
+        else:
+            spectrum, basis = eigh(phi @ phi.T, driver="evd", check_finite=False)
+            self._project = phi.T @ basis
+            self._scores = basis
+            self._moments = basis.T @ self._targets
+        # Rounding leaves eigenvalues of a rank-deficient matrix slightly negative.
+        self._spectrum = np.maximum(spectrum, 0)
+
+    def predict(self, features: ArrayLike, regularisers: ArrayLike) -> Matrix:
+        """Predictions for other images.
+
+        Args:
+            features: ``[m, d]``.
+            regularisers: ε, ``[r]``, positive, as fractions of K's mean eigenvalue.
+
+        Returns:
+            ``[r, m, classes]``.
+        """
+        inverse = self._inverse(regularisers)
+        return (np.asarray(features, np.float64) @ self._project) @ (
+            inverse[:, :, None] * self._moments
+        )
+
+    def leave_one_out(self, regularisers: ArrayLike) -> Matrix:
+        """Predictions for each training image from all the others, without solving again.
+
+        ŷ_i = y_i − α_i / ((K + λI)⁻¹)_ii (Rasmussen and Williams 2006, equation 5.12).
+
+        Returns:
+            ``[r, n, classes]``.
+        """
+        inverse = self._inverse(regularisers)
+        if self._primal:
+            fitted = self._scores @ (inverse[:, :, None] * self._moments)
+            free = 1 - inverse @ np.square(self._scores).T
+            residual = (self._targets - fitted) / free[:, :, None]
+        else:
+            weights = self._scores @ (inverse[:, :, None] * self._moments)
+            diagonal = inverse @ np.square(self._scores).T
+            residual = weights / diagonal[:, :, None]
+        return self._targets - residual
+
+    def _inverse(self, regularisers: ArrayLike) -> Matrix:
+        damping = np.asarray(regularisers, np.float64)[:, None] * self._mean_eigenvalue
+        return 1 / (self._spectrum + damping)
+
+
+def sweep(
+    train: ArrayLike, valid: ArrayLike, targets: ArrayLike, regularisers: ArrayLike
+) -> Matrix:
+    """Predictions K_vt (K_tt + ε·tr(K_tt)/n_t·I)⁻¹ Y for every regulariser, see :class:`RidgeSweep`.
 
     Args:
         train: Φ_t, ``[n_t, d]``.
         valid: Φ_v, ``[n_v, d]``.
         targets: Y, ``[n_t, classes]``.
-        regularisers: ε, ``[r]``, positive, as fractions of the mean eigenvalue of K_tt.
+        regularisers: ε, ``[r]``.
 
     Returns:
-        ``[r, n_v, classes]`` float64.
+        ``[r, n_v, classes]``.
     """
-    train, valid, targets = (np.asarray(a, np.float64) for a in (train, valid, targets))
-    n_train, features = train.shape
-    mean_eigenvalue = np.vdot(train, train) / n_train
-    if features < n_train:
-        spectrum, basis = eigh(train.T @ train, driver="evd", check_finite=False)
-        left, right = valid @ basis, basis.T @ (train.T @ targets)
-    else:
-        spectrum, basis = eigh(train @ train.T, driver="evd", check_finite=False)
-        left, right = valid @ (train.T @ basis), basis.T @ targets
-    damping = np.asarray(regularisers)[:, None] * mean_eigenvalue
-    # Rounding leaves eigenvalues of a rank-deficient matrix slightly negative.
-    inverse = 1 / (np.maximum(spectrum, 0) + damping)
-    return left @ (inverse[:, :, None] * right)
+    return RidgeSweep(train, targets).predict(valid, regularisers)

@@ -1,0 +1,288 @@
+"""Scoring through a store: never computed twice, never lost, the same whatever interrupted it."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from nasproxy.data import Dataset
+from nasproxy.errors import DataError, SettingError
+from nasproxy.proxies import NNGP, Params, Score
+from nasproxy.scoring import score
+from nasproxy.store import Store
+from search_spaces import NASBench101
+from search_spaces.nasbench101 import Cell
+from tests.conftest import ROOT, tiny_dataset
+
+SPACE = NASBench101(width=4, stacks=1, cells=1)
+CELLS = SPACE.sample(6, seed=0)
+
+
+@dataclass(frozen=True)
+class Counting:
+    """The number of edges, and a list of what it was asked for; fails on the keys it is told."""
+
+    scale: float = 1.0
+    width: int | None = None
+    name: ClassVar[str] = "counting"
+    calls: ClassVar[list[str]] = []
+    failing: ClassVar[set[str]] = set()
+
+    def prepare(self, space: Any, data: Dataset, seed: int) -> Callable[[Cell], Score]:
+        def scorer(cell: Cell) -> Score:
+            self.calls.append(cell.key)
+            if cell.key in self.failing:
+                raise RuntimeError("out of ideas")
+            value = self.scale * cell.num_edges
+            return Score(value, 7.0, {"half": value / 2}, {"vertices": cell.num_vertices})
+
+        return scorer
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    Counting.calls.clear()
+    Counting.failing.clear()
+
+
+def keys(cells: list[Cell]) -> list[str]:
+    return [cell.key for cell in cells]
+
+
+def run(
+    cells: list[Cell], proxies: Any, data: Dataset, path: Path | Store | None, **options: Any
+) -> pd.DataFrame:
+    space = options.pop("space", SPACE)
+    return score(cells, space, proxies, data, store=path, progress=False, **options)
+
+
+def test_the_table(tiny_data: Dataset) -> None:
+    frame = run(CELLS, [Counting(), Params()], tiny_data, None)
+    assert frame.index.tolist() == keys(CELLS)
+    assert frame.index.name == "architecture"
+    own = ["counting", "counting[half]", "counting seconds", "counting flops"]
+    assert frame.columns.tolist() == [*own, "params", "params seconds", "params flops"]
+    assert frame["counting"].tolist() == [cell.num_edges for cell in CELLS]
+    assert (frame["counting[half]"] * 2 == frame["counting"]).all()
+    assert (frame["counting flops"] == 7).all()
+    graphs = [SPACE.graph(cell, tiny_data.image_shape, tiny_data.classes) for cell in CELLS]
+    assert frame["params"].tolist() == [graph.parameters for graph in graphs]
+
+
+def test_a_second_run_computes_nothing(tmp_path: Path, tiny_data: Dataset) -> None:
+    first = run(CELLS, Counting(), tiny_data, tmp_path / "s.db")
+    assert Counting.calls == keys(CELLS)
+    second = run(CELLS, Counting(), tiny_data, tmp_path / "s.db")
+    assert Counting.calls == keys(CELLS)
+    assert_frame_equal(first, second, check_exact=True)  # the seconds too
+    more = SPACE.sample(8, seed=1)
+    run([*more[:4], *CELLS, *more[4:]], Counting(), tiny_data, tmp_path / "s.db")
+    assert Counting.calls == keys(CELLS) + keys(more)
+
+
+def test_what_is_done_is_stored_before_the_next_begins(tmp_path: Path, tiny_data: Dataset) -> None:
+    class Interrupting(Counting):
+        def prepare(self, space: Any, data: Dataset, seed: int) -> Callable[[Cell], Score]:
+            scorer = super().prepare(space, data, seed)
+
+            def interrupted(cell: Cell) -> Score:
+                if len(self.calls) == 4:
+                    raise KeyboardInterrupt
+                return scorer(cell)
+
+            return interrupted
+
+    with pytest.raises(KeyboardInterrupt):
+        run(CELLS, Interrupting(), tiny_data, tmp_path / "s.db")
+    run(CELLS, Counting(), tiny_data, tmp_path / "s.db")
+    assert Counting.calls == keys(CELLS)
+
+
+def test_a_failure_is_recorded_and_the_run_goes_on(tmp_path: Path, tiny_data: Dataset) -> None:
+    bad = CELLS[2].key
+    Counting.failing.add(bad)
+    frame = run(CELLS, Counting(), tiny_data, tmp_path / "s.db")
+    assert frame["counting"].isna().tolist() == [key == bad for key in keys(CELLS)]
+    with Store(tmp_path / "s.db") as store:
+        records = {record.key.architecture: record for record in store.records()}
+    assert records[bad].error == "RuntimeError: out of ideas"
+    assert records[bad].value is None
+    assert len(records) == len(CELLS)
+
+    run(CELLS, Counting(), tiny_data, tmp_path / "s.db")
+    assert len(Counting.calls) == len(CELLS), "a failure is not tried again unasked"
+    Counting.failing.clear()
+    retried = run(CELLS, Counting(), tiny_data, tmp_path / "s.db", retry_failed=True)
+    assert Counting.calls == [*keys(CELLS), bad]
+    assert retried["counting"].tolist() == [cell.num_edges for cell in CELLS]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_not_finite_is_a_failure(
+    value: float, tmp_path: Path, tiny_data: Dataset
+) -> None:
+    frame = run(CELLS, Counting(scale=value), tiny_data, tmp_path / "s.db")
+    assert frame["counting"].isna().all()
+    with Store(tmp_path / "s.db") as store:
+        errors = {record.error for record in store.records()}
+    assert all(error is not None and f"the score is {value}" in error for error in errors)
+
+
+def test_isomorphic_architectures_are_scored_once(tiny_data: Dataset) -> None:
+    one = Cell.create(
+        [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]],
+        ["input", "conv3x3-bn-relu", "maxpool3x3", "output"],
+    )
+    same = replace(one, ops=(one.ops[0], one.ops[2], one.ops[1], one.ops[3]))
+    assert one != same
+    frame = run([one, CELLS[0], same, CELLS[0]], Counting(), tiny_data, None)
+    assert frame.index.tolist() == [one.key, CELLS[0].key]
+    assert Counting.calls == [one.key, CELLS[0].key]
+
+
+def test_two_proxies_of_one_name_are_named_by_their_settings(tiny_data: Dataset) -> None:
+    frame = run(CELLS, [Counting(), Counting(scale=3.0)], tiny_data, None)
+    assert (frame["counting:scale=3"] == 3 * frame["counting"]).all()
+    with pytest.raises(SettingError, match="asked for twice"):
+        run(CELLS, [Counting(), Counting()], tiny_data, None)
+
+
+CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "a setting": (Counting(scale=2.0), {}),
+    "a setting in its tenth digit": (Counting(scale=1.0000000001), {}),
+    "the proxy's width": (Counting(width=8), {}),
+    "the seed": (Counting(), {"seed": 1}),
+    "the space": (Counting(), {"space": NASBench101(width=4, stacks=1, cells=2)}),
+}
+
+
+@pytest.mark.parametrize("change", [*CHANGES, "the data"])
+def test_what_changes_a_score_changes_its_key(
+    change: str, tmp_path: Path, tiny_data: Dataset
+) -> None:
+    run(CELLS, Counting(), tiny_data, tmp_path / "s.db")
+    proxy, options = CHANGES.get(change, (Counting(), {}))
+    data = tiny_dataset(seed=1) if change == "the data" else tiny_data
+    run(CELLS, proxy, data, tmp_path / "s.db", **options)
+    assert len(Counting.calls) == 2 * len(CELLS)
+    with Store(tmp_path / "s.db") as store:
+        assert [group.ok for group in store.groups()] == [len(CELLS)] * 2
+
+
+def test_a_width_is_the_same_from_the_proxy_or_the_space(
+    tmp_path: Path, tiny_data: Dataset
+) -> None:
+    run(CELLS, Counting(width=8), tiny_data, tmp_path / "s.db")
+    run(CELLS, Counting(), tiny_data, tmp_path / "s.db", space=replace(SPACE, width=8))
+    assert Counting.calls == keys(CELLS)
+
+
+def test_settings_that_do_not_fit_are_refused_before_anything_runs(
+    tmp_path: Path, tiny_data: Dataset
+) -> None:
+    with pytest.raises(DataError):
+        run(CELLS, [Counting(), NNGP(n_train=10_000)], tiny_data, tmp_path / "s.db")
+    assert Counting.calls == []
+
+
+def test_how_architectures_were_drawn_is_kept(tiny_data: Dataset) -> None:
+    with Store(None) as store:
+        run(CELLS, Counting(), tiny_data, store, drawn="uniform, seed 0")
+        records = list(store.records())  # the store stays open: it is the caller's
+    assert {record.info["drawn"] for record in records} == {"uniform, seed 0"}
+    assert [SPACE.from_json(record.architecture_json) for record in records] == CELLS
+    assert all(record.info["vertices"] <= 7 for record in records)
+
+
+def test_no_architectures(tiny_data: Dataset) -> None:
+    assert run([], Counting(), tiny_data, None).empty
+
+
+# Processes
+
+SCRIPT = """
+import sys, time
+from nasproxy.proxies import NNGP
+from nasproxy.scoring import score
+from search_spaces import NASBench101
+from tests.conftest import tiny_dataset
+
+class Slow(NNGP):
+    def prepare(self, *arguments):
+        scorer = super().prepare(*arguments)
+        def slow(cell):
+            print(cell.key, flush=True)
+            time.sleep(0.02)
+            return scorer(cell)
+        return slow
+
+space = NASBench101(width=4, stacks=1, cells=1)
+proxy = Slow(n_train=16, n_valid=16, norm_images=8)
+score(space.sample(25, seed=3), space, proxy, tiny_dataset(0), store=sys.argv[1], progress=False)
+print("done", flush=True)
+"""
+
+
+def begin(path: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", SCRIPT, str(path)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def uninterrupted(path: Path | None, data: Dataset) -> pd.DataFrame:
+    """What the script makes, without the seconds."""
+    proxy = NNGP(n_train=16, n_valid=16, norm_images=8)
+    frame = run(SPACE.sample(25, seed=3), proxy, data, path)
+    return frame.drop(columns="nngp seconds")
+
+
+@pytest.mark.slow
+def test_kill_9_at_random_points_loses_at_most_what_was_in_progress(
+    tmp_path: Path, tiny_data: Dataset
+) -> None:
+    path = tmp_path / "s.db"
+    rng = random.Random(0)
+    stored: dict[str, tuple[Any, ...]] = {}
+    for _ in range(3):
+        process = begin(path)
+        assert process.stdout is not None
+        begun = [process.stdout.readline().strip() for _ in range(rng.randint(1, 6))]
+        time.sleep(rng.uniform(0, 0.05))
+        process.send_signal(signal.SIGKILL)
+        begun += process.communicate()[0].split()
+        assert process.returncode == -signal.SIGKILL
+        assert begun[-1] != "done"
+        with Store(path) as store:
+            stored = {r.key.architecture: (r.value, r.seconds, r.created) for r in store.records()}
+        assert set(begun[:-1]) <= stored.keys()
+    process = begin(path)
+    resumed = process.communicate(timeout=120)[0].split()
+    assert process.returncode == 0
+    assert not stored.keys() & set(resumed)
+    with Store(path) as store:
+        final = {r.key.architecture: (r.value, r.seconds, r.created) for r in store.records()}
+    assert {key: final[key] for key in stored} == stored
+    assert_frame_equal(uninterrupted(path, tiny_data), uninterrupted(None, tiny_data))
+
+
+@pytest.mark.slow
+def test_processes_share_a_store(tmp_path: Path, tiny_data: Dataset) -> None:
+    """Three at once on the same architectures: each ends well, and one score stands for each."""
+    path = tmp_path / "s.db"
+    crowd = [begin(path) for _ in range(3)]
+    for process in crowd:
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+    with Store(path) as store:
+        (group,) = store.groups()
+    assert (group.ok, group.failed) == (25, 0)
+    assert_frame_equal(uninterrupted(path, tiny_data), uninterrupted(None, tiny_data))
