@@ -32,7 +32,9 @@ DataOption = Annotated[
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="Where TFDS keeps prepared data sets.")
 ]
-SeedOption = Annotated[int, typer.Option(help="Of the sample, the subsets and the initialisations.")]
+SeedOption = Annotated[
+    int, typer.Option(help="Of the sample, the subsets and the initialisations.")
+]
 WidthOption = Annotated[
     int,
     typer.Option(
@@ -148,7 +150,9 @@ def rank(
     output: Annotated[
         str, typer.Option("--format", help="table, csv, markdown or json.")
     ] = "table",
-    plot: Annotated[Path | None, typer.Option(help="Write a scatter plot here (.png, .pdf).")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write a scatter plot here (.png, .pdf).")
+    ] = None,
 ) -> None:
     """Rank stored proxies against a truth: Kendall tau with its interval, Pearson, PQETP, and cost.
 
@@ -158,7 +162,9 @@ def rank(
     from nasproxy.store import Store
 
     if not store.exists():
-        raise SettingError(f"there is no store {store}: make one with nasproxy score --store {store}")
+        raise SettingError(
+            f"there is no store {store}: make one with nasproxy score --store {store}"
+        )
     with Store(store) as opened:
         values = ranking.read_truth(truth, opened, key=key)
         table = ranking.rank_store(opened, values, percentile=percentile, threshold=threshold)
@@ -169,7 +175,9 @@ def rank(
 
 @truth_app.command("import")
 def import_truth(
-    source: Annotated[Path, typer.Argument(help="nasbench_only108.tfrecord or nasbench_full.tfrecord")],
+    source: Annotated[
+        Path, typer.Argument(help="nasbench_only108.tfrecord or nasbench_full.tfrecord")
+    ],
     out: Annotated[Path, typer.Option(help="Table to write: .parquet or .csv.")],
     quiet: QuietOption = False,
 ) -> None:
@@ -187,7 +195,9 @@ def import_truth(
 def search(
     space: SpaceArgument,
     proxy: Annotated[str, typer.Option(help="Proxy to maximise, with settings.")],
-    strategy: Annotated[str, typer.Option(help="random or evolution.")] = "evolution",
+    strategy: Annotated[
+        str, typer.Option(help="random, evolution, or evolution:population=50,sample=10.")
+    ] = "evolution",
     budget: Annotated[int, typer.Option(help="Architectures to ask for.")] = 200,
     seed: SeedOption = 0,
     data: DataOption = "digits",
@@ -196,7 +206,9 @@ def search(
     store: Annotated[
         Path | None, typer.Option(help="Keep scores here; a killed search resumes.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the trace: .csv or .parquet.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the trace: .csv or .parquet.")
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Search a space for the architecture that a proxy scores best.
@@ -204,13 +216,10 @@ def search(
     Example: `nasproxy search nasbench101 --proxy nngp --budget 200 --store search.db`
     """
     from nasproxy import data as datasets
-    from nasproxy.search import STRATEGIES
     from nasproxy.search import search as run
     from nasproxy.truth import write_table
 
     chosen = _space(space)
-    if strategy not in STRATEGIES:
-        raise SettingError(f"strategy {strategy!r}: choose one of {', '.join(STRATEGIES)}")
     trace = run(
         chosen,
         _proxy(proxy, width),
@@ -223,21 +232,25 @@ def search(
     )
     if out is not None:
         write_table(trace, out)
-    _show_trace(trace, chosen)
+    _show_trace(trace)
 
 
-def _show_trace(trace: Any, space: Any) -> None:
+def _show_trace(trace: Any) -> None:
+    console = Console()
+    improved = trace[trace["best_architecture"] == trace["architecture"]]
+    improved = improved.drop_duplicates("best_architecture")
+    if improved.empty:
+        console.print(
+            f"none of {len(trace)} architectures could be scored; the store has the reasons"
+        )
+        return
     table = Table(title=f"best so far over {len(trace)} architectures")
     for column in ("step", "score", "architecture"):
         table.add_column(column, justify="left" if column == "architecture" else "right")
-    improved = trace[trace["best"].diff().fillna(1) > 0]
     for _, row in improved.iterrows():
-        table.add_row(str(row["step"]), f"{row['best']:.6g}", str(row["best_architecture"]))
-    console = Console()
+        table.add_row(str(row["step"]), f"{row['score']:.6g}", str(row["architecture"]))
     console.print(table)
-    if len(improved):
-        best = space.find(improved["best_architecture"].iloc[-1])
-        console.print(space.to_json(best), soft_wrap=True)
+    console.print(improved["architecture_json"].iloc[-1], soft_wrap=True)
 
 
 @app.command()
@@ -263,7 +276,7 @@ def proxies() -> None:
 
 @app.command()
 def datasets() -> None:
-    """List data sets by name; any other image set of TFDS, a prepared folder or an .npz works too."""
+    """List data sets by name; other image sets of TFDS, prepared folders and .npz work too."""
     from nasproxy import data
 
     for name, line in data.available():

@@ -2,7 +2,7 @@
 
 
 class NasproxyError(Exception):
-    """Base of every error that is the input's fault; the command line prints it without a traceback."""
+    """Base of every error that is the input's fault; the command line prints no traceback."""
 
 
 class ArchitectureError(NasproxyError, ValueError):

@@ -1,4 +1,4 @@
-"""Scoring architectures: what is already stored is read, the rest is computed and stored at once."""
+"""Scoring architectures: what is stored is read, the rest is computed and stored at once."""
 
 import os
 import time
@@ -32,7 +32,7 @@ def score(
     """Scores every architecture by every proxy.
 
     A score that the store holds is not computed again; a new one is stored before the next is
-    begun. An architecture whose scoring raises is stored with the reason and NaN is returned for it.
+    begun. An architecture whose scoring raises is stored with the reason, and is NaN in the table.
 
     Args:
         architectures: architectures of the space; those equal up to isomorphism are scored once.

@@ -173,8 +173,8 @@ def search(
     Returns:
         The trace, a row a proposal: `step` from 1, `architecture` (key), `score` (NaN if failed),
         `best` so far and `best_architecture` (the earliest of equals), both missing until something
-        scores, `seconds` that scoring took when it was done, 0 for a repeat. The same whether or
-        not the search was interrupted, up to the seconds.
+        scores, `seconds` that scoring took when it was done, 0 for a repeat, and
+        `architecture_json`. The same whether or not the search was interrupted, up to the seconds.
 
     Raises:
         SettingError, DataError: settings that do not fit, before anything is computed.
@@ -191,7 +191,7 @@ def search(
         session = Session(
             proxy, space, data, opened, seed=seed, drawn=f"search by {called}, seed={seed}"
         )
-        rows: list[tuple[int, str, float, float, str | None, float]] = []
+        rows: list[tuple[int, str, float, float, str | None, float, str]] = []
         best, best_key, seen = math.nan, None, set()
         with bar(proxy.name, budget, shown=progress) as advance:
             for step in range(1, budget + 1):
@@ -204,12 +204,13 @@ def search(
                     best, best_key = score, key
                 seconds = 0.0 if key in seen else record.seconds
                 seen.add(key)
-                rows.append((step, key, score, best, best_key, seconds))
+                rows.append((step, key, score, best, best_key, seconds, record.architecture_json))
                 advance()
     finally:
         if opened is not store:
             opened.close()
     columns = ["step", "architecture", "score", "best", "best_architecture", "seconds"]
+    columns.append("architecture_json")
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 

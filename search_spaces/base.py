@@ -1,6 +1,6 @@
 """What every search space offers, whatever it holds."""
 
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -23,11 +23,8 @@ class SearchSpace(Protocol[A]):
         width: channels of the stem, the scale of every network of the space.
     """
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def samplers(self) -> tuple[str, ...]: ...
+    name: ClassVar[str]
+    samplers: ClassVar[tuple[str, ...]]
 
     @property
     def width(self) -> int: ...

@@ -93,7 +93,7 @@ def _run(graph: Graph, params: Variables, stats: Variables, images: Array, steps
 
 
 def training_features(graph: Graph, params: Variables, images: Array) -> Array:
-    """Penultimate features in training mode, ``[n, d]``: batch norm by the batch's own statistics."""
+    """Penultimate features in training mode, ``[n, d]``: batch norm by the batch's statistics."""
     return _run_training(graph, params, images)[0]
 
 
@@ -128,7 +128,9 @@ def batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
     for start in range(0, len(images), size):
         batch = images[start : start + size]
         if len(batch) < size:
-            batch = np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), batch.dtype)])
+            batch = np.concatenate(
+                [batch, np.zeros((size - len(batch), *batch.shape[1:]), batch.dtype)]
+            )
         yield batch
 
 

@@ -52,9 +52,7 @@ class Graph:
     @cached_property
     def flops(self) -> int:
         """Forward operations a sample, two for each multiply-add of a weight."""
-        return sum(
-            step.layer.flops(*(self.shapes[i] for i in step.inputs)) for step in self.steps
-        )
+        return sum(step.layer.flops(*(self.shapes[i] for i in step.inputs)) for step in self.steps)
 
     @cached_property
     def last_use(self) -> tuple[tuple[int, ...], ...]:

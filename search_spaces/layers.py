@@ -68,7 +68,7 @@ def total(inputs: tuple[Array, ...], channels: int) -> Array:
 
 
 class Layer(ABC):
-    """What a search space may put in a graph; the defaults are those of a layer that learns nothing."""
+    """What a search space may put in a graph; defaults are for a layer that learns nothing."""
 
     def parameters(self) -> dict[str, Shape]:
         """Shapes of what is learnt."""

@@ -27,9 +27,9 @@ def sampled(request: pytest.FixtureRequest) -> tuple[Any, str]:
 
 
 def test_it_is_registered_under_its_name(space: Any) -> None:
-    assert isinstance(space, SearchSpace)
     assert SPACES[space.name] is type(space)
     assert "width" in {entry.name for entry in fields(space)}
+    assert isinstance(space, SearchSpace)
     assert len(set(space.samplers)) == len(space.samplers) > 0
 
 

@@ -26,7 +26,7 @@ from search_spaces.graph import Builder, Graph
 from search_spaces.layers import Concatenate, ConvBN, Dense, GlobalAverage, Halve
 from search_spaces.nasbench101.cell import CONV3X3, Cell
 
-SMALL = NASBench101(width=8, stacks=1, cells=2)
+SMALL: Any = NASBench101(width=8, stacks=1, cells=2)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_padding_would_not_train_alike_without_its_mask() -> None:
 def test_learns(digits: Dataset) -> None:
     cell = Cell.create([[0, 1, 1], [0, 0, 1], [0, 0, 0]], ["input", CONV3X3, "output"])
     graph = SMALL.graph(cell, digits.image_shape, digits.classes)
-    trainer = Trainer(graph, Recipe(batch=64, learning_rate=0.05), 3, len(digits.train_labels))
+    trainer = Trainer(graph, Recipe(batch=32), 3, len(digits.train_labels))
     examples = list(batches(digits, trainer, np.random.default_rng(0)))
     state = trainer.init(np.random.default_rng(0))
     losses = []

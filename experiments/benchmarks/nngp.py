@@ -7,8 +7,8 @@
 Peers do the same job on the same images: ``torch`` takes nasbench_pytorch's features and solves 20
 ridge systems with SciPy; ``jit`` compiles the whole network of each cell with jax.jit. All time
 what a cell that was never seen before costs: build, initialise, batch-norm pass, features, solves.
-Goals: ≥ 100× jit and ≥ 4× torch on the embedded default; ≥ 3× torch on CIFAR-10 shapes; at full width
-≥ 60 % of the matrix-product rate in the forward pass.
+Goals: ≥ 100× jit and ≥ 4× torch on the embedded default; ≥ 3× torch on CIFAR-10 shapes; at full
+width ≥ 60 % of the matrix-product rate in the forward pass.
 """
 
 import argparse
@@ -68,7 +68,9 @@ def matmul_rate(size: int = 2048) -> float:
     a = jnp.asarray(np.random.default_rng(0).standard_normal((size, size), dtype=np.float32))
     product = jax.jit(jnp.matmul)
     product(a, a).block_until_ready()
-    return 2e-9 * size**3 / min(seconds(lambda: product(a, a).block_until_ready()) for _ in range(9))
+    return (
+        2e-9 * size**3 / min(seconds(lambda: product(a, a).block_until_ready()) for _ in range(9))
+    )
 
 
 def main() -> None:

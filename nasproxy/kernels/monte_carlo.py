@@ -13,7 +13,7 @@ from search_spaces.execution import Variables
 from search_spaces.graph import Graph
 
 ACTIVATION_BYTES = {"cpu": 2 * 2**20}
-"""Bytes of the stem's output that a batch may take: what a processor's cache holds beside weights."""
+"""Bytes of the stem's output that a batch may take: what a processor's cache holds."""
 ACCELERATOR_BYTES = 256 * 2**20
 
 
@@ -22,10 +22,10 @@ class BatchNorm:
     """How batch normalisation is set up before features are read (Park et al. 2020, appendix A).
 
     A freshly initialised network has moving mean 0 and variance 1. One forward pass in training
-    mode on a random batch of training images moves them to ``momentum`` · old + (1 − ``momentum``) ·
-    batch, and features are then read in inference mode. At .997, the benchmark's own momentum,
-    batch norm is almost the identity; at 0 it normalises by the batch's statistics; at 1 nothing
-    moves and no pass is made. In mode ``training`` every batch is normalised by its own statistics,
+    mode on a random batch of training images moves them to ``momentum`` · old +
+    (1 − ``momentum``) · batch, and features are then read in inference mode. At .997, the
+    benchmark's own momentum, batch norm is almost the identity; at 0 it normalises by the batch's
+    statistics; at 1 nothing moves and no pass is made. In mode ``training`` every batch is normalised by its own statistics,
     whatever the momentum.
 
     Attributes:
@@ -44,11 +44,17 @@ class BatchNorm:
         if self.mode not in ("inference", "training"):
             raise SettingError(f"batch-norm mode {self.mode!r}: choose inference or training")
         if not (isinstance(self.images, int) and self.images >= 2):
-            raise SettingError(f"a batch of {self.images!r} images has no variance: give at least 2")
+            raise SettingError(
+                f"a batch of {self.images!r} images has no variance: give at least 2"
+            )
 
 
 def features(
-    graph: Graph, images: Sequence[jax.Array], batch: jax.Array, norm: BatchNorm, seed: Sequence[int]
+    graph: Graph,
+    images: Sequence[jax.Array],
+    batch: jax.Array,
+    norm: BatchNorm,
+    seed: Sequence[int],
 ) -> np.ndarray:
     """Penultimate features Φ of one network drawn afresh.
 
@@ -82,8 +88,8 @@ def split(images: np.ndarray, graph: Graph, norm: BatchNorm) -> list[jax.Array]:
     """Images in batches on the device, sized so that activations stay where they are fast to reach.
 
     Every batch has one shape, so that one program serves all; the last is filled up with zeros. In
-    training mode a batch is what is normalised together, and has ``norm.images``; the last is filled
-    up with the first images again, because zeros would count in its statistics.
+    training mode a batch is what is normalised together, and has ``norm.images``; the last is
+    filled up with the first images again, because zeros would count in its statistics.
     """
     if norm.mode == "training":
         size = norm.images

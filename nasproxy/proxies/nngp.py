@@ -39,8 +39,8 @@ class NNGP:
 
     Accuracies are multiples of 1/n_valid, so architectures tie. Ties are kept as they are: rank
     correlations count them for neither side, and discovered performance takes the mean over their
-    orders. ``info`` keeps the accuracy for every ε; of several ε with the best accuracy
-    the largest is reported, the best being an optimistic estimate as it is chosen on the same images.
+    orders. ``info`` keeps the accuracy for every ε; of several with the best accuracy the largest
+    is reported. The best is an optimistic estimate, as it is chosen on the same images.
 
     Attributes:
         n_train: training images, n_t.
@@ -51,7 +51,7 @@ class NNGP:
         batch_norm: ``inference`` or ``training``, likewise.
         norm_images: images of the batch-norm pass.
         balanced: whether subsets are class-balanced.
-        valid_from: ``valid``, or ``train`` for images of the training split beyond the first n_train.
+        valid_from: ``valid``, or ``train`` for the training split's images after n_train.
     """
 
     n_train: Sizes = 512
@@ -67,7 +67,13 @@ class NNGP:
     name: ClassVar[str] = "nngp"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
-        "colab": {"n_train": 100, "n_valid": 200, "ensemble": 2, "balanced": False, "valid_from": "train"},
+        "colab": {
+            "n_train": 100,
+            "n_valid": 200,
+            "ensemble": 2,
+            "balanced": False,
+            "valid_from": "train",
+        },
     }
     """Settings of the paper, and of its notebook, whose subsets come out of one shuffled training
     split, not balanced."""

@@ -1,4 +1,4 @@
-"""The size of a network as a proxy: the baselines that any other proxy must beat to be worth its cost."""
+"""The size of a network as a proxy: the baseline that any other must beat to be worth its cost."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -11,8 +11,8 @@ class RidgeSweep:
     """Kernel ridge regression on features, for any number of regularisers.
 
     With K = Φ Φᵀ of rank at most d, solves (K + ε·tr(K)/n·I) α = Y (Park et al. 2020, equation 2)
-    from one eigendecomposition in whichever space is smaller: of K (n × n), or of ΦᵀΦ (d × d), whose
-    non-zero eigenvalues are the same.
+    from one eigendecomposition in whichever space is smaller: of K (n × n), or of ΦᵀΦ (d × d),
+    whose non-zero eigenvalues are the same.
 
     float64 throughout: with ε = 1e-7 the systems have condition numbers beyond 1e9, which float32
     cannot resolve.
@@ -78,7 +78,7 @@ class RidgeSweep:
 def sweep(
     train: ArrayLike, valid: ArrayLike, targets: ArrayLike, regularisers: ArrayLike
 ) -> Matrix:
-    """Predictions K_vt (K_tt + ε·tr(K_tt)/n_t·I)⁻¹ Y for every regulariser, see :class:`RidgeSweep`.
+    """Predictions K_vt (K_tt + ε·tr(K_tt)/n_t·I)⁻¹ Y for every ε, see :class:`RidgeSweep`.
 
     Args:
         train: Φ_t, ``[n_t, d]``.

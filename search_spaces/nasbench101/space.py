@@ -86,7 +86,8 @@ class NASBench101:
         if min(image_shape[:2]) < halved:
             raise SettingError(
                 f"images of {image_shape[0]}×{image_shape[1]} pixels cannot be halved "
-                f"{self.stacks - 1} times: use images of at least {halved}×{halved}, or fewer stacks"
+                f"{self.stacks - 1} times: use images of at least {halved}×{halved}, or fewer "
+                "stacks"
             )
         return build(
             architecture,
