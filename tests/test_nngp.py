@@ -136,20 +136,40 @@ def test_solves_equal_scipys_on_the_same_features(tiny_data: Dataset) -> None:
         monte_carlo.features(graph, batches, batch, norm, (0, m))[:72].astype(np.float64)
         for m in range(2)
     ]
-    expected = plain_curve(members, 32, np.eye(4)[y_train] - 0.25, y_valid)
-    assert only_curve(score) == expected
+    targets = np.eye(4)[y_train] - 0.25
+    assert only_curve(score) == plain_curve(members, 32, targets, y_valid)
+
+    kernel = sum((phi @ phi[:32].T for phi in members), np.zeros(())) / 2
+    errors, hits = [], []
+    for epsilon in REGULARISERS:
+        damping = epsilon * np.trace(kernel[:32]) / 32 * np.eye(32)
+        predictions = kernel[32:] @ scipy.linalg.solve(kernel[:32] + damping, targets)
+        errors.append(np.mean((predictions - (np.eye(4)[y_valid] - 0.25)) ** 2))
+        left_out = []
+        for i in range(32):
+            kept = np.arange(32) != i
+            system = (kernel[:32] + damping)[np.ix_(kept, kept)]
+            left_out.append(kernel[i, kept] @ scipy.linalg.solve(system, targets[kept]))
+        hits.append(np.mean(np.argmax(left_out, 1) == y_train))
+    np.testing.assert_allclose(score.columns["negative_mse"], -min(errors), rtol=1e-6)
+    assert score.columns["loo_accuracy"] == max(hits)
 
 
 @pytest.mark.parametrize("n_train", [(16, 32), (32, 16)])
 def test_nested_sizes_equal_separate_runs(n_train: tuple[int, ...], tiny_data: Dataset) -> None:
     nested = scored(replace(TINY, n_train=n_train, n_valid=(20, 40), ensemble=(1, 2)), tiny_data)
-    assert len(nested.columns) == 7, "eight settings, of which the largest is the value"
+    assert len(nested.columns) == 8 * 3 - 1, "three measures of eight settings; one is the value"
     for n_t, n_v, m in itertools.product((16, 32), (20, 40), (1, 2)):
         alone = scored(replace(TINY, n_train=n_t, n_valid=n_v, ensemble=m), tiny_data)
         label = f"n_train={n_t},n_valid={n_v},ensemble={m}"
         assert nested.info["accuracy"][label] == only_curve(alone)
-        value = nested.value if (n_t, n_v, m) == (32, 40, 2) else nested.columns[label]
-        assert value == alone.value
+        if (n_t, n_v, m) == (32, 40, 2):
+            assert nested.value == alone.value
+            assert alone.columns.items() <= nested.columns.items()
+        else:
+            assert nested.columns[label] == alone.value
+            for measure, value in alone.columns.items():
+                np.testing.assert_allclose(nested.columns[f"{label},{measure}"], value, rtol=1e-4)
     assert nested.flops == scored(TINY, tiny_data).flops
 
 

@@ -96,6 +96,20 @@ def test_equals_eighty_bits_in_both_regimes(n_train: int, features: int) -> None
         close(predictions, exact(train, valid, targets, epsilon), tolerance=1e-9)
 
 
+@pytest.mark.parametrize(("n_train", "features"), [(20, 50), (30, 8), (20, 20)])
+def test_leaving_one_out_equals_solving_without_it(n_train: int, features: int) -> None:
+    """With the regulariser's absolute size kept, which the trace of all images sets."""
+    train, _, targets = problem(n_train, features)
+    epsilons = EPSILONS[6:]
+    left_out = ridge.RidgeSweep(train, targets).leave_one_out(epsilons)
+    assert left_out.shape == (len(epsilons), n_train, 4)
+    for predictions, epsilon in zip(left_out, epsilons, strict=True):
+        for i in range(n_train):
+            rest, known = np.delete(train, i, 0), np.delete(targets, i, 0)
+            system = rest.T @ rest + damping(train, epsilon) * np.eye(features)
+            close(predictions[i], train[i] @ scipy.linalg.solve(system, rest.T @ known), 1e-7)
+
+
 @eighty_bits
 def test_repeated_images_and_dead_features() -> None:
     """Rank below both sides: 20 images thrice, and half of the features always zero."""

@@ -25,8 +25,8 @@ class BatchNorm:
     mode on a random batch of training images moves them to ``momentum`` · old +
     (1 − ``momentum``) · batch, and features are then read in inference mode. At .997, the
     benchmark's own momentum, batch norm is almost the identity; at 0 it normalises by the batch's
-    statistics; at 1 nothing moves and no pass is made. In mode ``training`` every batch is normalised by its own statistics,
-    whatever the momentum.
+    statistics; at 1 nothing moves and no pass is made. In mode ``training`` every batch is
+    normalised by its own statistics, whatever the momentum.
 
     Attributes:
         momentum: weight of the old statistics, in [0, 1].

@@ -1,0 +1,68 @@
+"""What every result states: the command, the commit, the machine and the versions that made it."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pandas")
+
+
+def statement(command: str) -> str:
+    """Markdown lines for a result's README."""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return "\n".join(
+        [
+            "| | |",
+            "|---|---|",
+            f"| command | `{command}` |",
+            f"| commit | {commit()} |",
+            f"| date | {datetime.now(UTC):%Y-%m-%d} |",
+            f"| machine | {processor()}, {os.cpu_count()} processors; {accelerator()} |",
+            f"| versions | Python {platform.python_version()}, {versions} |",
+            "",
+        ]
+    )
+
+
+def named(words: list[str]) -> list[str]:
+    """Arguments with this machine's folders left out: a file's name, DIR for a folder."""
+    return ["DIR" if Path(w).is_dir() else Path(w).name if "/" in w else w for w in words]
+
+
+def commit() -> str:
+    """The commit of the source, marked where files have changed since; "unknown" outside git."""
+
+    def git(*words: str) -> str:
+        result = subprocess.run(
+            ["git", *words],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return result.stdout.strip() if result.returncode == 0 else ""
+
+    head = git("rev-parse", "--short=12", "HEAD")
+    changed = " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+    return f"{head}{changed}" if head else "unknown"
+
+
+def processor() -> str:
+    """The processor's name as the system has it."""
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def accelerator() -> str:
+    """What JAX computes on."""
+    import jax
+
+    devices = jax.devices()
+    return f"JAX on {len(devices)} {devices[0].device_kind}"

@@ -1,0 +1,153 @@
+"""The command line does what its functions do, and says what is wrong in one line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from nasproxy import cli
+from nasproxy.architectures import read_architectures
+from nasproxy.errors import ArchitectureError, NasproxyError, SettingError
+from nasproxy.store import Store
+from search_spaces import NASBench101
+
+TINY = "nngp:n_train=20,n_valid=20,norm_images=16,width=8"
+
+
+def run(*words: str) -> str:
+    """Output of a command that succeeds; the user's errors are raised."""
+    result = CliRunner().invoke(cli.app, list(words), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_score_then_rank_by_a_table(tmp_path: Path) -> None:
+    store, truth, out = tmp_path / "s.db", tmp_path / "truth.csv", tmp_path / "scores.csv"
+    drawn = ["--sample", "12", "--seed", "3", "--quiet"]
+    scored = ["--proxy", TINY, "--proxy", "params", "--store", str(store), "--out", str(out)]
+    assert "12 architectures" in run("score", "nasbench101", *drawn, *scored)
+    frame = pd.read_csv(out, index_col="architecture")
+    assert list(frame.index) == [cell.key for cell in NASBench101().sample(12, seed=3)]
+    frame["params"].rename("test_accuracy").rename_axis("module_hash").to_csv(truth)
+    rows = json.loads(
+        run("rank", "--store", str(store), "--truth", f"{truth}:test_accuracy", "--format", "json")
+    )
+    rows = rows if isinstance(rows, list) else rows["rows"]
+    by_proxy = {row["proxy"]: row for row in rows}
+    assert by_proxy["params"]["kendall_tau"] == pytest.approx(1.0)
+    assert by_proxy["params"]["n"] == 12
+    assert "uniform" in by_proxy["params"]["drawn"]
+
+
+def test_params_are_those_of_the_benchmark_and_width_that_of_the_run(tmp_path: Path) -> None:
+    out = tmp_path / "scores.parquet"
+    cells = tmp_path / "cells.txt"
+    cell = NASBench101().sample(1, seed=0)[0]
+    cells.write_text(f"# one\n\n{cell.to_json()}\n")
+    proxies = ["--proxy", "params", "--proxy", TINY]
+    run("score", "nasbench101", "--architectures", str(cells), *proxies, "--out", str(out))
+    expected = NASBench101(width=128).graph(cell, (8, 8, 1), 10).parameters
+    assert pd.read_parquet(out)["params"].item() == expected
+
+
+def test_shards_share_out_a_sample(tmp_path: Path) -> None:
+    store = tmp_path / "s.db"
+    words = ["score", "nasbench101", "--sample", "5", "--proxy", "flops", "--quiet"]
+    for shard in ("0/2", "1/2"):
+        run(*words, "--shard", shard, "--store", str(store))
+    with Store(store) as opened:
+        assert [group.ok for group in opened.groups()] == [5]
+
+
+def test_search_finds_and_resumes(tmp_path: Path) -> None:
+    words = ["search", "nasbench101", "--proxy", "params", "--strategy", "random", "--budget", "6"]
+    words += ["--store", str(tmp_path / "search.db"), "--quiet"]
+    first, second = run(*words), run(*words)
+    assert first == second
+    assert '"adjacency"' in first
+
+
+def test_lists_say_what_there_is() -> None:
+    assert "423,624" in run("spaces")
+    listed = run("proxies")
+    for name in ("nngp", "params", "flops", "training"):
+        assert f"{name}: " in listed
+    assert "digits" in run("datasets")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["score", "nasbench", "--sample", "1", "--proxy", "params"], "nasbench101"),
+        (["score", "nasbench101", "--sample", "1", "--proxy", "nnpg"], "choose one of nngp"),
+        (["score", "nasbench101", "--sample", "1", "--proxy", "nngp:n_tran=3"], "n_train"),
+        (["score", "nasbench101", "--sample", "1", "--proxy", "nngp:preset=lab"], "colab, paper"),
+        (["score", "nasbench101", "--sample", "1", "--proxy", "nngp:n_train"], "key=value"),
+        (["score", "nasbench101", "--sample", "1", "--proxy", "nngp:n_train=0"], "at least 1"),
+        (["score", "nasbench101", "--proxy", "params"], "--sample N and --architectures"),
+        (["score", "nasbench101:width=0", "--sample", "1", "--proxy", "params"], "width=0"),
+        (
+            ["score", "nasbench101", "--sample", "1", "--proxy", "nngp:n_train=99999"],
+            "ask for at most",
+        ),
+        (
+            ["score", "nasbench101", "--sample", "1", "--sampler", "grid", "--proxy", "params"],
+            "random_matrix",
+        ),
+        (
+            ["score", "nasbench101", "--sample", "1", "--proxy", "params", "--shard", "2/2"],
+            "0 to N",
+        ),
+        (["rank", "--store", "absent.db", "--truth", "t.csv:a"], "there is no store"),
+        (["search", "nasbench101", "--proxy", "params", "--strategy", "tabu"], "evolution"),
+    ],
+)
+def test_mistakes_are_named(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NasproxyError) as caught:
+        run(*words)
+    assert says in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_mistake_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    program = "from nasproxy.cli import main; main()"
+    words = [sys.executable, "-c", program, "score", "nasbench101", "--sample", "1"]
+    result = subprocess.run(
+        [*words, "--proxy", "nope"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: proxy 'nope'")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "holds no architecture"),
+        ("# only this\n", "holds no architecture"),
+        ('\n{"adjacency": [[0, 1], [0, 0]]}\n', "line 2"),
+        ("[1, 2]\n", "line 1"),
+    ],
+)
+def test_bad_architecture_files(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "cells.txt"
+    path.write_text(text)
+    with pytest.raises(ArchitectureError, match=says):
+        read_architectures(path, NASBench101())
+
+
+def test_absent_architecture_file(tmp_path: Path) -> None:
+    with pytest.raises(ArchitectureError, match="cannot read"):
+        read_architectures(tmp_path / "none.txt", NASBench101())
+
+
+def test_sampling_less_than_nothing_is_refused() -> None:
+    with pytest.raises(SettingError):
+        run("score", "nasbench101", "--sample", "-1", "--proxy", "params")
