@@ -24,7 +24,7 @@ COLUMN = "test_accuracy_108"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data-dir", required=True, help="where TFDS keeps cifar10")
     parser.add_argument("--truth", required=True, help="table with module_hash and " + COLUMN)
     parser.add_argument("--store", default="nasbench101_cifar10.db", help="scores, resumable")

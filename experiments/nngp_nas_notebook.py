@@ -26,7 +26,7 @@ DRAWS = 250
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data-dir", required=True, help="where TFDS keeps cifar10")
     parser.add_argument("--truth", required=True, help="table with module_hash and " + COLUMN)
     parser.add_argument("--store", default="nngp_nas_notebook.db", help="scores, resumable")

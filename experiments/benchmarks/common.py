@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from statistics import median
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +20,7 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def in_turn(
-    contenders: dict[str, Callable[[object], object]], items: Sequence[object]
+    contenders: dict[str, Callable[[Any], object]], items: Sequence[Any]
 ) -> dict[str, list[float]]:
     """Seconds of every contender on every item, one after the other: A B A B …
 

@@ -12,7 +12,9 @@ width ≥ 60 % of the matrix-product rate in the forward pass.
 """
 
 import argparse
+from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +76,7 @@ def matmul_rate(size: int = 2048) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cifar", action="store_true", help="32×32 colour images, not 8×8 grey")
     parser.add_argument("--images", type=int, help="training and as many validation images")
     parser.add_argument("--width", type=int, default=16, help="stem channels")
@@ -96,7 +98,7 @@ def main() -> None:
     for cell in cells[: args.warm]:
         scorer(cell)
     new = cells[args.warm :]
-    contenders = {"nasproxy": scorer}
+    contenders: dict[str, Callable[[Any], object]] = {"nasproxy": scorer}
 
     try:
         import torch
