@@ -182,8 +182,9 @@ def import_truth(
     quiet: QuietOption = False,
 ) -> None:
     """Turn the official NAS-Bench-101 file into a table, without TensorFlow; checks every CRC."""
+    from nasproxy.nasbench101_file import import_nasbench101
     from nasproxy.progress import fraction
-    from nasproxy.truth import import_nasbench101, write_table
+    from nasproxy.truth import write_table
 
     with fraction(f"reading {source.name}", shown=not quiet) as advance:
         frame = import_nasbench101(source, progress=advance)

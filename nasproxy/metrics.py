@@ -21,6 +21,9 @@ from nasproxy.errors import NasproxyError, SettingError
 
 Vector = NDArray[np.float64]
 
+N_SUBSETS = 10
+"""Random subsets that discovered performance is averaged over, as in the paper."""
+
 
 class MetricError(NasproxyError, ValueError):
     """Arrays that no metric is defined for."""
@@ -112,7 +115,7 @@ def discovered_performance(
     *,
     top: int = 10,
     subset: int | None = None,
-    n_subsets: int = 10,
+    n_subsets: int = N_SUBSETS,
     seed: int = 0,
 ) -> DiscoveredPerformance:
     """Best truth among the `top` architectures by score: what a search by this score would find.

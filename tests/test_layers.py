@@ -227,6 +227,7 @@ def test_draws_follow_each_other_in_one_stream() -> None:
     assert not np.isin(other, whole).any()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 3)), min_size=1, max_size=4))
 def test_grow_appends_zeros(axes: list[tuple[int, int]]) -> None:
     shape = tuple(old for old, _ in axes)

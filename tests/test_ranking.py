@@ -19,7 +19,6 @@ from nasproxy.errors import SettingError, StoreError, TruthError
 from nasproxy.metrics import bootstrap, discovered_performance, kendall_tau
 from nasproxy.proxies import NNGP
 from nasproxy.ranking import (
-    FORMATS,
     plot_store,
     rank,
     rank_store,
@@ -27,6 +26,7 @@ from nasproxy.ranking import (
     render,
     truth_from_store,
 )
+from nasproxy.rendering import FORMATS
 from nasproxy.scoring import run_id
 from nasproxy.store import Key, Record, Store
 from search_spaces import NASBench101

@@ -15,6 +15,7 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 
 from nasproxy import truth
 from nasproxy.errors import TruthError
+from nasproxy.nasbench101_file import import_nasbench101
 from nasproxy.tfrecord import write_records
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data" / "truth"
@@ -98,7 +99,7 @@ def official(tmp_path: Path) -> Path:
 
 
 def test_import_describes_the_cells(official: Path) -> None:
-    frame = truth.import_nasbench101(official)
+    frame = import_nasbench101(official)
     assert frame["module_hash"].tolist() == [FIRST, SECOND, THIRD]
     assert frame["num_vertices"].tolist() == [4, 2, 3]
     assert frame["edges"].tolist() == ["110111", "1", "111"]
@@ -109,7 +110,7 @@ def test_import_describes_the_cells(official: Path) -> None:
 
 @pytest.mark.parametrize("epochs", EPOCHS)
 def test_import_averages_the_trials(official: Path, epochs: int) -> None:
-    frame = truth.import_nasbench101(official).set_index("module_hash")
+    frame = import_nasbench101(official).set_index("module_hash")
     for module_hash in CELLS:
         trials = pd.DataFrame([statistics(module_hash, epochs, trial) for trial in range(3)])
         (row,) = frame.loc[[module_hash]].to_dict("records")
@@ -125,7 +126,7 @@ def test_import_has_the_schema_of_the_table_at_hand(official: Path) -> None:
     table = DATA / "nasbench101_cells.parquet"
     if not table.exists():
         pytest.skip(f"{table} is absent")
-    ours, theirs = truth.import_nasbench101(official), pd.read_parquet(table)
+    ours, theirs = import_nasbench101(official), pd.read_parquet(table)
     assert ours.dtypes[theirs.columns].to_dict() == theirs.dtypes.to_dict()
     assert (theirs["edges"].str.len() == theirs["num_vertices"] * (theirs["num_vertices"] - 1) / 2)[
         :1000
@@ -135,7 +136,7 @@ def test_import_has_the_schema_of_the_table_at_hand(official: Path) -> None:
 def test_import_finds_the_budgets_there_are(tmp_path: Path) -> None:
     path = tmp_path / "nasbench_only108.tfrecord"
     write_records(path, records((108,)))
-    columns = truth.import_nasbench101(path).columns
+    columns = import_nasbench101(path).columns
     assert columns.tolist() == [
         "module_hash",
         "num_vertices",
@@ -155,7 +156,7 @@ def test_import_of_interleaved_and_incomplete_trials(tmp_path: Path) -> None:
     path = tmp_path / "some.tfrecord"
     order = [(SECOND, 12, 1), (FIRST, 4, 2), (SECOND, 12, 0), (THIRD, 12, 0), (FIRST, 4, 0)]
     write_records(path, [json.dumps(fields(*which)).encode() for which in order])
-    frame = truth.import_nasbench101(path).set_index("module_hash")
+    frame = import_nasbench101(path).set_index("module_hash")
     assert frame.index.tolist() == [SECOND, FIRST, THIRD]
     assert [name for name in frame if "trials" in str(name)] == ["trials_4", "trials_12"]
     assert frame["trials_4"].tolist() == [0, 2, 0]
@@ -172,7 +173,7 @@ def test_import_reads_base64_in_lines(tmp_path: Path) -> None:
     encoded = base64.encodebytes(metrics(FIRST, 108, 0)).decode()
     assert "\n" in encoded[:-1]
     write_records(path, [json.dumps([*fields()[:4], encoded]).encode()])
-    assert truth.import_nasbench101(path)["trainable_parameters"].tolist() == [8_555_530]
+    assert import_nasbench101(path)["trainable_parameters"].tolist() == [8_555_530]
 
 
 def test_import_reports_progress(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_import_reports_progress(tmp_path: Path) -> None:
     record = json.dumps(fields()).encode()
     write_records(path, [record] * 20_001)
     seen: list[float] = []
-    truth.import_nasbench101(path, seen.append)
+    import_nasbench101(path, seen.append)
     assert seen == pytest.approx([0, 10_000 / 20_001, 20_000 / 20_001, 1])
 
 
@@ -236,20 +237,20 @@ def test_import_names_a_malformed_record(tmp_path: Path, record: bytes, message:
     path = tmp_path / "damaged.tfrecord"
     write_records(path, [*records((4,)), record])
     with pytest.raises(TruthError, match=rf"^record 10 of .*damaged\.tfrecord .*{message}") as info:
-        truth.import_nasbench101(path)
+        import_nasbench101(path)
     assert "download it again" in str(info.value)
 
 
 def test_import_of_a_damaged_file(official: Path) -> None:
     official.write_bytes(official.read_bytes()[:-1])
     with pytest.raises(TruthError, match=r"record 36 at byte .* cut short"):
-        truth.import_nasbench101(official)
+        import_nasbench101(official)
 
 
 def test_import_of_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     with pytest.raises(TruthError, match="holds no records"):
-        truth.import_nasbench101(tmp_path / "empty")
+        import_nasbench101(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(
@@ -528,7 +529,7 @@ def test_write_table_refuses_what_it_cannot_write(tmp_path: Path) -> None:
 
 def test_the_imported_table_can_be_written_and_read(official: Path, tmp_path: Path) -> None:
     path = tmp_path / "cells.parquet"
-    frame = truth.import_nasbench101(official)
+    frame = import_nasbench101(official)
     truth.write_table(frame, path)
     series = truth.read(*truth.parse_spec(f"{path}:validation_accuracy_108"))
     assert series.index.tolist() == [FIRST, SECOND, THIRD]
