@@ -63,6 +63,7 @@ def main() -> None:
         return
 
     published = truth.read(args.truth, COLUMN)
+    published = published[published.index.isin(cheap.index)]
     args.out.mkdir(parents=True, exist_ok=True)
     both = cheap.join(dear, rsuffix=" dear").join(published)
     truth.write_table(both, args.out / "scores.parquet")

@@ -1,11 +1,11 @@
 """Score neural architectures without training them, and say honestly how good the signal is."""
 
 from nasproxy import data, metrics
-from nasproxy.compilation import persist
+from nasproxy.compilation import configure
 from nasproxy.proxies import NNGP, Flops, Params, Training
 from nasproxy.scoring import score
 from nasproxy.store import Store
 
 __all__ = ["NNGP", "Flops", "Params", "Store", "Training", "data", "metrics", "score"]
 
-persist()
+configure()

@@ -1,16 +1,19 @@
-"""Where compiled programs are kept between runs."""
+"""How JAX is set up: where compiled programs are kept, and how short ones are run."""
 
 import jax
 
 from nasproxy.cache import cache_dir
 
 
-def persist() -> None:
-    """Keeps every program that JAX compiles in the cache folder, unless the user has set another.
+def configure() -> None:
+    """Sets what small programs need, unless the user has set it or JAX has begun to run.
 
-    A space has some hundred small programs; a fresh process then reads them instead of compiling.
+    A space has some hundred small programs. They are kept in the cache folder, so that a fresh
+    process reads them instead of compiling; and on a CPU the thread that calls one runs it, because
+    handing it to another costs a large part of its time.
     """
     if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "programs"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    jax.config.update("jax_cpu_enable_async_dispatch", False)

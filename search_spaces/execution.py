@@ -46,8 +46,9 @@ def _padded(layer: Layer) -> Layer:
 def pad(graph: Graph) -> Graph:
     """The graph with channels padded to the processor's vectors; arrays follow in :func:`place`.
 
-    The padded network computes the same features (the added ones are zero) and needs far fewer
-    distinct programs, because the odd channel counts of a space fall together.
+    The padded network computes the same features and needs far fewer distinct programs, because the
+    odd channel counts of a space fall together. Added channels are zero, or what a sum truncates:
+    no layer reads them.
     """
     steps = tuple(Step(_padded(step.layer), step.inputs) for step in graph.steps)
     return Graph(steps, graph.image_shape)
@@ -92,11 +93,6 @@ def _run(graph: Graph, params: Variables, stats: Variables, images: Array, steps
     return values[steps]
 
 
-def training_features(graph: Graph, params: Variables, images: Array) -> Array:
-    """Penultimate features in training mode, ``[n, d]``: batch norm by the batch's statistics."""
-    return _run_training(graph, params, images)[0]
-
-
 def blended_statistics(
     graph: Graph, params: Variables, images: Array, momentum: float
 ) -> Variables:
@@ -106,11 +102,15 @@ def blended_statistics(
     variance, as TensorFlow and Flax have it.
     """
     weight = np.float32(1 - momentum)
-    _, stats = _run_training(graph, params, images)
+    _, stats = train(graph, params, images)
     return [_blend(arrays, weight) if arrays else arrays for arrays in stats]
 
 
-def _run_training(graph: Graph, params: Variables, images: Array) -> tuple[Array, Variables]:
+def train(graph: Graph, params: Variables, images: Array) -> tuple[Array, Variables]:
+    """Penultimate features in training mode, ``[n, d]``, and each layer's statistics of the batch.
+
+    Batch norm is by the batch's own mean and (biased) variance.
+    """
     values = {0: images}
     collected: Variables = []
     last = len(graph.steps) - 1

@@ -49,7 +49,7 @@ class Network(nnx.Module):
         params, stats = _arrays(self.params), _arrays(self.statistics)
         if not train:
             return execution.features(self.graph, params, stats, x)
-        features, batch = execution._run_training(self.graph, params, x)
+        features, batch = execution.train(self.graph, params, x)
         weight = np.float32(self.momentum)
         for variables, old, seen in zip(self.statistics, stats, batch, strict=True):
             for name, value in (_move(old, seen, weight) if seen else {}).items():

@@ -46,23 +46,20 @@ def measured(code: str) -> Any:
 
 @pytest.mark.slow
 def test_fresh_cells_need_hardly_a_program() -> None:
-    """After 100 uniform cells, 100 others need at most a tenth of a program each.
-
-    What still turns up are rare layers, such as a sum of four, in inference and in training mode.
-    """
+    """After 200 uniform cells, 100 others need a handful of programs: the rarest layers."""
     warm, fresh = measured("""
 space, score = scorer(cells=1)
-cells = space.sample(200, seed=11)
-for cell in cells[:100]:
+cells = space.sample(300, seed=11)
+for cell in cells[:200]:
     score(cell)
 warm = len(programs)
-for cell in cells[100:]:
+for cell in cells[200:]:
     score(cell)
 print(json.dumps([warm, len(programs) - warm]))
 """)
-    print(f"{warm} programs for 100 cells, {fresh} more for 100 others")
+    print(f"{warm} programs for 200 cells, {fresh} more for 100 others")
     assert warm > 10, "the listener hears nothing: this test would pass whatever compiles"
-    assert fresh <= 10
+    assert fresh <= 5
 
 
 @pytest.mark.slow

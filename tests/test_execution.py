@@ -89,8 +89,8 @@ def test_equals_the_definition_padded_or_not(width: int, seed: int) -> None:
     close(execution.logits(padded, placed, wide, images), logits)
 
     features, _, _ = reference.forward(graph, params, None, IMAGES)
-    close(execution.training_features(graph, params, images), features)
-    close(execution.training_features(padded, placed, images)[:, :d], features)
+    close(execution.train(graph, params, images)[0], features)
+    close(execution.train(padded, placed, images)[0][:, :d], features)
 
 
 def test_padding_leaves_the_real_channels_of_every_array() -> None:
@@ -132,7 +132,7 @@ def probes(training: bool) -> list[int]:
     Probe.seen.clear()
     images = jax.device_put(np.ones((1, 64, 64, 3), np.float32))
     if training:
-        execution.training_features(graph, params, images)
+        execution.train(graph, params, images)[0]
     else:
         execution.features(graph, params, [{} for _ in graph.steps], images)
     return Probe.seen.copy()
@@ -194,7 +194,7 @@ def test_momentum_zero_on_one_batch_is_training_mode() -> None:
     params, _ = variables(graph, 2)
     images = jax.device_put(IMAGES)
     stats = execution.blended_statistics(graph, params, images, 0.0)
-    trained = execution.training_features(graph, params, images)
+    trained = execution.train(graph, params, images)[0]
     close(execution.features(graph, params, stats, images), trained)
     assert (
         np.abs(execution.features(graph, params, [{} for _ in stats], images) - trained).max()
@@ -220,7 +220,7 @@ def test_a_network_without_batch_norm_has_no_statistics() -> None:
     images = jax.device_put(IMAGES[:, :4, :4])
     assert execution.blended_statistics(graph, params, images, 0.5) == [{}, {}]
     np.testing.assert_allclose(
-        execution.training_features(graph, params, images), images.mean((1, 2)), rtol=1e-5
+        execution.train(graph, params, images)[0], images.mean((1, 2)), rtol=1e-5
     )
 
 

@@ -1,8 +1,11 @@
 """Features of networks at initialisation, from which Monte-Carlo NNGP kernels are made."""
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import jax
 import numpy as np
@@ -71,11 +74,36 @@ def features(
     padded = execution.pad(graph)
     params = execution.place(padded, execution.initialise(graph, rng))
     if norm.mode == "training":
-        outputs = [execution.training_features(padded, params, x) for x in images]
+        outputs = _each(images, lambda x: execution.train(padded, params, x)[0])
     else:
         stats = _statistics(padded, params, batch, norm.momentum)
-        outputs = [execution.features(padded, params, stats, x) for x in images]
+        outputs = _each(images, lambda x: execution.features(padded, params, stats, x))
     return np.concatenate(outputs)[:, : graph.features]
+
+
+def _each(
+    images: Sequence[jax.Array], network: Callable[[jax.Array], jax.Array]
+) -> list[jax.Array]:
+    """The network's output for every batch; on a CPU for as many at once as there are cores.
+
+    Most layers are too small for XLA to share out among cores: a batch a core is 1.5 to 1.9 times
+    as fast on two.
+    """
+    if jax.default_backend() != "cpu" or len(images) == 1:
+        return [network(batch) for batch in images]
+    return list(_pool().map(network, images))
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_cores(), thread_name_prefix="features")
+
+
+def _cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _statistics(graph: Graph, params: Variables, batch: jax.Array, momentum: float) -> Variables:
@@ -97,5 +125,8 @@ def split(images: np.ndarray, graph: Graph, norm: BatchNorm) -> list[jax.Array]:
     else:
         allowed = ACTIVATION_BYTES.get(jax.default_backend(), ACCELERATOR_BYTES)
         largest = max(1, allowed // (4 * math.prod(graph.shapes[1])))
-        size = math.ceil(len(images) / math.ceil(len(images) / largest))
+        parts = math.ceil(len(images) / largest)
+        if jax.default_backend() == "cpu":
+            parts = math.ceil(parts / _cores()) * _cores()
+        size = math.ceil(len(images) / parts)
     return [jax.device_put(batch) for batch in execution.batches(images, size)]

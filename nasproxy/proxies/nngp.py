@@ -30,7 +30,8 @@ class NNGP:
 
     Several sizes may be asked for at once (``n_train=(100, 200, 400)``): one set of features serves
     them all, because subsets and ensembles are nested. The value is that of the largest; every
-    other combination has a column of its own.
+    other combination has a column of its own. (With ``valid_from="train"``, or batch norm in
+    training mode, other sizes on their own would meet other validation images or batches.)
 
     Two further measures come out of the same factorisation, each a column: ``loo_accuracy``, the
     leave-one-out accuracy over the training images, which needs no validation images; and

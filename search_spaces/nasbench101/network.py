@@ -52,8 +52,8 @@ def _add_cell(builder: Builder, cell: Cell, x: int, inputs: int, outputs: int) -
         c = channels[vertex]
         before = cell.predecessors(vertex)
         fan_in = [made[u] for u in before if u]
-        if len(fan_in) > 2:  # One sum serves every operation: fewer programs than sums in each.
-            fan_in = [builder.add(Add(c), *fan_in)]
+        while len(fan_in) > 1:  # Sums of two serve every operation: the fewest programs.
+            fan_in = [builder.add(Add(c), *fan_in[:2]), *fan_in[2:]]
         if 0 in before:
             fan_in = [builder.add(ProjectAdd(inputs=inputs, outputs=c), x, *fan_in)]
         match cell.ops[vertex]:

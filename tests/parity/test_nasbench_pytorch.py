@@ -161,7 +161,7 @@ def compare(architecture: Cell, space: NASBench101) -> None:
 
     # Normalising by 16 values (4 images of 2×2 pixels) magnifies both sides' rounding.
     features, logits = theirs(model, train=True)
-    trained = execution.training_features(padded, placed, images)[:, : graph.features]
+    trained = execution.train(padded, placed, images)[0][:, : graph.features]
     close(trained, features, tolerance=2e-3)
     close(module(images, train=True), logits, tolerance=2e-3)
     compare_statistics(graph, module, stats, model)
