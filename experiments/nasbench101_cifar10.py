@@ -95,6 +95,7 @@ def main() -> None:
         "counts them (equation 4), of the largest setting of the row's run.",
         "",
     ]
+    lines += [_finding(*tables.values()), ""]
     for title, table in tables.items():
         name = title.split()[0].lower()
         truth.write_table(table, args.out / f"{name}.csv")
@@ -102,6 +103,26 @@ def main() -> None:
     lines += ["![scores against truth](ranking.png)", ""]
     (args.out / "README.md").write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))
+
+
+def _finding(every_cell: pd.DataFrame, subset: pd.DataFrame) -> str:
+    """What the tables say of the best measures, of size as a baseline, and of the ensemble."""
+
+    def tau(table: pd.DataFrame, proxy: str) -> str:
+        row = table[table["proxy"] == proxy].iloc[0]
+        low, high = row["kendall_tau_low"], row["kendall_tau_high"]
+        return f"{row['kendall_tau']:.3f} [{low:.3f}, {high:.3f}]"
+
+    best, dearest = every_cell.iloc[0]["proxy"], subset.iloc[0]["proxy"]
+    accuracies = [f"nngp[n_train=200,n_valid=100,ensemble={m}]" for m in (1, 2, 5)]
+    members = ", ".join(tau(every_cell, name) for name in accuracies)
+    return (
+        f"On all cells the best measure is {best}: τ {tau(every_cell, best)}, against "
+        f"{tau(every_cell, 'params')} for parameters. On the subset it is {dearest}: "
+        f"{tau(subset, dearest)}, against {tau(subset, 'params')}. Validation accuracy with 1, 2 "
+        f"and 5 members: {members}. So networks drawn at random are noisy judges: members, and "
+        "measures that tie less than accuracy on 100 images, are what is worth paying for."
+    )
 
 
 def _table(scores: pd.DataFrame, published: pd.Series) -> pd.DataFrame:
