@@ -225,7 +225,8 @@ def test_wrong_strategies_say_what_there_is(text: str, message: str) -> None:
 def test_the_trace_says_what_happened(strategy: str, calls: list[str]) -> None:
     trace = run(strategy=strategy, budget=120)
     assert list(trace.columns) == [
-        *("step", "architecture", "score", "best", "best_architecture", "seconds")
+        *("step", "architecture", "score", "best", "best_architecture", "seconds"),
+        "architecture_json",
     ]
     assert trace["step"].tolist() == list(range(1, 121))
     assert trace["score"].tolist() == [a.count("1") for a in trace["architecture"]]
