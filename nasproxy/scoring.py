@@ -106,20 +106,24 @@ class Session:
 
     def __call__(self, architecture: Any) -> Record:
         """The record of an architecture, computed and stored if there is none yet."""
-        name = self._space.key(architecture)
-        if name not in self.records:
-            space, proxy, data, seed = self._run
-            key = Key(space, name, proxy, data, seed)
+        space, proxy, data, seed = self._run
+        key = Key(space, self._space.key(architecture), proxy, data, seed)
+        record = self._store.get(key) if key.architecture in self.done else None
+        if record is None:
             record = _evaluate(self._scorer, architecture, key, self._space, self._drawn)
             self._store.put(record)
-            self.records[name] = record
-        return self.records[name]
+            self.done.add(key.architecture)
+        return record
 
     @cached_property
-    def records(self) -> dict[str, Record]:
-        """What need not be computed, by key."""
+    def done(self) -> set[str]:
+        """Keys of what need not be computed; the records stay in the store."""
         stored = self._store.get_many(*self._run)
-        return {k: r for k, r in stored.items() if not (self._retry_failed and r.error)}
+        return {k for k, r in stored.items() if not (self._retry_failed and r.error)}
+
+    def records(self) -> dict[str, Record]:
+        """All that the store holds of this proxy, space, data and seed, by key."""
+        return self._store.get_many(*self._run)
 
 
 def data_id(data: Dataset) -> str:
@@ -145,13 +149,13 @@ def _names(proxies: Sequence[Proxy]) -> list[str]:
 
 
 def _run(keyed: dict[str, Any], session: Session, progress: bool, name: str) -> dict[str, Record]:
-    n_done = sum(key in session.records for key in keyed)
+    n_done = sum(key in session.done for key in keyed)
     with bar(name, len(keyed), n_done, shown=progress) as advance:
         for key, architecture in keyed.items():
-            if key not in session.records:
+            if key not in session.done:
                 session(architecture)
                 advance()
-    return session.records
+    return session.records()
 
 
 def _evaluate(

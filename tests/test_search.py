@@ -339,10 +339,10 @@ def test_a_session_gives_each_record_once(calls: list[str], tiny_data: Dataset) 
         record, failed = session("0" * 24), session("1" * 24)
         assert (record.value, record.error) == (0.0, None)
         assert failed.error == "FloatingPointError: no features"
-        assert session("0" * 24) is record
+        assert session("0" * 24) == record
         assert list(store.records()) == [record, failed]
         assert record.info["drawn"] == "by hand"
         again = Session(Ones(fails="1"), SPACE, tiny_data, store, retry_failed=True)
         assert again("0" * 24) == record
-        assert again("1" * 24) is again("1" * 24), "a retry is made once"
+        assert again("1" * 24) == again("1" * 24), "a retry is made once"
         assert len(calls) == 3
