@@ -109,6 +109,30 @@ def pqetp(
     return (rank_sum - n_better * (n_better + 1) / 2) / n_pairs
 
 
+def pqetp_curve(score: ArrayLike, truth: ArrayLike, thresholds: ArrayLike) -> Vector:
+    """`pqetp` at many thresholds λ, from one ranking: O(n log n) for all of them.
+
+    **Arguments:**
+
+    - `score`, `truth`: (n,) arrays.
+    - `thresholds`: (k,) values of λ, in truth's units.
+
+    **Returns:** (k,); NaN where all or none of the architectures exceed λ.
+
+    **Raises:** `MetricError` for bad arrays.
+    """
+    score, truth = _vectors(score=score, truth=truth)
+    levels = np.atleast_1d(np.asarray(thresholds, np.float64))
+    order = np.argsort(truth, kind="stable")
+    n_worse = np.searchsorted(truth[order], levels, side="right")
+    n_better = truth.size - n_worse
+    rank_sums = np.concatenate([[0.0], np.cumsum(stats.rankdata(score)[order])])
+    beyond = rank_sums[-1] - rank_sums[n_worse]
+    n_pairs = n_better * n_worse
+    with np.errstate(invalid="ignore"):
+        return (beyond - n_better * (n_better + 1) / 2) / np.where(n_pairs > 0, n_pairs, np.nan)
+
+
 def discovered_performance(
     score: ArrayLike,
     truth: ArrayLike,

@@ -56,10 +56,7 @@ def scatter(
             written.
         TruthError: a column shares no key with the truth.
     """
-    path = Path(path)
-    form = path.suffix.lower().removeprefix(".")
-    if form not in ("png", "pdf", "svg"):
-        raise SettingError(f"{path.name} ends in {path.suffix!r}: give a .png, .pdf or .svg file")
+    _form(Path(path))
     frame = scores.to_frame(scores.name or "score") if isinstance(scores, pd.Series) else scores
     if not 1 <= frame.shape[1] <= MAX_PANELS:
         raise SettingError(f"{frame.shape[1]} columns of scores: give 1 to {MAX_PANELS}")
@@ -86,7 +83,7 @@ def scatter(
         figure.suptitle(_escaped(title), fontsize=11)
     if note:
         figure.supxlabel(_escaped(note), fontsize=8, color="0.3", wrap=True)
-    _write(figure, path, form)
+    save(figure, path)
 
 
 def _joined(scores: pd.Series, truth: pd.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -168,9 +165,15 @@ def _escaped(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _write(figure: Figure, path: Path, form: str) -> None:
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Writes a figure to a .png, .pdf or .svg file, whole or not at all.
+
+    Raises:
+        SettingError: another suffix, or a path that cannot be written.
+    """
+    path = Path(path)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=200)
+    figure.savefig(buffer, format=_form(path), dpi=200)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(buffer.getvalue())
@@ -179,3 +182,10 @@ def _write(figure: Figure, path: Path, form: str) -> None:
         raise SettingError(f"{path} cannot be written ({error}): check the folder") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _form(path: Path) -> str:
+    form = path.suffix.lower().removeprefix(".")
+    if form not in ("png", "pdf", "svg"):
+        raise SettingError(f"{path.name} ends in {path.suffix!r}: give a .png, .pdf or .svg file")
+    return form

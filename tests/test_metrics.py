@@ -21,6 +21,7 @@ from nasproxy.metrics import (
     kendall_tau,
     pearson,
     pqetp,
+    pqetp_curve,
     spearman,
 )
 
@@ -444,3 +445,15 @@ def test_all_of_nasbench101_takes_seconds() -> None:
     pqetp(score, truth, percentile=90)
     discovered_performance(score, truth, subset=10_000)
     assert time.perf_counter() - start < 10
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=30),
+    st.lists(st.floats(-1, 6), min_size=1, max_size=8),
+)
+def test_the_pqetp_curve_is_pqetp_at_every_threshold(
+    pairs: list[tuple[int, int]], thresholds: list[float]
+) -> None:
+    score, truth = np.array(pairs, float).T
+    expected = [pqetp(score, truth, threshold) for threshold in thresholds]
+    np.testing.assert_allclose(pqetp_curve(score, truth, thresholds), expected)

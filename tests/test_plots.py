@@ -34,13 +34,13 @@ SIGNATURES = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that are written, to look into."""
     figures: list[Figure] = []
-    write = plots._write
+    save = plots.save
 
-    def spy(figure: Figure, path: Path, form: str) -> None:
+    def spy(figure: Figure, path: Path) -> None:
         figures.append(figure)
-        write(figure, path, form)
+        save(figure, path)
 
-    monkeypatch.setattr(plots, "_write", spy)
+    monkeypatch.setattr(plots, "save", spy)
     return figures
 
 

@@ -1,0 +1,124 @@
+"""What moves τ: one thing changed at a time (seed, balance, order, batch norm, width, sampler)."""
+
+import pandas as pd
+
+from experiments import figures
+from experiments.nngp_nas.study import MEASURES, Study
+from experiments.reproduction import Finding
+from experiments.statistics import correlations, estimate
+from nasproxy import metrics
+
+CLAIM = (
+    "The paper's text and its notebook differ in balance, order and sampler; it does not say what "
+    "they are worth."
+)
+NEEDS = (
+    "baseline",
+    "other seed",
+    "not balanced",
+    "notebook's order",
+    "no batch-norm pass",
+    "half the width",
+    "twice the width",
+    "random matrices",
+)
+
+
+def run(study: Study) -> Finding:
+    rows = []
+    for need in NEEDS:
+        scores = study.scores(need)
+        for measure, text in MEASURES.items():
+            column = scores.column(measure=measure)
+            column = column[column.index.isin(study.truth.index)]
+            if len(column) < 10:
+                continue  # Published truth covers every cell; without it only those trained here.
+            value, truth = study.joined(column)
+            rows.append(
+                {
+                    "changed": need,
+                    "score": text,
+                    **correlations(value, truth),
+                    **_gain(study, need, measure),
+                }
+            )
+        size = study.sizes["params"]
+        if need == "random matrices" and len(column) >= 10:
+            rows.append({"changed": need, "score": "parameters", **_size(study, need)})
+        if need == "baseline":
+            value, truth = study.joined(size.reindex(column.index))
+            rows.append({"changed": need, "score": "parameters", **correlations(value, truth)})
+    table = pd.DataFrame(rows)
+    return Finding(
+        _verdict(table),
+        {"changes": table},
+        _figure(table),
+        (
+            f"(n_train, n_valid, ensemble) = {study.scores('baseline').largest}. Differences to "
+            "the baseline are on the same cells, but for the random matrices, which are other "
+            "cells.",
+        ),
+    )
+
+
+def _gain(study: Study, need: str, measure: str) -> dict[str, float]:
+    if need in ("baseline", "random matrices"):
+        return {}
+    own, base = (study.scores(n).column(measure=measure) for n in (need, "baseline"))
+    value, low, high = estimate(
+        lambda s, o, t: metrics.kendall_tau(s, t) - metrics.kendall_tau(o, t),
+        *study.joined(own, base),
+    )
+    return {"gain": value, "gain low": low, "gain high": high}
+
+
+def _size(study: Study, need: str) -> dict[str, float]:
+    request = study.requests[need]
+    cells = study.space.sample(request.cells, request.seed, request.sampler)
+    shape = study.images.image_shape
+    params = {
+        study.space.key(c): study.space.graph(c, shape, study.images.classes).parameters
+        for c in cells
+    }
+    return correlations(*study.joined(pd.Series(params, dtype=float)))
+
+
+def _verdict(table: pd.DataFrame) -> str:
+    rows = table[table["score"] == MEASURES["accuracy"]].set_index("changed")
+    base = rows.loc["baseline"]
+    said = [
+        f"{name} {row['gain']:+.3f} [{row['gain low']:+.3f}, {row['gain high']:+.3f}]"
+        for name, row in rows.iterrows()
+        if pd.notna(row.get("gain"))
+    ]
+    text = (
+        f"NNGP accuracy's τ of the baseline is {base['τ']:.3f} [{base['τ low']:.3f}, "
+        f"{base['τ high']:.3f}]; changes of τ: {', '.join(said)}"
+    )
+    if "random matrices" in rows.index:
+        other = rows.loc["random matrices"]
+        text += (
+            f". On random matrices instead of uniform cells τ is {other['τ']:.3f} "
+            f"[{other['τ low']:.3f}, {other['τ high']:.3f}] over {int(other['cells'])} distinct "
+            "cells"
+        )
+        size = table[table["score"] == "parameters"].set_index("changed")["τ"]
+        text += f", where size has {size['random matrices']:.3f} against {size['baseline']:.3f}"
+    return text + "."
+
+
+def _figure(table: pd.DataFrame):
+    figure, (axes,) = figures.panels(1)
+    figure.set_size_inches(6.0, 3.8)
+    changed = list(dict.fromkeys(table["changed"]))
+    for number, (colour, (text, rows)) in enumerate(
+        zip(figures.COLOURS, table.groupby("score", sort=False), strict=False)
+    ):
+        places = [changed.index(c) + (number - 1) * 0.15 for c in rows["changed"]]
+        figures.intervals(
+            axes, places, rows[["τ", "τ low", "τ high"]].to_numpy(float), colour, label=str(text)
+        )
+    axes.set_xticks(range(len(changed)), changed, rotation=30, ha="right", fontsize=7)
+    figures.label(axes, "", "Kendall τ with the truth")
+    figures.legend(axes)
+    return figure

@@ -1,0 +1,374 @@
+"""What the experiments share: cells, their truth, shortened training, and scores by the kernels.
+
+With published truth the cells are drawn uniformly from those whose shortened training is published,
+and scored on CIFAR-10; without, a few cells are scored and trained on scikit-learn's digits.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.nngp_nas.published import Published, read_published
+from experiments.reproduction import Options
+from nasproxy import NNGP, Store, Training, data, scoring
+from nasproxy.data import Dataset
+from nasproxy.errors import SettingError
+from nasproxy.proxies import NTK, Flops, Params
+from nasproxy.proxies import nngp as nngp_costs
+from nasproxy.proxies.base import describe
+from nasproxy.truth import join
+from search_spaces import NASBench101
+
+WIDTH = 16
+"""Stem channels of the networks that are run; 128 is the benchmark's."""
+MEASURES = {
+    "accuracy": "validation accuracy",
+    "loo_accuracy": "leave-one-out accuracy",
+    "negative_mse": "−validation MSE",
+}
+"""What one solve gives, by the name of its column; the paper's is the accuracy."""
+
+
+@dataclass(frozen=True, order=True)
+class Setting:
+    """Sizes of one kernel regression."""
+
+    n_train: int
+    n_valid: int
+    ensemble: int
+
+    def __str__(self) -> str:
+        return f"({self.n_train}, {self.n_valid}, {self.ensemble})"
+
+    @property
+    def label(self) -> str:
+        """As proxies name their columns."""
+        return f"n_train={self.n_train},n_valid={self.n_valid},ensemble={self.ensemble}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """Scores of the first ``cells`` cells of the draw by one proxy."""
+
+    proxy: Any
+    cells: int
+    seed: int = 0
+    sampler: str | None = None
+
+    @property
+    def settings(self) -> list[Setting]:
+        """All sizes that one score holds, the largest last."""
+        sizes = (self.proxy.n_train, self.proxy.n_valid, self.proxy.ensemble)
+        return [Setting(*s) for s in product(*(v if isinstance(v, tuple) else (v,) for v in sizes))]
+
+
+@dataclass
+class Scores:
+    """The scores of one request, as tables indexed by module hash.
+
+    Attributes:
+        request: what was asked for.
+        frame: as :func:`nasproxy.score` returns it.
+        costs: floating-point operations a network by setting, means over cells, at the width that
+            was run, as the paper counts them (equation 4).
+    """
+
+    request: Request
+    frame: pd.DataFrame
+    costs: dict[Setting, float]
+
+    @property
+    def settings(self) -> list[Setting]:
+        return self.request.settings
+
+    @property
+    def largest(self) -> Setting:
+        return self.settings[-1]
+
+    def column(self, setting: Setting | None = None, measure: str = "accuracy") -> pd.Series:
+        """One measure of one setting, the largest by default."""
+        name = self.request.proxy.name
+        parts = [] if setting in (None, self.largest) else [setting.label]  # type: ignore[union-attr]
+        parts += [] if measure == "accuracy" else [measure]
+        return self.frame[f"{name}[{','.join(parts)}]" if parts else name].dropna()
+
+    @property
+    def seconds(self) -> float:
+        """Median seconds a cell, of all settings together."""
+        return float(self.frame[f"{self.request.proxy.name} seconds"].median())
+
+
+@dataclass(eq=False)
+class Study:
+    """See :mod:`experiments.reproduction`.
+
+    Attributes:
+        name: the folder of results.
+        cells: the draw, by module hash.
+        images: the data.
+        published: truth and shortened training; None where they are trained here.
+        requests: named scores.
+        store: an open store.
+        drawn: the sampler in words.
+        progress: show progress bars.
+    """
+
+    name: str
+    cells: Mapping[str, Any]
+    images: Dataset
+    published: Published | None
+    requests: Mapping[str, Request]
+    store: Store
+    drawn: str
+    progress: bool = True
+    space: NASBench101 = field(default_factory=NASBench101)
+
+    def close(self) -> None:
+        self.store.close()
+
+    def compute(self, needs: Sequence[str], shard: tuple[int, int]) -> None:
+        for need in needs:
+            self._score(self.requests[need], shard)
+        if self.published is None:
+            self._score(TRUTH, shard)
+            self._score(SHORTENED, shard)
+
+    def scores(self, need: str) -> Scores:
+        """The scores of a request; what the store lacks is computed."""
+        request = self.requests[need]
+        frame = self._score(request, (0, 1))
+        return Scores(request, frame, {s: self._cost(request, s) for s in request.settings})
+
+    def curves(self, need: str) -> dict[Setting, pd.DataFrame]:
+        """Validation accuracy for every ε, ``[cells, regularisers]``, by setting."""
+        request = self.requests[need]
+        scored = self._score(request, (0, 1)).index
+        space, proxy = scoring.run_id(self.space, request.proxy)
+        records = self.store.get_many(space, proxy, scoring.data_id(self.images), request.seed)
+        kept = {key: records[key].info["accuracy"] for key in scored if not records[key].error}
+        return {
+            setting: pd.DataFrame.from_dict(
+                {key: curves[setting.label] for key, curves in kept.items()}, orient="index"
+            )
+            for setting in request.settings
+        }
+
+    @cached_property
+    def truth(self) -> pd.Series:
+        """Accuracy after long training by module hash, the quantity to predict."""
+        if self.published is not None:
+            return self.published.truth
+        return self._score(TRUTH, (0, 1))["training"].dropna()
+
+    @cached_property
+    def shortened(self) -> pd.DataFrame:
+        """Validation accuracy of one trial of shortened training; a column a budget in epochs."""
+        if self.published is not None:
+            return self.published.shortened
+        frame = self._score(SHORTENED, (0, 1))
+        budgets = SHORTENED.proxy.epochs
+        columns = [*(f"training[epochs={e}]" for e in budgets[:-1]), "training"]
+        return frame[columns].set_axis(list(budgets), axis="columns").dropna()
+
+    @property
+    def budgets(self) -> list[int]:
+        """Epochs of shortened training, ascending."""
+        return sorted(self.shortened.columns)
+
+    @cached_property
+    def sizes(self) -> pd.DataFrame:
+        """Trainable parameters and forward FLOPs of each cell at the benchmark's width."""
+        requests = [Request(proxy, len(self.cells)) for proxy in (Params(), Flops())]
+        return pd.concat([self._score(r, (0, 1))[r.proxy.name] for r in requests], axis=1)
+
+    def training_cost(self, epochs: int) -> float:
+        """FLOPs of one shortened training and validation, mean over cells (equation 5)."""
+        if self.published is None:
+            forward, n_train = self._forward(WIDTH), len(self.images.train_labels)
+            n_valid = len(self.images.valid_labels)
+        else:
+            forward, n_train, n_valid = self._forward(self.space.width), 40_000, 10_000
+        return forward * (3 * epochs * n_train + n_valid)
+
+    def joined(self, *scores: pd.Series) -> tuple[np.ndarray, ...]:
+        """The scores' and the truth's values on the cells that have them all; the truth last."""
+        frame = pd.concat(scores, axis=1, join="inner").sort_index()
+        pair = join(frame, self.truth)
+        columns = [pair.scores.iloc[:, i].to_numpy(float) for i in range(len(scores))]
+        return (*columns, pair.truth.to_numpy(float))
+
+    def describe(self, needs: Sequence[str]) -> list[str]:
+        truth = (
+            "truth is mean test accuracy after 108 epochs (three trials); shortened training is "
+            "the published validation accuracy of one trial"
+            if self.published is not None
+            else f"truth is {describe(TRUTH.proxy, 'training', full=False)}, seed {TRUTH.seed}, "
+            f"and shortened training {describe(SHORTENED.proxy, 'training', full=False)}, both "
+            "trained here"
+        )
+        lines = [
+            f"Cells: {self.drawn}. Data: {self.images.name}; {truth}. Brackets hold 95 % bootstrap "
+            "intervals over cells.",
+            "",
+        ]
+        for need in needs:
+            request = self.requests[need]
+            settings = describe(request.proxy, request.proxy.name, full=False)
+            first = f"the first {min(request.cells, len(self.cells)):,} cells"
+            first = request.sampler or first
+            lines.append(f"- `{need}`: {first}, `{settings}`, seed {request.seed}")
+        return [*lines, ""]
+
+    @cache  # noqa: B019  a study lives as long as the process
+    def _score(self, request: Request, shard: tuple[int, int]) -> pd.DataFrame:
+        if request.sampler is None:
+            cells, drawn = list(self.cells.values())[: request.cells], self.drawn
+        else:
+            cells = self.space.sample(request.cells, request.seed, request.sampler)
+            drawn = f"{request.sampler}, n={request.cells}, seed={request.seed}"
+        index, count = shard
+        return scoring.score(
+            cells[index::count],
+            self.space,
+            request.proxy,
+            self.images,
+            seed=request.seed,
+            store=self.store,
+            drawn=drawn,
+            progress=self.progress,
+        )
+
+    def _cost(self, request: Request, setting: Setting) -> float:
+        graphs = self._graphs(request.proxy.width)
+        if isinstance(request.proxy, NNGP):
+            sizes = (setting.n_train, setting.n_valid, setting.ensemble)
+            costs = [nngp_costs.flops(g, self.images.classes, *sizes) for g in graphs]
+            return float(np.mean(costs))
+        name = f"{request.proxy.name} flops"
+        return float(self._score(request, (0, 1))[name].mean())
+
+    def _forward(self, width: int) -> float:
+        return float(np.mean([graph.flops for graph in self._graphs(width)]))
+
+    @cache  # noqa: B019
+    def _graphs(self, width: int, cells: int = 200) -> list[Any]:
+        """Networks of the first cells of the draw: means over them are good to 5 %."""
+        space = dataclasses.replace(self.space, width=width)
+        shape, classes = self.images.image_shape, self.images.classes
+        return [space.graph(cell, shape, classes) for cell in list(self.cells.values())[:cells]]
+
+
+SHORTENED = Request(
+    Training(epochs=(1, 2, 4), batch=32, learning_rate=0.02, width=WIDTH), cells=10**6
+)
+TRUTH = Request(Training(epochs=8, batch=32, learning_rate=0.02, width=WIDTH), 10**6, seed=1)
+"""Shortened training and truth where none is published; they share neither weights nor batches."""
+
+FULL_CELLS, SMALL_CELLS = 5000, 40
+
+
+def full_scale(cells: int) -> dict[str, Request]:
+    """Scores on CIFAR-10: many cells by a small kernel, fewer by dear ones."""
+
+    def nngp(first: int, seed: int = 0, sampler: str | None = None, **settings: Any) -> Request:
+        defaults = {"ensemble": 1, "norm_images": 16, "width": WIDTH}
+        return Request(NNGP(**(defaults | settings)), min(first, cells), seed, sampler)
+
+    small = {"n_train": 100, "n_valid": 100}
+    pair = small | {"ensemble": 2}
+    equal = {"n_train": 100, "n_valid": 100, "ensemble": 1, "norm_images": 16, "width": WIDTH}
+    train_sizes = (100, 200, 500, 1000, 2000, 4000, 8000)
+    momenta = (0.997, 0.99, 0.9, 0.5, 0.0)
+    return {
+        "many": nngp(cells, n_train=(100, 200), n_valid=100, ensemble=(1, 2, 4)),
+        "images": nngp(200, n_train=train_sizes, n_valid=(100, 500)),
+        "members": nngp(250, n_train=(100, 200), n_valid=(100, 200), ensemble=(1, 2, 4, 8, 16)),
+        "ntk": Request(NTK(**equal), min(300, cells)),
+        "nngp": nngp(300, **small),
+        "wide": nngp(200, **small, width=128),
+        "narrow": nngp(200, **small),
+        "narrow again": nngp(200, **small, seed=1),
+        **{f"momentum {m:g}": nngp(250, **pair, momentum=m, norm_images=64) for m in momenta},
+        **_variations(lambda **changes: nngp(250, **(pair | changes))),
+    }
+
+
+def small_scale(cells: int) -> dict[str, Request]:
+    """Scores on digits, in minutes."""
+
+    def nngp(seed: int = 0, sampler: str | None = None, **settings: Any) -> Request:
+        defaults = {"ensemble": 1, "norm_images": 64, "width": WIDTH}
+        return Request(NNGP(**(defaults | settings)), cells, seed, sampler)
+
+    small = {"n_train": 100, "n_valid": 100}
+    pair = small | {"ensemble": 2}
+    equal = {"n_train": 100, "n_valid": 100, "ensemble": 1, "norm_images": 64, "width": WIDTH}
+    momenta = (0.997, 0.99, 0.9, 0.5, 0.0)
+    return {
+        "many": nngp(n_train=(50, 100, 200), n_valid=200, ensemble=(1, 2, 4)),
+        "images": nngp(n_train=(50, 100, 200, 500, 1000), n_valid=(100, 250)),
+        "members": nngp(n_train=(50, 100), n_valid=100, ensemble=(1, 2, 4, 8)),
+        "ntk": Request(NTK(**equal), cells),
+        "nngp": nngp(**small),
+        "wide": nngp(**small, width=64),
+        "narrow": nngp(**small),
+        "narrow again": nngp(**small, seed=1),
+        **{f"momentum {m:g}": nngp(**pair, momentum=m) for m in momenta},
+        **_variations(lambda **changes: nngp(**(pair | changes))),
+    }
+
+
+def _variations(nngp: Any) -> dict[str, Request]:
+    """The same small score with one thing changed."""
+    return {
+        "baseline": nngp(),
+        "other seed": nngp(seed=1),
+        "not balanced": nngp(balanced=False),
+        "notebook's order": nngp(balanced=False, valid_from="train"),
+        "no batch-norm pass": nngp(momentum=1.0),
+        "half the width": nngp(width=WIDTH // 2),
+        "twice the width": nngp(width=WIDTH * 2),
+        "random matrices": nngp(sampler="random_matrix"),
+    }
+
+
+def prepare(options: Options) -> Study:
+    """The study that the options describe.
+
+    Raises:
+        SettingError, DataError, TruthError, StoreError: before anything is computed.
+    """
+    space = NASBench101()
+    if options.cells is not None and options.cells < 10:
+        raise SettingError(f"cells={options.cells}: rankings need at least 10 architectures")
+    published = None
+    if options.truth is None:
+        name = "nngp_nas_embedded"
+        images = data.load(options.data or "digits", data_dir=options.data_dir)
+        n_cells = options.cells or SMALL_CELLS
+        drawn = f"uniform, n={n_cells}, seed={options.seed}"
+        cells = {space.key(cell): cell for cell in space.sample(n_cells, options.seed)}
+        requests = small_scale(n_cells)
+    else:
+        name = "nngp_nas"
+        published = read_published(options.truth)
+        images = data.load(options.data or "cifar10", data_dir=options.data_dir)
+        n_cells = options.cells or FULL_CELLS
+        keys = published.draw(n_cells, options.seed)
+        drawn = (
+            f"uniform among the {len(published.shortened):,} with published shortened training, "
+            f"n={n_cells}, seed={options.seed}"
+        )
+        cells = {key: space.find(key) for key in keys}
+        requests = full_scale(n_cells)
+    path = options.store or options.out / name / "scores.db"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return Study(
+        name, cells, images, published, requests, Store(path), drawn, options.progress, space
+    )

@@ -1,0 +1,110 @@
+"""Intervals, paired differences and random subsets, as the experiments' tables state them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from nasproxy import metrics
+
+RESAMPLES = 400
+"""Bootstrap resamples of an interval: its ends are then good to about a tenth of its width."""
+DISJOINT_FROM = 50
+"""Subsets do not overlap if that leaves each so many architectures."""
+
+
+class Estimate(NamedTuple):
+    """A statistic with its 95 % bootstrap interval over architectures."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def estimate(statistic: Callable[..., float], *arrays: ArrayLike) -> Estimate:
+    """The statistic of all architectures, and its interval."""
+    low, high = metrics.bootstrap(statistic, *arrays, n_resamples=RESAMPLES)
+    return Estimate(statistic(*arrays), low, high)
+
+
+def verdict(gain: Estimate) -> str:
+    """What an interval of a difference says."""
+    if np.isnan(gain.low):
+        return "cannot be compared with"
+    return "beats" if gain.low > 0 else "is worse than" if gain.high < 0 else "is on a par with"
+
+
+def tau(score: ArrayLike, truth: ArrayLike) -> Estimate:
+    """Kendall's τ_b."""
+    return estimate(metrics.kendall_tau, score, truth)
+
+
+def tau_gain(score: ArrayLike, other: ArrayLike, truth: ArrayLike) -> Estimate:
+    """How much larger the score's τ is than the other's, on the same architectures."""
+    return estimate(
+        lambda s, o, t: metrics.kendall_tau(s, t) - metrics.kendall_tau(o, t), score, other, truth
+    )
+
+
+def correlations(score: ArrayLike, truth: ArrayLike) -> dict[str, float]:
+    """Columns of a table: number of architectures, τ and Pearson's r with their intervals."""
+    columns: dict[str, float] = {"cells": len(np.asarray(truth))}
+    for name, statistic in (("τ", metrics.kendall_tau), ("r", metrics.pearson)):
+        value, low, high = estimate(statistic, score, truth)
+        columns |= {name: value, f"{name} low": low, f"{name} high": high}
+    return columns
+
+
+def subsets(n: int, count: int = 10, seed: int = 0) -> list[np.ndarray]:
+    """Random subsets of n positions: disjoint where that leaves enough in each, else halves."""
+    rng = np.random.default_rng(seed)
+    if n >= count * DISJOINT_FROM:
+        size = n // count
+        order = rng.permutation(n)
+        return [order[i * size : (i + 1) * size] for i in range(count)]
+    return [rng.choice(n, n // 2, replace=False) for _ in range(count)]
+
+
+def kind(n: int, count: int = 10) -> str:
+    """The subsets in words."""
+    if n >= count * DISJOINT_FROM:
+        return f"{count} disjoint random subsets of {n // count} cells"
+    return f"{count} random halves, {n // 2} cells each, which overlap"
+
+
+def top(size: int) -> int:
+    """How many architectures a search may look at: the paper's 10, fewer in small subsets."""
+    return max(1, min(10, size // 5))
+
+
+class Mean(NamedTuple):
+    """Mean over subsets, with its standard error."""
+
+    value: float
+    error: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} ± {self.error:.4f}"
+
+
+def discovered(score: np.ndarray, truth: np.ndarray, drawn: list[np.ndarray]) -> Mean:
+    """Discovered performance: the best truth of the top 10 by score, over subsets."""
+    return mean(
+        [metrics.discovered_performance(score[s], truth[s], top=top(len(s))).mean for s in drawn]
+    )
+
+
+def mean(values: ArrayLike) -> Mean:
+    """Of one value a subset."""
+    array = np.asarray(values, float)
+    return Mean(float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))))
+
+
+def sort(table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The best first."""
+    return table.sort_values(by, ascending=False, kind="stable").reset_index(drop=True)
