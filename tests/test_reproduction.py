@@ -15,8 +15,9 @@ from experiments import nngp_nas, reproduction, statistics
 from experiments.nngp_nas import published as published_tables
 from experiments.nngp_nas import study as studies
 from experiments.nngp_nas.published import Published, read_published
-from experiments.nngp_nas.study import Setting, Study
+from experiments.nngp_nas.study import Study
 from experiments.reproduction import Options
+from experiments.scores import Request, Setting
 from nasproxy import NNGP, Store, metrics
 from nasproxy.cli import app
 from nasproxy.data import Dataset
@@ -124,7 +125,7 @@ def test_shards_share_the_work(folder: Path, tiny_data: Dataset, tmp_path: Path)
             cells,
             tiny_data,
             published,
-            {"many": studies.Request(small, 10)},
+            {"many": Request(small, 10)},
             Store(store),
             "invented",
             False,

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from experiments import figures
-from experiments.nngp_nas.study import MEASURES, Study
+from experiments.nngp_nas.study import Study
 from experiments.reproduction import Finding
+from experiments.scores import MEASURES
 from experiments.statistics import correlations, discovered, kind, mean, sort, subsets, tau_gain
 
 CLAIM = (

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from experiments import figures
-from experiments.nngp_nas.study import MEASURES, Scores, Study
+from experiments.nngp_nas.study import Study
 from experiments.reproduction import Finding
+from experiments.scores import MEASURES, Scores
 from experiments.statistics import correlations, sort, tau_gain, verdict
 
 CLAIM = (

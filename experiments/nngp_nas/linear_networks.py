@@ -9,8 +9,9 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from experiments import figures
-from experiments.nngp_nas.study import MEASURES, Study
+from experiments.nngp_nas.study import Study
 from experiments.reproduction import Finding
+from experiments.scores import MEASURES
 from experiments.statistics import Estimate, estimate
 
 CLAIM = (

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from experiments import figures
-from experiments.nngp_nas.study import MEASURES, Study
+from experiments.nngp_nas.study import Study
 from experiments.reproduction import Finding
+from experiments.scores import MEASURES
 from experiments.statistics import correlations, tau, tau_gain
 from nasproxy.proxies.nngp import REGULARISERS
 
