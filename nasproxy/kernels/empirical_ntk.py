@@ -53,8 +53,9 @@ def ntk(
     ``COLUMNS`` parameters, whose sums over all layers are float64: Θ is off by about 1e-7 of its
     diagonal.
 
-    Memory: ``BUFFER_BYTES`` of gradients, and a batch's values and gradients a core. Where all gradients (4·n·P bytes an output) take more, the
-    images go through the network once for every buffer full.
+    Memory: ``BUFFER_BYTES`` of gradients, and a batch's values and gradients a core. Where all
+    gradients (4·n·P bytes an output) take more, the images go through the network once for every
+    buffer full.
 
     Args:
         graph: the network.
