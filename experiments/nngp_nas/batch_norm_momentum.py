@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from experiments import figures
 from experiments.nngp_nas.study import Study
@@ -63,7 +64,7 @@ def _verdict(study: Study, table: pd.DataFrame) -> str:
     )
 
 
-def _figure(table: pd.DataFrame):
+def _figure(table: pd.DataFrame) -> Figure:
     figure, axes = figures.panels(2)
     for colour, (text, rows) in zip(
         figures.COLOURS, table.groupby("score", sort=False), strict=False

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from experiments import figures
 from experiments.nngp_nas.study import Study
@@ -61,7 +62,13 @@ def run(study: Study) -> Finding:
     )
 
 
-def _verdict(study: Study, table: pd.DataFrame, values: dict, truth: np.ndarray, drawn) -> str:
+def _verdict(
+    study: Study,
+    table: pd.DataFrame,
+    values: dict[tuple[str, str], np.ndarray],
+    truth: np.ndarray,
+    drawn: list[np.ndarray],
+) -> str:
     nngp = table[table["score"].str.startswith("NNGP")]
     said = []
     for label, rows in (
@@ -93,7 +100,7 @@ def _verdict(study: Study, table: pd.DataFrame, values: dict, truth: np.ndarray,
     )
 
 
-def _figure(study: Study, table: pd.DataFrame):
+def _figure(study: Study, table: pd.DataFrame) -> Figure:
     figure, (axes,) = figures.panels(1)
     for colour, measure in zip(figures.COLOURS, MEASURES.values(), strict=False):
         rows = table[table["score"] == f"NNGP {measure}"]

@@ -6,6 +6,7 @@ every cheap signal, with and without the short training.
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from experiments import figures
 from experiments.nngp_nas.study import Study
@@ -126,7 +127,7 @@ def _verdict(predictions: dict, truth: np.ndarray, drawn: list, short: int) -> s
     )
 
 
-def _figure(table: pd.DataFrame):
+def _figure(table: pd.DataFrame) -> Figure:
     figure, axes = figures.panels(2, sharey=True)
     rows = table.iloc[::-1].reset_index(drop=True)
     places = np.arange(len(rows))

@@ -7,6 +7,7 @@ the verdict, which are on the same cells.
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from experiments import figures
 from experiments.nngp_nas.study import Study
@@ -110,7 +111,7 @@ def _notes(study: Study) -> list[str]:
     ]
 
 
-def _figure(study: Study, table: pd.DataFrame):
+def _figure(study: Study, table: pd.DataFrame) -> Figure:
     figure, axes = figures.panels(2)
     markers = dict(zip(NEEDS, "osD", strict=True))
     for one, statistic, name in zip(axes, ("τ", "r"), ("Kendall τ", "Pearson r"), strict=True):

@@ -6,6 +6,7 @@ on the second superdiagonal or beyond, vertices in the official order.
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
 from experiments import figures
@@ -97,7 +98,7 @@ def _verdict(study: Study, ranks: dict[str, np.ndarray], counts: np.ndarray) -> 
     )
 
 
-def _figure(table: pd.DataFrame, names: list[str]):
+def _figure(table: pd.DataFrame, names: list[str]) -> Figure:
     figure, axes = figures.panels(2, sharey=True)
     trained = [n for n in names if n.endswith("epochs")] + ["truth"]
     nngp = [n for n in names if n.startswith("NNGP")] + ["truth"]

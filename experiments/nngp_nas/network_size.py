@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from experiments import figures
 from experiments.nngp_nas.study import Study
@@ -101,7 +102,13 @@ def _verdict(table: pd.DataFrame, accuracy: str, study: Study) -> str:
     )
 
 
-def _figure(params, truth, by_name, accuracy, study):
+def _figure(
+    params: np.ndarray,
+    truth: np.ndarray,
+    by_name: dict[str, np.ndarray],
+    accuracy: str,
+    study: Study,
+) -> Figure:
     figure, axes = figures.panels(2, 2)
     floor = np.percentile(truth, 2)
     shown = truth >= floor

@@ -1,6 +1,7 @@
 """What moves τ: one thing changed at a time (seed, balance, order, batch norm, width, sampler)."""
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from experiments import figures
 from experiments.nngp_nas.study import Study
@@ -108,7 +109,7 @@ def _verdict(table: pd.DataFrame) -> str:
     return text + "."
 
 
-def _figure(table: pd.DataFrame):
+def _figure(table: pd.DataFrame) -> Figure:
     figure, (axes,) = figures.panels(1)
     figure.set_size_inches(6.0, 3.8)
     changed = list(dict.fromkeys(table["changed"]))

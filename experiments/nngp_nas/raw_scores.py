@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from experiments import figures
 from experiments.nngp_nas.study import Study
@@ -121,7 +122,7 @@ def _verdict(ratios: pd.DataFrame) -> str:
     )
 
 
-def _figure(ratios: pd.DataFrame, pairs: dict, study: Study, largest: str):
+def _figure(ratios: pd.DataFrame, pairs: dict, study: Study, largest: str) -> Figure:
     names = [f"NNGP accuracy {largest}", f"NNGP {MEASURES['loo_accuracy']}"]
     names += [f"{e} epochs" for e in study.budgets]
     figure, axes = figures.panels(3, 3)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from experiments import figures
 from experiments.nngp_nas.study import Study
@@ -119,7 +120,7 @@ def _verdict(gains: dict, budgets: list[int]) -> str:
     )
 
 
-def _figure(table: pd.DataFrame, budgets: list[int]):
+def _figure(table: pd.DataFrame, budgets: list[int]) -> Figure:
     figure, axes = figures.panels(len(budgets), sharey=True)
     screens = ["none", "NNGP accuracy", "NNGP leave-one-out", "parameters", "random"]
     for one, epochs in zip(axes, budgets, strict=True):

@@ -213,8 +213,9 @@ def full_scale(cells: int) -> dict[str, Request]:
     return {
         "many": nngp(cells, n_train=(100, 200), n_valid=100, ensemble=(1, 2, 4)),
         "images": nngp(200, n_train=train_sizes, n_valid=(100, 500)),
-        "members": nngp(250, n_train=(100, 200), n_valid=(100, 200), ensemble=(1, 2, 4, 8, 16)),
+        "members": nngp(250, n_train=(100, 200), n_valid=(100, 200), ensemble=(1, 2, 4, 8)),
         "ntk": Request(NTK(**equal), min(300, cells)),
+        "ntk of all logits": Request(NTK(**equal, output="trace"), min(100, cells)),
         "nngp": nngp(300, **small),
         "wide": nngp(200, **small, width=128),
         "narrow": nngp(200, **small),
@@ -240,6 +241,7 @@ def small_scale(cells: int) -> dict[str, Request]:
         "images": nngp(n_train=(50, 100, 200, 500, 1000), n_valid=(100, 250)),
         "members": nngp(n_train=(50, 100), n_valid=100, ensemble=(1, 2, 4, 8)),
         "ntk": Request(NTK(**equal), cells),
+        "ntk of all logits": Request(NTK(**equal, output="trace"), min(20, cells)),
         "nngp": nngp(**small),
         "wide": nngp(**small, width=64),
         "narrow": nngp(**small),

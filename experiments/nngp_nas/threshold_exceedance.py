@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from experiments import figures
 from experiments.nngp_nas.study import Study
@@ -127,7 +128,7 @@ def _verdict(study: Study, ranges: pd.DataFrame) -> str:
     return f"At telling whether a network is above the median, {'; '.join(said)}."
 
 
-def _figure(curves: dict[str, np.ndarray], thresholds: np.ndarray, above: np.ndarray):
+def _figure(curves: dict[str, np.ndarray], thresholds: np.ndarray, above: np.ndarray) -> Figure:
     figure, axes = figures.panels(2, sharey=True)
     for one, x in zip(axes, (thresholds, above), strict=True):
         for colour, (name, curve) in zip(figures.COLOURS, curves.items(), strict=False):
