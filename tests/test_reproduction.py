@@ -16,6 +16,7 @@ from experiments.nngp_nas import published as published_tables
 from experiments.nngp_nas import study as studies
 from experiments.nngp_nas.published import Published, read_published
 from experiments.nngp_nas.study import Study
+from experiments.pool import Pool
 from experiments.reproduction import Options
 from experiments.scores import Request, Setting
 from nasproxy import NNGP, Store, metrics
@@ -67,9 +68,8 @@ def study(folder: Path, tiny_data: Dataset) -> Iterator[Study]:
         small = dataclasses.replace(request.proxy, **sizes)
         requests[name] = dataclasses.replace(request, proxy=small, cells=CELLS)
     cells = {key: space.find(key) for key in published.draw(CELLS, 0)}
-    made = Study(
-        "nngp_nas", cells, tiny_data, published, requests, Store(None), "invented", False, space
-    )
+    pool = Pool(space, cells, tiny_data, Store(None), "invented", progress=False)
+    made = Study("nngp_nas", pool, published, requests)
     yield made
     made.close()
 
@@ -120,26 +120,18 @@ def test_shards_share_the_work(folder: Path, tiny_data: Dataset, tmp_path: Path)
     cells = {key: NASBench101().find(key) for key in published.draw(10, 0)}
 
     def opened() -> Study:
-        return Study(
-            "nngp_nas",
-            cells,
-            tiny_data,
-            published,
-            {"many": Request(small, 10)},
-            Store(store),
-            "invented",
-            False,
-        )
+        pool = Pool(NASBench101(), cells, tiny_data, Store(store), "invented", progress=False)
+        return Study("nngp_nas", pool, published, {"many": Request(small, 10)})
 
     for index, expected in ((0, 5), (1, 10)):
         one = opened()
         one.compute(["many"], (index, 2))
-        assert sum(group.ok for group in one.store.groups()) == expected
+        assert sum(group.ok for group in one.pool.store.groups()) == expected
         one.close()
     whole = opened()
-    created = {r.key.architecture: r.created for r in whole.store.records()}
+    created = {r.key.architecture: r.created for r in whole.pool.store.records()}
     assert set(whole.scores("many").frame.index) == set(cells)
-    assert {r.key.architecture: r.created for r in whole.store.records()} == created
+    assert {r.key.architecture: r.created for r in whole.pool.store.records()} == created
     whole.close()
 
 

@@ -4,26 +4,24 @@ With published truth the cells are drawn uniformly from those whose shortened tr
 and scored on CIFAR-10; without, a few cells are scored and trained on scikit-learn's digits.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache, cached_property
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from experiments.nngp_nas.published import Published, read_published
+from experiments.pool import Pool, joined
 from experiments.reproduction import Options
 from experiments.scores import Request, Scores, Setting
-from nasproxy import NNGP, Store, Training, data, scoring
+from nasproxy import NNGP, Store, Training, data
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
-from nasproxy.proxies import NTK, Flops, Params
-from nasproxy.proxies import nngp as nngp_costs
+from nasproxy.proxies import NTK
 from nasproxy.proxies.base import describe
-from nasproxy.truth import join
-from search_spaces import NASBench101
+from search_spaces import NASBench101, SearchSpace
 
 WIDTH = 16
 """Stem channels of the networks that are run; 128 is the benchmark's."""
@@ -35,68 +33,65 @@ class Study:
 
     Attributes:
         name: the folder of results.
-        cells: the draw, by module hash.
-        images: the data.
+        pool: the cells and their scores.
         published: truth and shortened training; None where they are trained here.
         requests: named scores.
-        store: an open store.
-        drawn: the sampler in words.
-        progress: show progress bars.
     """
 
     name: str
-    cells: Mapping[str, Any]
-    images: Dataset
+    pool: Pool
     published: Published | None
     requests: Mapping[str, Request]
-    store: Store
-    drawn: str
-    progress: bool = True
-    space: NASBench101 = field(default_factory=NASBench101)
 
     def close(self) -> None:
-        self.store.close()
+        self.pool.store.close()
 
     def compute(self, needs: Sequence[str], shard: tuple[int, int]) -> None:
         for need in needs:
-            self._score(self.requests[need], shard)
+            self.pool.frame(self.requests[need], shard)
         if self.published is None:
-            self._score(TRUTH, shard)
-            self._score(SHORTENED, shard)
+            self.pool.frame(TRUTH, shard)
+            self.pool.frame(SHORTENED, shard)
+
+    @property
+    def cells(self) -> Mapping[str, Any]:
+        """The draw, by module hash."""
+        return self.pool.architectures
+
+    @property
+    def space(self) -> SearchSpace:
+        return self.pool.space
+
+    @property
+    def images(self) -> Dataset:
+        return self.pool.images
+
+    @property
+    def sizes(self) -> pd.DataFrame:
+        """Trainable parameters and forward FLOPs of each cell at the benchmark's width."""
+        return self.pool.sizes
 
     def scores(self, need: str) -> Scores:
         """The scores of a request; what the store lacks is computed."""
-        request = self.requests[need]
-        frame = self._score(request, (0, 1))
-        return Scores(request, frame, {s: self._cost(request, s) for s in request.settings})
+        return self.pool.scores(self.requests[need])
 
     def curves(self, need: str) -> dict[Setting, pd.DataFrame]:
         """Validation accuracy for every ε, ``[cells, regularisers]``, by setting."""
-        request = self.requests[need]
-        scored = self._score(request, (0, 1)).index
-        space, proxy = scoring.run_id(self.space, request.proxy)
-        records = self.store.get_many(space, proxy, scoring.data_id(self.images), request.seed)
-        kept = {key: records[key].info["accuracy"] for key in scored if not records[key].error}
-        return {
-            setting: pd.DataFrame.from_dict(
-                {key: curves[setting.label] for key, curves in kept.items()}, orient="index"
-            )
-            for setting in request.settings
-        }
+        return self.pool.curves(self.requests[need])
 
     @cached_property
     def truth(self) -> pd.Series:
         """Accuracy after long training by module hash, the quantity to predict."""
         if self.published is not None:
             return self.published.truth
-        return self._score(TRUTH, (0, 1))["training"].dropna()
+        return self.pool.frame(TRUTH)["training"].dropna()
 
     @cached_property
     def shortened(self) -> pd.DataFrame:
         """Validation accuracy of one trial of shortened training; a column a budget in epochs."""
         if self.published is not None:
             return self.published.shortened
-        frame = self._score(SHORTENED, (0, 1))
+        frame = self.pool.frame(SHORTENED)
         budgets = SHORTENED.proxy.epochs
         columns = [*(f"training[epochs={e}]" for e in budgets[:-1]), "training"]
         return frame[columns].set_axis(list(budgets), axis="columns").dropna()
@@ -106,27 +101,18 @@ class Study:
         """Epochs of shortened training, ascending."""
         return sorted(self.shortened.columns)
 
-    @cached_property
-    def sizes(self) -> pd.DataFrame:
-        """Trainable parameters and forward FLOPs of each cell at the benchmark's width."""
-        requests = [Request(proxy, len(self.cells)) for proxy in (Params(), Flops())]
-        return pd.concat([self._score(r, (0, 1))[r.proxy.name] for r in requests], axis=1)
-
     def training_cost(self, epochs: int) -> float:
         """FLOPs of one shortened training and validation, mean over cells (equation 5)."""
         if self.published is None:
-            forward, n_train = self._forward(WIDTH), len(self.images.train_labels)
+            forward, n_train = self.pool.forward(WIDTH), len(self.images.train_labels)
             n_valid = len(self.images.valid_labels)
         else:
-            forward, n_train, n_valid = self._forward(self.space.width), 40_000, 10_000
+            forward, n_train, n_valid = self.pool.forward(self.space.width), 40_000, 10_000
         return forward * (3 * epochs * n_train + n_valid)
 
     def joined(self, *scores: pd.Series) -> tuple[np.ndarray, ...]:
         """The scores' and the truth's values on the cells that have them all; the truth last."""
-        frame = pd.concat(scores, axis=1, join="inner").sort_index()
-        pair = join(frame, self.truth)
-        columns = [pair.scores.iloc[:, i].to_numpy(float) for i in range(len(scores))]
-        return (*columns, pair.truth.to_numpy(float))
+        return joined(self.truth, *scores)
 
     def describe(self, needs: Sequence[str]) -> list[str]:
         truth = (
@@ -137,56 +123,13 @@ class Study:
             f"and shortened training {describe(SHORTENED.proxy, 'training', full=False)}, both "
             "trained here"
         )
-        lines = [
-            f"Cells: {self.drawn}. Data: {self.images.name}; {truth}. Brackets hold 95 % bootstrap "
-            "intervals over cells.",
+        return [
+            f"Cells: {self.pool.drawn}. Data: {self.images.name}; {truth}. Brackets hold 95 % "
+            "bootstrap intervals over cells.",
+            "",
+            *(self.pool.line(need, self.requests[need]) for need in needs),
             "",
         ]
-        for need in needs:
-            request = self.requests[need]
-            settings = describe(request.proxy, request.proxy.name, full=False)
-            first = f"the first {min(request.cells, len(self.cells)):,} cells"
-            first = request.sampler or first
-            lines.append(f"- `{need}`: {first}, `{settings}`, seed {request.seed}")
-        return [*lines, ""]
-
-    @cache  # noqa: B019  a study lives as long as the process
-    def _score(self, request: Request, shard: tuple[int, int]) -> pd.DataFrame:
-        if request.sampler is None:
-            cells, drawn = list(self.cells.values())[: request.cells], self.drawn
-        else:
-            cells = self.space.sample(request.cells, request.seed, request.sampler)
-            drawn = f"{request.sampler}, n={request.cells}, seed={request.seed}"
-        index, count = shard
-        return scoring.score(
-            cells[index::count],
-            self.space,
-            request.proxy,
-            self.images,
-            seed=request.seed,
-            store=self.store,
-            drawn=drawn,
-            progress=self.progress,
-        )
-
-    def _cost(self, request: Request, setting: Setting) -> float:
-        graphs = self._graphs(request.proxy.width)
-        if isinstance(request.proxy, NNGP):
-            sizes = (setting.n_train, setting.n_valid, setting.ensemble)
-            costs = [nngp_costs.flops(g, self.images.classes, *sizes) for g in graphs]
-            return float(np.mean(costs))
-        name = f"{request.proxy.name} flops"
-        return float(self._score(request, (0, 1))[name].mean())
-
-    def _forward(self, width: int) -> float:
-        return float(np.mean([graph.flops for graph in self._graphs(width)]))
-
-    @cache  # noqa: B019
-    def _graphs(self, width: int, cells: int = 200) -> list[Any]:
-        """Networks of the first cells of the draw: means over them are good to 5 %."""
-        space = dataclasses.replace(self.space, width=width)
-        shape, classes = self.images.image_shape, self.images.classes
-        return [space.graph(cell, shape, classes) for cell in list(self.cells.values())[:cells]]
 
 
 SHORTENED = Request(
@@ -296,6 +239,5 @@ def prepare(options: Options) -> Study:
         requests = full_scale(n_cells)
     path = options.store or options.out / name / "scores.db"
     path.parent.mkdir(parents=True, exist_ok=True)
-    return Study(
-        name, cells, images, published, requests, Store(path), drawn, options.progress, space
-    )
+    pool = Pool(space, cells, images, Store(path), drawn, options.progress)
+    return Study(name, pool, published, requests)
