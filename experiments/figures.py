@@ -1,11 +1,11 @@
 """One look for all figures: sizes for print, no frames, bands for intervals."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 COLOURS = ("#1f4e79", "#c8553d", "#3b8c5a", "#8d6cab", "#b08900", "#5b7f95", "#7a7a7a")
 """Told apart by colour-blind readers too, and in grey."""
@@ -39,21 +39,21 @@ def legend(axes: Axes, **options: Any) -> None:
 
 def intervals(
     axes: Axes,
-    x: Sequence[float],
-    estimates: Sequence[Sequence[float]],
+    x: ArrayLike,
+    estimates: ArrayLike,
     colour: str,
     marker: str = "o",
     **options: Any,
 ) -> None:
     """Points with their intervals; estimates are (value, low, high)."""
-    value, low, high = np.array(estimates, float).T
+    value, low, high = np.asarray(estimates, float).T
     errors = np.maximum([value - low, high - value], 0)
     axes.errorbar(x, value, errors, fmt=marker, color=colour, ms=4, lw=0.8, capsize=1.5, **options)
 
 
 def band(
     axes: Axes,
-    x: Sequence[float] | np.ndarray,
+    x: ArrayLike,
     value: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,

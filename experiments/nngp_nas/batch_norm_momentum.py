@@ -48,8 +48,8 @@ def run(study: Study) -> Finding:
 
 
 def _verdict(study: Study, table: pd.DataFrame) -> str:
-    rows = table[table["score"] == MEASURES["accuracy"]].set_index("momentum")
-    high, none = rows.loc[0.997], rows.loc[0.0]
+    rows = table[table["score"] == MEASURES["accuracy"]].to_dict("records")
+    high, none = rows[0], rows[-1]
     gain = tau_gain(
         *study.joined(study.scores(NEEDS[0]).column(), study.scores(NEEDS[-1]).column())
     )

@@ -98,7 +98,7 @@ def _fitted(features: np.ndarray, target: np.ndarray, fit: np.ndarray) -> np.nda
 
 def _verdict(predictions: dict, truth: np.ndarray, drawn: list, short: int) -> str:
     alone = predictions[f"{short} epochs alone"]
-    said = []
+    gains = {}
     for name in (
         f"{short} epochs + NNGP accuracy",
         f"{short} epochs + NNGP leave-one-out",
@@ -114,13 +114,15 @@ def _verdict(predictions: dict, truth: np.ndarray, drawn: list, short: int) -> s
                 for s in drawn
             ]
         )
-        said.append(
-            f"{name}: τ {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}], "
-            f"discovered {found.value:+.4f} ± {found.error:.4f}"
-        )
-        if name == f"{short} epochs + NNGP accuracy":
-            holds = "holds" if found.value > 2 * found.error else "is not shown"
-            ranked = "ranks better" if gain.low > 0 else "does not rank better"
+        gains[name] = gain, found
+    gain, found = next(iter(gains.values()))
+    holds = "holds" if found.value > 2 * found.error else "is not shown"
+    ranked = "ranks better" if gain.low > 0 else "does not rank better"
+    said = [
+        f"{name}: τ {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}], "
+        f"discovered {found.value:+.4f} ± {found.error:.4f}"
+        for name, (gain, found) in gains.items()
+    ]
     return (
         f"That the hybrid finds better networks {holds}; it {ranked}. Gains over {short} epochs "
         f"alone: {'; '.join(said)}."

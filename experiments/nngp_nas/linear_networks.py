@@ -105,10 +105,15 @@ def _figure(table: pd.DataFrame, names: list[str]) -> Figure:
     for one, shown in zip(axes, (trained, nngp), strict=True):
         for colour, name in zip(figures.COLOURS, shown, strict=False):
             rows = table[table["ranked by"] == name]
+            value, low, high = (
+                rows[c].to_numpy(float) for c in ("mean relative rank", "low", "high")
+            )
             figures.band(
                 one,
                 rows["residual connections"].to_numpy(float),
-                *(rows[c].to_numpy(float) for c in ("mean relative rank", "low", "high")),
+                value,
+                low,
+                high,
                 "black" if name == "truth" else colour,
                 "long training (truth)" if name == "truth" else name,
                 marker="o",

@@ -71,11 +71,14 @@ def run(study: Study) -> Finding:
 
 
 def _verdict(study: Study, curve: pd.DataFrame) -> str:
-    peaks = {k: rows.loc[rows["τ"].idxmax()] for k, rows in curve.groupby("kernel")}
+    peaks = {
+        k: curve[curve["kernel"] == k].nlargest(1, "τ").to_dict("records")[0]
+        for k in KERNELS.values()
+    }
 
     def at_peak(need: str) -> pd.Series:
         position = int(np.argmin(np.abs(REGULARISERS - peaks[KERNELS[need]]["ε"])))
-        return study.curves(need)[study.scores(need).largest][position]
+        return study.curves(need)[study.scores(need).largest].iloc[:, position]
 
     gain = tau_gain(*study.joined(at_peak("ntk"), at_peak("nngp")))
     chosen = tau_gain(*study.joined(*(study.scores(n).column() for n in ("ntk", "nngp"))))

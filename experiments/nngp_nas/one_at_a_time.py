@@ -30,12 +30,11 @@ def run(study: Study) -> Finding:
     rows = []
     for need in NEEDS:
         scores = study.scores(need)
+        known = scores.frame.index[scores.frame.index.isin(study.truth.index)]
+        if len(known) < 10:
+            continue  # Published truth covers every cell; without it only those trained here.
         for measure, text in MEASURES.items():
-            column = scores.column(measure=measure)
-            column = column[column.index.isin(study.truth.index)]
-            if len(column) < 10:
-                continue  # Published truth covers every cell; without it only those trained here.
-            value, truth = study.joined(column)
+            value, truth = study.joined(scores.column(measure=measure).reindex(known))
             rows.append(
                 {
                     "changed": need,
@@ -44,11 +43,10 @@ def run(study: Study) -> Finding:
                     **_gain(study, need, measure),
                 }
             )
-        size = study.sizes["params"]
-        if need == "random matrices" and len(column) >= 10:
+        if need == "random matrices":
             rows.append({"changed": need, "score": "parameters", **_size(study, need)})
         if need == "baseline":
-            value, truth = study.joined(size.reindex(column.index))
+            value, truth = study.joined(study.sizes["params"].reindex(known))
             rows.append({"changed": need, "score": "parameters", **correlations(value, truth)})
     table = pd.DataFrame(rows)
     return Finding(
@@ -86,26 +84,25 @@ def _size(study: Study, need: str) -> dict[str, float]:
 
 
 def _verdict(table: pd.DataFrame) -> str:
-    rows = table[table["score"] == MEASURES["accuracy"]].set_index("changed")
-    base = rows.loc["baseline"]
+    accuracy = table[table["score"] == MEASURES["accuracy"]].to_dict("records")
+    base, others = accuracy[0], accuracy[1:]
     said = [
-        f"{name} {row['gain']:+.3f} [{row['gain low']:+.3f}, {row['gain high']:+.3f}]"
-        for name, row in rows.iterrows()
-        if pd.notna(row.get("gain"))
+        f"{row['changed']} {row['gain']:+.3f} [{row['gain low']:+.3f}, {row['gain high']:+.3f}]"
+        for row in others
+        if pd.notna(row["gain"])
     ]
     text = (
         f"NNGP accuracy's τ of the baseline is {base['τ']:.3f} [{base['τ low']:.3f}, "
         f"{base['τ high']:.3f}]; changes of τ: {', '.join(said)}"
     )
-    if "random matrices" in rows.index:
-        other = rows.loc["random matrices"]
-        text += (
-            f". On random matrices instead of uniform cells τ is {other['τ']:.3f} "
-            f"[{other['τ low']:.3f}, {other['τ high']:.3f}] over {int(other['cells'])} distinct "
-            "cells"
-        )
-        size = table[table["score"] == "parameters"].set_index("changed")["τ"]
-        text += f", where size has {size['random matrices']:.3f} against {size['baseline']:.3f}"
+    for row in others:
+        if row["changed"] == "random matrices":
+            size = table[table["score"] == "parameters"]["τ"].tolist()
+            text += (
+                f". On random matrices instead of uniform cells τ is {row['τ']:.3f} "
+                f"[{row['τ low']:.3f}, {row['τ high']:.3f}] over {row['cells']} distinct cells, "
+                f"where size has {size[1]:.3f} against {size[0]:.3f}"
+            )
     return text + "."
 
 

@@ -99,7 +99,7 @@ class Study:
     @property
     def budgets(self) -> list[int]:
         """Epochs of shortened training, ascending."""
-        return sorted(self.shortened.columns)
+        return sorted(map(int, self.shortened.columns))
 
     def training_cost(self, epochs: int) -> float:
         """FLOPs of one shortened training and validation, mean over cells (equation 5)."""
@@ -145,12 +145,18 @@ def full_scale(cells: int) -> dict[str, Request]:
     """Scores on CIFAR-10: many cells by a small kernel, fewer by dear ones."""
 
     def nngp(first: int, seed: int = 0, sampler: str | None = None, **settings: Any) -> Request:
-        defaults = {"ensemble": 1, "norm_images": 16, "width": WIDTH}
+        defaults: dict[str, Any] = {"ensemble": 1, "norm_images": 16, "width": WIDTH}
         return Request(NNGP(**(defaults | settings)), min(first, cells), seed, sampler)
 
-    small = {"n_train": 100, "n_valid": 100}
-    pair = small | {"ensemble": 2}
-    equal = {"n_train": 100, "n_valid": 100, "ensemble": 1, "norm_images": 16, "width": WIDTH}
+    small: dict[str, Any] = {"n_train": 100, "n_valid": 100}
+    pair: dict[str, Any] = small | {"ensemble": 2}
+    equal: dict[str, Any] = {
+        "n_train": 100,
+        "n_valid": 100,
+        "ensemble": 1,
+        "norm_images": 16,
+        "width": WIDTH,
+    }
     train_sizes = (100, 200, 500, 1000, 2000, 4000, 8000)
     momenta = (0.997, 0.99, 0.9, 0.5, 0.0)
     return {
@@ -172,12 +178,18 @@ def small_scale(cells: int) -> dict[str, Request]:
     """Scores on digits, in minutes."""
 
     def nngp(seed: int = 0, sampler: str | None = None, **settings: Any) -> Request:
-        defaults = {"ensemble": 1, "norm_images": 64, "width": WIDTH}
+        defaults: dict[str, Any] = {"ensemble": 1, "norm_images": 64, "width": WIDTH}
         return Request(NNGP(**(defaults | settings)), cells, seed, sampler)
 
-    small = {"n_train": 100, "n_valid": 100}
-    pair = small | {"ensemble": 2}
-    equal = {"n_train": 100, "n_valid": 100, "ensemble": 1, "norm_images": 64, "width": WIDTH}
+    small: dict[str, Any] = {"n_train": 100, "n_valid": 100}
+    pair: dict[str, Any] = small | {"ensemble": 2}
+    equal: dict[str, Any] = {
+        "n_train": 100,
+        "n_valid": 100,
+        "ensemble": 1,
+        "norm_images": 64,
+        "width": WIDTH,
+    }
     momenta = (0.997, 0.99, 0.9, 0.5, 0.0)
     return {
         "many": nngp(n_train=(50, 100, 200), n_valid=200, ensemble=(1, 2, 4)),

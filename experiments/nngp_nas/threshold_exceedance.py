@@ -31,7 +31,7 @@ def run(study: Study) -> Finding:
     thresholds = (
         PAPER_THRESHOLDS
         if study.published is not None
-        else np.linspace(*np.percentile(truth, [5, 99]), 40)
+        else np.linspace(np.percentile(truth, 5), np.percentile(truth, 99), 40)
     )
     better = (truth > thresholds[:, None]).sum(1)
     thresholds = thresholds[(better >= FEWEST) & (len(truth) - better >= FEWEST)]
