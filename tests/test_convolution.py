@@ -71,6 +71,26 @@ def test_gradients_equal_those_of_xla(height: int, width: int, d: int) -> None:
         assert_same(actual, expected)
 
 
+@pytest.mark.parametrize("side", [1, 3])
+@pytest.mark.parametrize(("height", "width", "d"), [(2, 2, 16), (8, 8, 5), (7, 6, 8)])
+def test_gradients_image_by_image_equal_those_of_xla(
+    height: int, width: int, d: int, side: int
+) -> None:
+    """Under vmap every image has a product of its own instead of a convolution."""
+    images, kernel = arrays(4, height, width, side, 6, d)
+    weights = np.random.default_rng(1).normal(size=(height, width, d)).astype(np.float32)
+
+    def gradients(form: Callable[[Array, Array], Array]) -> Callable[..., tuple[Array, Array]]:
+        of_one = jax.grad(lambda x, k: (form(x[None], k)[0] * weights).sum(), argnums=(0, 1))
+        return jax.jit(jax.vmap(of_one, in_axes=(0, None)))
+
+    for actual, expected in zip(
+        gradients(convolve)(images, kernel), gradients(plain)(images, kernel), strict=True
+    ):
+        assert len(actual) == 4
+        assert_same(actual, expected)
+
+
 def test_padding_is_zeros_around_the_image() -> None:
     """A kernel of ones counts the neighbours that lie inside."""
     ones = np.ones((1, 4, 4, 1), np.float32)

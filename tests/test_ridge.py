@@ -148,3 +148,17 @@ def test_limits() -> None:
     small, large = ridge.sweep(train, train, targets, np.array([1e-14, 1e12]))
     close(small, targets, tolerance=1e-6)
     assert np.abs(large).max() < 1e-9
+
+
+@pytest.mark.parametrize(("n_train", "features"), [(30, 80), (60, 12)])
+def test_a_kernel_by_itself_gives_what_its_features_give(n_train: int, features: int) -> None:
+    train, valid, targets = problem(n_train, features)
+    epsilons = EPSILONS[4:]  # below, a kernel of lower rank than rows has lost what features hold
+    by_features = ridge.RidgeSweep(train, targets)
+    by_kernel = ridge.KernelSweep(train @ train.T, targets)
+    close(by_kernel.predict(valid @ train.T, epsilons), by_features.predict(valid, epsilons), 1e-7)
+    close(by_kernel.leave_one_out(epsilons), by_features.leave_one_out(epsilons), 1e-7)
+    largest = by_features.spectrum[-12:]
+    np.testing.assert_allclose(by_kernel.spectrum[-12:], largest, rtol=1e-10)
+    assert len(by_kernel.spectrum) == n_train
+    assert by_kernel.spectrum.min() >= 0

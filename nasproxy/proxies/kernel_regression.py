@@ -169,7 +169,7 @@ def judge(
 
 
 def no_score() -> Score:
-    """Of a kernel that vanished or overflowed: an accuracy at chance would hide it."""
+    """Of a kernel that vanished or overflowed, whose accuracy at chance would hide it."""
     return Score(math.nan, flops=0.0)
 
 

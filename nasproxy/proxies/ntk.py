@@ -1,10 +1,13 @@
 """Validation accuracy of the empirical NTK, and what else its kernel says of a network."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, ClassVar
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
@@ -92,31 +95,31 @@ class NTK:
                     for member in range(ensemble)
                 ]
             )
-            if not (
-                np.isfinite(members).all() and members[:, :smallest, :smallest].any((1, 2)).all()
-            ):
+            if not all(_tells_apart(kernel[:, :smallest]) for kernel in members):
                 return kernel_regression.no_score()
-            fits: dict[tuple[int, int], Fit] = {}
 
+            @cache
             def fit(some: int, networks: int) -> Fit:
                 kernel = members[:networks, :, :some].mean(0)
-                sweep = KernelSweep(kernel[:some], problem.targets[:some])
-                fits[some, networks] = sweep, kernel[n_train:]
-                return fits[some, networks]
+                return KernelSweep(kernel[:some], problem.targets[:some]), kernel[n_train:]
 
             operations = flops(graph, data.classes, n_train, n_valid, ensemble, self.output)
             judged = kernel_regression.judge(self, problem, fit, operations)
-            spectrum = fits[n_train, ensemble][0].spectrum
-            judged.columns["negative_log_condition"] = -float(
-                np.log10(measures.condition(spectrum))
-            )
-            judged.columns["log_trace"] = float(np.log10(spectrum.mean()))
-            judged.columns["alignment"] = measures.alignment(
-                members[:, :n_train].mean(0), problem.targets
-            )
-            return judged
+            sweep, _ = fit(n_train, ensemble)
+            kernel = members[:, :n_train].mean(0)
+            own = {
+                "negative_log_condition": -math.log10(measures.condition(sweep.spectrum)),
+                "log_trace": math.log10(np.trace(kernel) / n_train),
+                "alignment": measures.alignment(kernel, problem.targets),
+            }
+            return replace(judged, columns=judged.columns | own)
 
         return score
+
+
+def _tells_apart(kernel: NDArray[np.float64]) -> bool:
+    """Whether a kernel is finite and no constant, as that of a network whose units all died is."""
+    return bool(np.isfinite(kernel).all() and np.ptp(kernel) > 1e-6 * np.abs(kernel).max())
 
 
 def flops(
