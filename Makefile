@@ -31,8 +31,10 @@ clean:
 	$(PIP) --editable .
 	touch $@
 
+# neural-tangents asks for TensorFlow, which nothing here needs.
 .venv/test.stamp: .venv/bin/python pyproject.toml
 	$(PIP) --editable '.[test,parity]'
+	$(PIP) --no-deps 'neural-tangents==0.6.5'
 	touch $@ .venv/base.stamp
 
 .venv/lint.stamp: .venv/bin/python pyproject.toml

@@ -23,3 +23,7 @@ class StoreError(NasproxyError, RuntimeError):
 
 class SettingError(NasproxyError, ValueError):
     """A setting out of its range, or one that does not exist."""
+
+
+class DependencyError(NasproxyError, ImportError):
+    """A package that only some features need, and that is not installed or does not work."""
