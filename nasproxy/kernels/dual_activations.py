@@ -144,9 +144,7 @@ SMALLEST = 1e-30
 """The deficit that stands for 0, whose sign would be lost; its angle is 1e-15."""
 
 
-def affine(
-    w: Array, rows: Array, columns: Array, *, positive: bool
-) -> tuple[Array, Array, Array]:
+def affine(w: Array, rows: Array, columns: Array, *, positive: bool) -> tuple[Array, Array, Array]:
     """Deficits after weights and a bias: C' = u u' C + v v', with u² + v² = 1.
 
     Args:

@@ -151,7 +151,7 @@ def fully_connected(
     depths: Sequence[int] | None = None,
     kernel: str = "ntk",
     **settings: Any,
-) -> Matrix | Kernels:
+) -> Any:
     """Kernel matrices of fully-connected networks, of one depth or of several in one pass.
 
     Args:

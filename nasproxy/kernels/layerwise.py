@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
@@ -57,10 +57,17 @@ class Inputs:
     def __getitem__(self, rows: slice | NDArray[Any]) -> Inputs:
         return Inputs(self.values[rows], self.norms[rows])
 
-    def unit(self, dtype: Any) -> NDArray[Any]:
-        """All at length 1, ``[n, d]``; those of length 0 stay 0."""
+    @cached_property
+    def unit(self) -> Array:
+        """All at length 1, ``[n, d]`` float32 on the device; those of length 0 stay 0."""
         inverse = 1 / np.where(self.norms > 0, self.norms, 1)
-        return self.values.astype(dtype, copy=False) * inverse[:, None].astype(dtype)
+        return jax.device_put(
+            self.values.astype(np.float32, copy=False) * inverse[:, None].astype(np.float32)
+        )
+
+    def exact_unit(self) -> NDArray[np.float64]:
+        """The same in float64, on the host, computed anew every time."""
+        return self.values / np.where(self.norms > 0, self.norms, 1)[:, None]
 
 
 class Path:
@@ -191,16 +198,16 @@ class Pass:
             tile.state = _begin(name, deficits(a, b, self._kernel.dtype), rows, columns)
             start = 1
         tile.state = _advance(name, *tile.state, rows, columns, start, depth)
-        factors = [self._path.factor(kind, self._kernel.normalise, depth) for kind in kinds]
-        return [
-            _read(
-                kind,
-                *tile.state,
-                self._rows.take(factor, tile.rows).astype(self._kernel.dtype),
-                self._columns.take(factor, tile.columns).astype(self._kernel.dtype),
-            )
-            for kind, factor in zip(kinds, factors, strict=True)
-        ]
+        blocks = []
+        for kind in kinds:
+            factor = self._path.factor(kind, self._kernel.normalise, depth)
+            factor = factor.astype(self._kernel.dtype)
+            r, c = self._rows.take(factor, tile.rows), self._columns.take(factor, tile.columns)
+            block = _read(kind, *tile.state, r, c)
+            if self._symmetric and tile.rows == tile.columns:
+                block = (block + block.T) / 2  # Rounding is not symmetric.
+            blocks.append(block)
+        return blocks
 
     def _joined(self, blocks: list[Array]) -> Array:
         """Tiles on an accelerator as one matrix."""
@@ -221,9 +228,10 @@ class _Side:
     def __init__(self, inputs: Inputs, vectors: NDArray[Any], first: int) -> None:
         self._inputs, self._vectors, self._first = inputs, vectors, first
         self.size = len(inputs)
-        self.parts = -(-self.size // (TILE if on_cpu() else ACCELERATOR_TILE))
-        self._length = -(-(-(-self.size // self.parts)) // 16) * 16  # Whole vectors of 16.
-        self.parts = -(-self.size // self._length)
+        parts = math.ceil(self.size / (TILE if on_cpu() else ACCELERATOR_TILE))
+        self._length = math.ceil(self.size / parts / 16) * 16  # Whole vectors of 16.
+        self.parts = math.ceil(self.size / self._length)
+        self._parts = [inputs[self._indices(part)] for part in range(self.parts)]
         self._placed: dict[int, Array] = {}
 
     def span(self, part: int) -> slice:
@@ -234,7 +242,8 @@ class _Side:
         return np.minimum(np.arange(start, start + self._length), self.size - 1)
 
     def part(self, part: int) -> Inputs:
-        return self._inputs[self._indices(part)]
+        """The inputs of a part; the same object every time."""
+        return self._parts[part]
 
     def take(self, vector: NDArray[Any], part: int) -> NDArray[Any]:
         return vector[self._first + self._indices(part)]
@@ -247,32 +256,38 @@ class _Side:
 
 
 def deficits(a: Inputs, b: Inputs, dtype: str) -> Matrix:
-    """Deficits ``[n, m]`` of the correlations between inputs.
+    """Deficits ``[n, m]`` of the correlations between inputs; of one object, with itself.
 
     On an accelerator from a float64 Gram matrix; there, angles below 1e-8 are not resolved.
     """
     if not on_cpu():
         with jax.enable_x64(True):
-            return _gram(a.unit(np.float64), b.unit(np.float64)).astype(dtype)
-    exact = dtype == "float64"
-    found = _signed_deficits(a, b, dtype)
-    near = np.abs(found) < NEAR[dtype]
-    if not exact and np.count_nonzero(near) > NEAR_PAIRS * near.size:
-        found = _signed_deficits(a, b, "float64")
-        near = np.abs(found) < NEAR["float64"]
+            return _gram(a.exact_unit(), b.exact_unit()).astype(dtype)
+    gram = dtype
+    found = _on_host(a, b, gram)
+    near = np.abs(found) < NEAR[gram]
+    if gram == "float32" and np.count_nonzero(near) > NEAR_PAIRS * near.size:
+        gram = "float64"
+        found = _on_host(a, b, gram)
+        near = np.abs(found) < NEAR[gram]
+    if a is b:
+        np.fill_diagonal(near, False)
+        np.fill_diagonal(found, SMALLEST)
     rows, columns = np.nonzero(near)
     step = max(1, GATHERED // a.values.shape[1])
     for start in range(0, len(rows), step):
         i, j = rows[start : start + step], columns[start : start + step]
         sign = np.where(found[i, j] < 0, -1, 1)
-        apart = a[i].unit(np.float64) - sign[:, None] * b[j].unit(np.float64)
+        apart = a[i].exact_unit() - sign[:, None] * b[j].exact_unit()
         found[i, j] = sign * np.maximum(np.square(apart).sum(1) / 2, SMALLEST)
     return found.astype(dtype, copy=False)
 
 
-def _signed_deficits(a: Inputs, b: Inputs, dtype: str) -> NDArray[Any]:
-    with jax.enable_x64(dtype == "float64"):
-        return np.array(_gram(a.unit(dtype), b.unit(dtype)))
+def _on_host(a: Inputs, b: Inputs, dtype: str) -> NDArray[Any]:
+    if dtype == "float32":
+        return np.array(_gram(a.unit, b.unit))
+    with jax.enable_x64(True):
+        return np.array(_gram(a.exact_unit(), b.exact_unit()))
 
 
 def on_cpu() -> bool:
