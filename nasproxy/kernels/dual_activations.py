@@ -174,14 +174,14 @@ def _arc_polynomials(degree: int) -> tuple[tuple[float, ...], tuple[float, ...]]
     arcsine = np.cumprod(np.r_[1, (2 * terms - 1) ** 2 / (2 * terms * (2 * terms + 1))])
     root = np.cumprod(np.r_[1, (terms - 1.5) / terms])  # √(1 − z)
     rest = root[1:] - arcsine[1:] + 2 * arcsine[:-1]  # (√(1−z) − (1−2z)·p(z)) / z
-    return tuple(
-        tuple(chebyshev.cheb2poly(chebyshev.chebinterpolate(_shifted, degree, (series,))).tolist())
+    nodes = chebyshev.chebpts1(degree + 1)
+    p, g = (
+        chebyshev.cheb2poly(
+            chebyshev.chebfit(nodes, polynomial.polyval((nodes + 1) / 4, series), degree)
+        )
         for series in (arcsine, rest)
-    )  # type: ignore[return-value]  # two of them
-
-
-def _shifted(y: Vector, series: Vector) -> Vector:
-    return polynomial.polyval((y + 1) / 4, series)
+    )
+    return tuple(p.tolist()), tuple(g.tolist())
 
 
 def _horner(coefficients: tuple[float, ...], y: Array) -> Array:

@@ -192,18 +192,18 @@ class Pass:
     def _go_on(self, tile: _Tile, depth: int, kinds: tuple[str, ...]) -> list[Array]:
         rows, columns = self._rows.placed(tile.rows), self._columns.placed(tile.columns)
         name = self._kernel.activation
-        start = self._depth
-        if tile.state is None:
+        state, start = tile.state, self._depth
+        if state is None:
             a, b = self._rows.part(tile.rows), self._columns.part(tile.columns)
-            tile.state = _begin(name, deficits(a, b, self._kernel.dtype), rows, columns)
+            state = _begin(name, deficits(a, b, self._kernel.dtype), rows, columns)
             start = 1
-        tile.state = _advance(name, *tile.state, rows, columns, start, depth)
+        tile.state = state = _advance(name, *state, rows, columns, start, depth)
         blocks = []
         for kind in kinds:
             factor = self._path.factor(kind, self._kernel.normalise, depth)
             factor = factor.astype(self._kernel.dtype)
             r, c = self._rows.take(factor, tile.rows), self._columns.take(factor, tile.columns)
-            block = _read(kind, *tile.state, r, c)
+            block = _read(kind, *state, r, c)
             if self._symmetric and tile.rows == tile.columns:
                 block = (block + block.T) / 2  # Rounding is not symmetric.
             blocks.append(block)
