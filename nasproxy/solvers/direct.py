@@ -46,7 +46,7 @@ def _smallest(system: Matrix) -> float:
     """An estimate of the smallest eigenvalue, by Lanczos iteration."""
     if len(system) < 20:
         return float(np.linalg.eigvalsh(system)[0])
-    return float(eigsh(system, 1, which="SA", tol=1e-2, return_eigenvectors=False)[0])
+    return float(eigsh(system, 1, which="SA", return_eigenvectors=False)[0])
 
 
 @dataclass

@@ -253,8 +253,7 @@ class _Fit:
         loss, wrong, squares = 0.0, 0, 0.0
         for i in rng.permutation(len(self._batches)):
             batch = self._batches[i]
-            rows = self.kernel(self.inputs[batch], self.inputs) if self._kept is None else None
-            rows = self._kept[batch] if rows is None else rows
+            rows = self._rows(batch)
             predictions = product(rows, self.alpha)
             targets = self.targets[batch]
             gradient = self.loss.gradient(predictions, targets)
@@ -281,6 +280,11 @@ class _Fit:
     def _note(self, row: dict[str, float]) -> None:
         if row["gradient"] < (1 - PROGRESS) * self._progress[0]:
             self._progress = row["gradient"], int(row["epoch"])
+
+    def _rows(self, batch: slice) -> Any:
+        if self._kept is not None:
+            return self._kept[batch]
+        return self.kernel(self.inputs[batch], self.inputs)
 
     def _move(self, batch: slice, rows: Any, gradient: Matrix) -> None:
         assert self.preconditioner is not None
@@ -334,9 +338,11 @@ class _Fit:
         self.history, self._spent = json.loads(str(state["history"])), float(state["spent"])
         for row in self.history:
             self._note(row)
-        parts = {name: state[name] for name in ("eigenvalues", "vectors")}
-        numbers = {name: float(state[name]) for name in ("ridge", "level", "reach")}
-        self.preconditioner = Preconditioner(**parts, **numbers)
+        self.preconditioner = Preconditioner(
+            state["eigenvalues"],
+            state["vectors"],
+            *(float(state[name]) for name in ("ridge", "level", "reach")),
+        )
 
     def _fingerprint(self) -> str:
         """What a checkpoint has to agree on: all but when to stop."""
