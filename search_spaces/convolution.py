@@ -64,6 +64,9 @@ def _backward(inputs: tuple[Array, Array], cotangent: Array) -> tuple[Array, Arr
     faster than what JAX derives from the forms below.
     """
     images, kernel = inputs
+    if len(images) == 1:  # as under vmap, where XLA's convolution has a group for every image
+        to_images = convolve(cotangent, kernel[::-1, ::-1].swapaxes(2, 3))
+        return to_images, of_one(images[0], cotangent[0], kernel.shape[0])
     if jax.default_backend() != "cpu":
         return jax.vjp(plain, images, kernel)[1](cotangent)
     to_images = convolve(cotangent, kernel[::-1, ::-1].swapaxes(2, 3))
@@ -75,6 +78,27 @@ def _backward(inputs: tuple[Array, Array], cotangent: Array) -> tuple[Array, Arr
 
 
 convolve.defvjp(_forward, _backward)
+
+
+def of_one(image: Array, cotangent: Array, size: int) -> Array:
+    """A kernel's cotangent from one image: a matrix product, which ``vmap`` leaves one a image.
+
+    The image shifted along rows against the cotangent shifted along columns, ``[size·c, size·d]``:
+    two to four times as fast as patches of ``size²·c`` against ``d`` columns.
+
+    Args:
+        image: ``[h, w, c]``.
+        cotangent: ``[h, w, d]``.
+
+    Returns:
+        ``[size, size, c, d]``.
+    """
+    width, side = image.shape[1], size // 2
+    image = jnp.pad(image, ((side, side), (side, side), (0, 0)))
+    across = jnp.stack([image[:, j : j + width] for j in range(size)], axis=2)
+    shifts = [((i, size - 1 - i), (0, 0), (0, 0)) for i in range(size)]
+    down = jnp.stack([jnp.pad(cotangent, shift) for shift in shifts], axis=2)
+    return jnp.einsum("hwjc,hwid->ijcd", across, down)
 
 
 def plain(images: Array, kernel: Array) -> Array:

@@ -6,8 +6,9 @@ that is faster than carrying the residuals out of one program and into another (
 ``jit`` longer to dispatch), and only the values between layers stay in memory.
 """
 
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,10 @@ from jax import Array
 from search_spaces.execution import Variables
 from search_spaces.graph import Graph
 from search_spaces.layers import Arrays, Layer
+
+
+_Pulled: TypeAlias = tuple[Arrays, list[Array]]
+"""What a layer gives back: cotangents of its parameters, and of those inputs that want one."""
 
 
 class Gradient(NamedTuple):
@@ -72,18 +77,60 @@ def pullback(graph: Graph, params: Variables, values: list[Array], cotangent: Ar
     Returns:
         A dictionary of arrays a step, shaped as ``params``.
     """
-    cotangents = {len(graph.steps): cotangent}
     grads: Variables = [{} for _ in graph.steps]
+
+    def pull(
+        position: int, wanted: tuple[bool, ...], inputs: tuple[Array, ...], out: Array
+    ) -> _Pulled:
+        return _pull(graph.steps[position].layer, wanted, params[position], inputs, out)
+
+    for position, arrays in _reverse(graph, values, cotangent, pull):
+        grads[position] = arrays
+    return grads
+
+
+def pullback_each(
+    graph: Graph, params: Variables, stats: Variables, values: list[Array], cotangent: Array
+) -> Iterator[tuple[int, Arrays]]:
+    """Jᵀ of a cotangent image by image, in inference mode: no image meets another there.
+
+    Args:
+        graph: the network.
+        params: every parameter of every step; those left out get no gradient.
+        stats: batch-norm statistics a step, as for :func:`search_spaces.execution.features`.
+        values: as :func:`search_spaces.execution.values` gives them.
+        cotangent: ``[n, classes]``.
+
+    Yields:
+        Each step's position, from the last to the first, and a dictionary of arrays ``[n, …]``, a
+        gradient for every image. Who stops early saves the steps before.
+    """
+
+    def pull(
+        position: int, wanted: tuple[bool, ...], inputs: tuple[Array, ...], out: Array
+    ) -> _Pulled:
+        layer = graph.steps[position].layer
+        return _pull_each(layer, wanted, params[position], stats[position], inputs, out)
+
+    return _reverse(graph, values, cotangent, pull)
+
+
+def _reverse(
+    graph: Graph,
+    values: list[Array],
+    cotangent: Array,
+    pull: Callable[[int, tuple[bool, ...], tuple[Array, ...], Array], _Pulled],
+) -> Iterator[tuple[int, Arrays]]:
+    """Reverse mode over the steps: of each, its position and its parameters' cotangents."""
+    cotangents = {len(graph.steps): cotangent}
     for position in reversed(range(len(graph.steps))):
-        layer, inputs = graph.steps[position].layer, graph.steps[position].inputs
+        inputs = graph.steps[position].inputs
         wanted = tuple(i > 0 for i in inputs)  # Nobody asks for the images' cotangent.
         read = tuple(values[i] for i in inputs)
-        grads[position], to_inputs = _pull(
-            layer, wanted, params[position], read, cotangents.pop(position + 1)
-        )
+        to_params, to_inputs = pull(position, wanted, read, cotangents.pop(position + 1))
+        yield position, to_params
         for i, part in zip((i for i in inputs if i), to_inputs, strict=True):
             cotangents[i] = _add(cotangents[i], part) if i in cotangents else part
-    return grads
 
 
 @partial(jax.jit, static_argnums=0)
@@ -98,10 +145,28 @@ def _pull(
     params: Arrays,
     inputs: tuple[Array, ...],
     cotangent: Array,
-) -> tuple[Arrays, list[Array]]:
+) -> _Pulled:
     _, pull, _ = jax.vjp(layer.train, params, *inputs, has_aux=True)
     to_params, *to_inputs = pull(cotangent)
     return to_params, [part for part, asked in zip(to_inputs, wanted, strict=True) if asked]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _pull_each(
+    layer: Layer,
+    wanted: tuple[bool, ...],
+    params: Arrays,
+    stats: Arrays,
+    inputs: tuple[Array, ...],
+    cotangent: Array,
+) -> _Pulled:
+    def of_one(inputs: tuple[Array, ...], cotangent: Array) -> _Pulled:
+        batch = (x[None] for x in inputs)
+        _, pull = jax.vjp(lambda p, *x: layer.infer(p, stats, *x), params, *batch)
+        to_params, *to_inputs = pull(cotangent[None])
+        return to_params, [x[0] for x, asked in zip(to_inputs, wanted, strict=True) if asked]
+
+    return jax.vmap(of_one)(inputs, cotangent)
 
 
 @jax.jit

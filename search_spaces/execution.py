@@ -93,6 +93,17 @@ def _run(graph: Graph, params: Variables, stats: Variables, images: Array, steps
     return values[steps]
 
 
+def values(graph: Graph, params: Variables, stats: Variables, images: Array) -> list[Array]:
+    """Every value of a graph in inference mode, from the images to the logits.
+
+    Arguments as for :func:`features`.
+    """
+    made = [images]
+    for step, arrays, seen in zip(graph.steps, params, stats, strict=True):
+        made.append(_infer(step.layer, arrays, seen, *(made[i] for i in step.inputs)))
+    return made
+
+
 def blended_statistics(
     graph: Graph, params: Variables, images: Array, momentum: float
 ) -> Variables:

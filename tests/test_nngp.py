@@ -16,7 +16,7 @@ from nasproxy.errors import DataError, SettingError
 from nasproxy.kernels import monte_carlo
 from nasproxy.kernels.monte_carlo import BatchNorm
 from nasproxy.proxies import NNGP, Score, make
-from nasproxy.proxies.nngp import REGULARISERS
+from nasproxy.proxies.kernel_regression import REGULARISERS
 from search_spaces import NASBench101, execution
 from search_spaces.execution import Variables
 from search_spaces.graph import Graph

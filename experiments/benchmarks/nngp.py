@@ -26,7 +26,7 @@ from scipy.linalg import cho_factor, cho_solve
 from experiments.benchmarks.common import in_turn, ratio, report, seconds
 from nasproxy import NNGP, data
 from nasproxy.kernels import monte_carlo
-from nasproxy.proxies.nngp import REGULARISERS
+from nasproxy.proxies.kernel_regression import REGULARISERS
 from search_spaces import NASBench101, convolution
 from search_spaces.graph import Graph
 from search_spaces.layers import EPSILON, ConvBN, MaxPool3x3, ProjectAdd, total

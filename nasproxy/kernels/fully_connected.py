@@ -119,6 +119,7 @@ class FullyConnected:
         if self.normalise:
             return np.ones(len(x))
         path = Path(self, x.norms, x.values.shape[1], self.depth)
+        path.check(self.depth)
         return path.diagonal(self.kind, self.depth)[: len(x)]
 
     def grid(

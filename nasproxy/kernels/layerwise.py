@@ -77,11 +77,7 @@ class Path:
     """
 
     def __init__(self, kernel: FullyConnected, norms: Vector, size: int, depth: int) -> None:
-        """Follows inputs of lengths ``[n]`` and of ``size`` numbers through all layers.
-
-        Raises:
-            SettingError: the variances leave the kernel's dtype.
-        """
+        """Follows inputs of lengths ``[n]`` and of ``size`` numbers through all layers."""
         activation = ACTIVATIONS[kernel.activation]
         weight, bias = math.sqrt(kernel.weight_variance), math.sqrt(kernel.bias_variance)
         before = np.append(norms, norms.mean()) / math.sqrt(size)
@@ -89,7 +85,7 @@ class Path:
         self._tangents: list[Vector] = [np.ones_like(before)]
         self._affine: list[Vector] = []
         self._activation: list[Vector] = []
-        with np.errstate(all="ignore"):  # Checked below.
+        with np.errstate(all="ignore"):  # See check.
             for layer in range(depth + 1):
                 variance = np.square(weight * before) + bias**2
                 u, v = weight * before / np.sqrt(variance), bias / np.sqrt(variance)
@@ -100,13 +96,17 @@ class Path:
                 self._variances.append(variance)
                 self._activation.append(activation.vectors(variance))
                 before = np.sqrt(activation.variance(variance))
-        limits = np.finfo(kernel.dtype)
-        for scales in (self._variances[-1], self._variances[-1] * self._tangents[-1]):
-            if not (np.all(scales < limits.max) and np.all(scales > limits.tiny)):
+        self._weight_variance, self._limits = kernel.weight_variance, np.finfo(kernel.dtype)
+
+    def check(self, depth: int) -> None:
+        """Raises SettingError if at this depth variances leave the kernel's dtype."""
+        variance = self._variances[depth]
+        for scales in (variance, variance * self._tangents[depth]):
+            if not (np.all(scales < self._limits.max) and np.all(scales > self._limits.tiny)):
                 raise SettingError(
-                    f"weight_variance={kernel.weight_variance:g}: at depth {depth} the kernel "
-                    f"reaches {scales[-1]:.1e}, beyond {kernel.dtype}; give one nearer to 2, "
-                    "at which a ReLU network keeps its variances"
+                    f"weight_variance={self._weight_variance:g}: at depth {depth} the kernel "
+                    f"reaches {scales[-1]:.1e}, beyond {self._limits.dtype}; give one nearer to "
+                    "2, at which a ReLU network keeps its variances"
                 )
 
     def diagonal(self, kind: str, depth: int) -> Vector:
@@ -145,7 +145,11 @@ class _Tile:
 
 
 class Pass:
-    """One pass of all pairs of inputs through the layers."""
+    """One pass of all pairs of inputs through the layers.
+
+    Attributes:
+        depth: where it has come to; 0 at first.
+    """
 
     def __init__(self, kernel: FullyConnected, a: Inputs, b: Inputs | None, deepest: int) -> None:
         """Begins with pairs of ``a`` and ``b``, or of ``a`` with itself, on the way to a depth."""
@@ -163,14 +167,19 @@ class Pass:
             for j in range(self._columns.parts)
             if not self._symmetric or j >= i
         ]
-        self._depth = 0
+        self.depth = 0
 
     def blocks(self, depth: int, kinds: tuple[str, ...]) -> list[Matrix]:
-        """Goes on to a depth, beyond the last; one matrix ``[n, m]`` for each kind."""
+        """Goes on to a depth, no smaller than the last; one matrix ``[n, m]`` for each kind.
+
+        Raises:
+            SettingError: as :meth:`Path.check`.
+        """
+        self._path.check(depth)
         if not on_cpu():
             with jax.enable_x64(self._kernel.dtype == "float64"):
                 made = [self._go_on(tile, depth, kinds) for tile in self._tiles]
-                self._depth = depth
+                self.depth = depth
                 return [self._joined([blocks[k] for blocks in made]) for k in range(len(kinds))]
         shape = self._rows.size, self._columns.size
         out = [np.empty(shape, self._kernel.dtype) for _ in kinds]
@@ -186,13 +195,13 @@ class Pass:
                     whole[columns, rows] = own.T
 
         list(pool().map(fill, self._tiles))  # A list, so that errors are raised.
-        self._depth = depth
+        self.depth = depth
         return list(out)
 
     def _go_on(self, tile: _Tile, depth: int, kinds: tuple[str, ...]) -> list[Array]:
         rows, columns = self._rows.placed(tile.rows), self._columns.placed(tile.columns)
         name = self._kernel.activation
-        state, start = tile.state, self._depth
+        state, start = tile.state, self.depth
         if state is None:
             a, b = self._rows.part(tile.rows), self._columns.part(tile.columns)
             state = _begin(name, deficits(a, b, self._kernel.dtype), rows, columns)

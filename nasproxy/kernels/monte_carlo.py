@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -16,6 +17,8 @@ from search_spaces.graph import Graph
 ACTIVATION_BYTES = {"cpu": 2 * 2**20}
 """Bytes of the stem's output that a batch may take: what a processor's cache holds."""
 ACCELERATOR_BYTES = 256 * 2**20
+
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True)
@@ -68,20 +71,24 @@ def features(
     Returns:
         ``[n, d]`` float32, n counting the images that fill up the last batch.
     """
-    rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(list(seed))))
     padded = execution.pad(graph)
-    params = execution.place(padded, execution.initialise(graph, rng))
+    params = execution.place(padded, draw(graph, seed))
     if norm.mode == "training":
-        outputs = _each(images, lambda x: execution.train(padded, params, x)[0])
+        outputs = each(images, lambda x: execution.train(padded, params, x)[0])
     else:
-        stats = _statistics(padded, params, batch, norm.momentum)
-        outputs = _each(images, lambda x: execution.features(padded, params, stats, x))
+        stats = statistics(padded, params, batch, norm.momentum)
+        outputs = each(images, lambda x: execution.features(padded, params, stats, x))
     return np.concatenate(outputs)[:, : graph.features]
 
 
-def _each(
-    images: Sequence[jax.Array], network: Callable[[jax.Array], jax.Array]
-) -> list[jax.Array]:
+def draw(graph: Graph, seed: Sequence[int]) -> Variables:
+    """Fresh weights of a graph; the same numbers give the same weights."""
+    return execution.initialise(
+        graph, np.random.Generator(np.random.SFC64(np.random.SeedSequence(list(seed))))
+    )
+
+
+def each(images: Sequence[jax.Array], network: Callable[[jax.Array], Output]) -> list[Output]:
     """The network's output for every batch; on a CPU for as many at once as there are cores.
 
     Most layers are too small for XLA to share out among cores: a batch a core is 1.5 to 1.9 times
@@ -92,13 +99,19 @@ def _each(
     return list(pool().map(network, images))
 
 
-def _statistics(graph: Graph, params: Variables, batch: jax.Array, momentum: float) -> Variables:
+def statistics(graph: Graph, params: Variables, batch: jax.Array, momentum: float) -> Variables:
+    """Batch-norm statistics to read features with, from one pass of ``batch`` (none at 1)."""
     if momentum == 1:
         return [{} for _ in graph.steps]
     return execution.blended_statistics(graph, params, batch, momentum)
 
 
-def split(images: np.ndarray, graph: Graph, norm: BatchNorm) -> list[jax.Array]:
+def split(
+    images: np.ndarray,
+    graph: Graph,
+    norm: BatchNorm,
+    accelerator_bytes: int = ACCELERATOR_BYTES,
+) -> list[jax.Array]:
     """Images in batches on the device, sized so that activations stay where they are fast to reach.
 
     Every batch has one shape, so that one program serves all; the last is filled up with zeros. In
@@ -109,7 +122,7 @@ def split(images: np.ndarray, graph: Graph, norm: BatchNorm) -> list[jax.Array]:
         size = norm.images
         images = np.resize(images, (math.ceil(len(images) / size) * size, *images.shape[1:]))
     else:
-        allowed = ACTIVATION_BYTES.get(jax.default_backend(), ACCELERATOR_BYTES)
+        allowed = ACTIVATION_BYTES.get(jax.default_backend(), accelerator_bytes)
         largest = max(1, allowed // (4 * math.prod(graph.shapes[1])))
         parts = math.ceil(len(images) / largest)
         if jax.default_backend() == "cpu":

@@ -2,14 +2,16 @@
 
 from nasproxy.proxies.base import Proxy, Score, Scorer, make, parse_settings
 from nasproxy.proxies.nngp import NNGP
+from nasproxy.proxies.ntk import NTK
 from nasproxy.proxies.size import Flops, Params
 from nasproxy.proxies.training import Training
 
-PROXIES: dict[str, type] = {proxy.name: proxy for proxy in (NNGP, Params, Flops, Training)}
+PROXIES: dict[str, type] = {proxy.name: proxy for proxy in (NNGP, NTK, Params, Flops, Training)}
 """Every proxy by name; a new one is added here."""
 
 __all__ = [
     "NNGP",
+    "NTK",
     "PROXIES",
     "Flops",
     "Params",

@@ -7,40 +7,32 @@ from scipy.linalg import eigh
 Matrix = NDArray[np.float64]
 
 
-class RidgeSweep:
-    """Kernel ridge regression on features, for any number of regularisers.
+class _Sweep:
+    """A kernel's spectrum and what predictions read from it; see :class:`RidgeSweep`.
 
-    With K = Φ Φᵀ of rank at most d, solves (K + ε·tr(K)/n·I) α = Y (Park et al. 2020, equation 2)
-    from one eigendecomposition in whichever space is smaller: of K (n × n), or of ΦᵀΦ (d × d),
-    whose non-zero eigenvalues are the same.
-
-    float64 throughout: with ε = 1e-7 the systems have condition numbers beyond 1e9, which float32
-    cannot resolve.
+    Attributes:
+        spectrum: eigenvalues of K, ascending, none below 0; without those that are 0 because K has
+            a smaller rank than rows.
     """
 
-    def __init__(self, features: ArrayLike, targets: ArrayLike) -> None:
-        """Factorises; ``features`` Φ is ``[n, d]``, ``targets`` Y is ``[n, classes]``."""
-        phi, self._targets = np.asarray(features, np.float64), np.asarray(targets, np.float64)
-        self._mean_eigenvalue = np.vdot(phi, phi) / len(phi)
-        self._primal = phi.shape[1] < phi.shape[0]
-        if self._primal:
-            spectrum, basis = eigh(phi.T @ phi, driver="evd", check_finite=False)
-            self._project = basis
-            self._scores = phi @ basis
-            self._moments = self._scores.T @ self._targets
-        else:
-            spectrum, basis = eigh(phi @ phi.T, driver="evd", check_finite=False)
-            self._project = phi.T @ basis
-            self._scores = basis
-            self._moments = basis.T @ self._targets
+    def __init__(
+        self, spectrum: Matrix, project: Matrix, scores: Matrix, targets: Matrix, trace: np.floating
+    ) -> None:
+        """``project`` takes what a row is described by to the eigenvectors, ``scores`` are those of
+        the training rows."""
         # Rounding leaves eigenvalues of a rank-deficient matrix slightly negative.
-        self._spectrum = np.maximum(spectrum, 0)
+        self.spectrum = np.maximum(spectrum, 0)
+        self._project, self._scores, self._targets = project, scores, targets
+        self._moments = scores.T @ targets
+        self._mean_eigenvalue = trace / len(targets)
+        self._primal = len(spectrum) < len(targets)
 
     def predict(self, features: ArrayLike, regularisers: ArrayLike) -> Matrix:
         """Predictions for other images.
 
         Args:
-            features: ``[m, d]``.
+            features: ``[m, d]``, or of a :class:`KernelSweep` their kernel with the training
+                images, ``[m, n]``.
             regularisers: ε, ``[r]``, positive, as fractions of K's mean eigenvalue.
 
         Returns:
@@ -72,7 +64,40 @@ class RidgeSweep:
 
     def _inverse(self, regularisers: ArrayLike) -> Matrix:
         damping = np.asarray(regularisers, np.float64)[:, None] * self._mean_eigenvalue
-        return 1 / (self._spectrum + damping)
+        return 1 / (self.spectrum + damping)
+
+
+class RidgeSweep(_Sweep):
+    """Kernel ridge regression on features, for any number of regularisers.
+
+    With K = Φ Φᵀ of rank at most d, solves (K + ε·tr(K)/n·I) α = Y (Park et al. 2020, equation 2)
+    from one eigendecomposition in whichever space is smaller: of K (n × n), or of ΦᵀΦ (d × d),
+    whose non-zero eigenvalues are the same.
+
+    float64 throughout: with ε = 1e-7 the systems have condition numbers beyond 1e9, which float32
+    cannot resolve.
+    """
+
+    def __init__(self, features: ArrayLike, targets: ArrayLike) -> None:
+        """Factorises; ``features`` Φ is ``[n, d]``, ``targets`` Y is ``[n, classes]``."""
+        phi, targets = np.asarray(features, np.float64), np.asarray(targets, np.float64)
+        trace = np.vdot(phi, phi)
+        if phi.shape[1] < phi.shape[0]:
+            spectrum, basis = eigh(phi.T @ phi, driver="evd", check_finite=False)
+            super().__init__(spectrum, basis, phi @ basis, targets, trace)
+        else:
+            spectrum, basis = eigh(phi @ phi.T, driver="evd", check_finite=False)
+            super().__init__(spectrum, phi.T @ basis, basis, targets, trace)
+
+
+class KernelSweep(_Sweep):
+    """:class:`RidgeSweep` of a kernel that is known by itself, not by features."""
+
+    def __init__(self, kernel: ArrayLike, targets: ArrayLike) -> None:
+        """Factorises; ``kernel`` K is ``[n, n]``, ``targets`` Y is ``[n, classes]``."""
+        kernel, targets = np.asarray(kernel, np.float64), np.asarray(targets, np.float64)
+        spectrum, basis = eigh(kernel, driver="evd", check_finite=False)
+        super().__init__(spectrum, basis, basis, targets, np.trace(kernel))
 
 
 def sweep(

@@ -1,0 +1,134 @@
+"""Validation accuracy of the empirical NTK, and what else its kernel says of a network."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+
+from nasproxy.data import Dataset
+from nasproxy.errors import SettingError
+from nasproxy.kernels import empirical_ntk, measures
+from nasproxy.kernels.empirical_ntk import OUTPUTS
+from nasproxy.kernels.monte_carlo import BatchNorm
+from nasproxy.proxies import kernel_regression
+from nasproxy.proxies.base import Score, Scorer
+from nasproxy.proxies.kernel_regression import COLAB, Fit, Problem, Sizes, sizes
+from nasproxy.solvers.ridge import KernelSweep
+from search_spaces import SearchSpace
+from search_spaces.graph import Graph
+
+
+@dataclass(frozen=True)
+class NTK:
+    """The best validation accuracy, over regularisers, of the NTK of networks drawn at random.
+
+    :class:`~nasproxy.proxies.nngp.NNGP` with another kernel of the same networks, on the same
+    images: all that is said there of sizes, columns and ties holds here. Further columns come of
+    the kernel of the training images at the largest sizes, all written so that larger should mean
+    better, the sign of their source:
+
+    ``negative_log_condition``: minus log₁₀ of the condition number, which Chen et al. (2021,
+    TE-NAS) want small; ``log_trace``: log₁₀ of the mean of the diagonal, the trace norm of Shu et
+    al. (2022, NASI), who want it large; ``alignment``: of the centred kernel with the labels
+    (Cortes et al. 2012; Mok et al. 2022 rank by a like one).
+
+    Attributes:
+        n_train: training images, n_t.
+        n_valid: validation images, n_v.
+        ensemble: networks whose kernels are averaged, M.
+        width: channels of the stem; None for the space's.
+        momentum: of batch norm, see :class:`~nasproxy.kernels.monte_carlo.BatchNorm`.
+        norm_images: images of the batch-norm pass.
+        balanced: whether subsets are class-balanced.
+        valid_from: ``valid``, or ``train`` for the training split's images after n_train.
+        output: ``sum``, ``logit`` or ``trace``, see :func:`nasproxy.kernels.empirical_ntk.ntk`.
+    """
+
+    n_train: Sizes = 512
+    n_valid: Sizes = 512
+    ensemble: Sizes = 1
+    width: int | None = None
+    momentum: float = 0.997
+    norm_images: int = 128
+    balanced: bool = True
+    valid_from: str = "valid"
+    output: str = "sum"
+
+    name: ClassVar[str] = "ntk"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "colab": COLAB}
+
+    def __post_init__(self) -> None:
+        kernel_regression.check(self)
+        if self.output not in OUTPUTS:
+            raise SettingError(f"output={self.output!r} of ntk: choose one of {', '.join(OUTPUTS)}")
+        self._norm()
+
+    def _norm(self) -> BatchNorm:
+        return BatchNorm(self.momentum, images=self.norm_images)
+
+    def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
+        norm, problem = self._norm(), Problem.of(self, data, seed)
+        n_train, n_valid = len(problem.targets), len(problem.valid_labels)
+        ensemble, smallest = max(sizes(self.ensemble)), min(sizes(self.n_train))
+        batches: dict[tuple[int, ...], list[jax.Array]] = {}
+
+        def score(architecture: object) -> Score:
+            graph = space.graph(architecture, data.image_shape, data.classes)
+            stem = graph.shapes[1]
+            if stem not in batches:
+                batches[stem] = empirical_ntk.split(problem.images, graph)
+            members = np.stack(
+                [
+                    empirical_ntk.ntk(
+                        graph,
+                        batches[stem],
+                        n_train,
+                        problem.norm_batch,
+                        norm,
+                        (seed, member),
+                        self.output,
+                    )[: n_train + n_valid]
+                    for member in range(ensemble)
+                ]
+            )
+            if not (
+                np.isfinite(members).all() and members[:, :smallest, :smallest].any((1, 2)).all()
+            ):
+                return kernel_regression.no_score()
+            fits: dict[tuple[int, int], Fit] = {}
+
+            def fit(some: int, networks: int) -> Fit:
+                kernel = members[:networks, :, :some].mean(0)
+                sweep = KernelSweep(kernel[:some], problem.targets[:some])
+                fits[some, networks] = sweep, kernel[n_train:]
+                return fits[some, networks]
+
+            operations = flops(graph, data.classes, n_train, n_valid, ensemble, self.output)
+            judged = kernel_regression.judge(self, problem, fit, operations)
+            spectrum = fits[n_train, ensemble][0].spectrum
+            judged.columns["negative_log_condition"] = -float(
+                np.log10(measures.condition(spectrum))
+            )
+            judged.columns["log_trace"] = float(np.log10(spectrum.mean()))
+            judged.columns["alignment"] = measures.alignment(
+                members[:, :n_train].mean(0), problem.targets
+            )
+            return judged
+
+        return score
+
+
+def flops(
+    graph: Graph, classes: int, n_train: int, n_valid: int, ensemble: int, output: str
+) -> float:
+    """Operations of kernels and solves, counted as Park et al. 2020 count the NNGP's and training.
+
+    A forward pass costs F, a backward pass 2F and is made for every output; gradients stand in the
+    features' place.
+    """
+    images, outputs = n_train + n_valid, classes if output == "trace" else 1
+    passes = (1 + 2 * outputs) * graph.flops * images
+    products = 2 * outputs * graph.parameters * n_train * images
+    solves = kernel_regression.solve_flops(n_train, n_valid, classes)
+    return float(ensemble * (passes + products) + solves)
