@@ -19,7 +19,6 @@ from search_spaces.execution import Variables
 from search_spaces.graph import Graph
 from search_spaces.layers import Arrays, Layer
 
-
 _Pulled: TypeAlias = tuple[Arrays, list[Array]]
 """What a layer gives back: cotangents of its parameters, and of those inputs that want one."""
 
