@@ -64,6 +64,14 @@ def score(
         Path | None,
         typer.Option(help="File with one architecture a line: a key or the space's JSON."),
     ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Every combination of values instead, an axis each: --grid depth=1,2,5 "
+            "--grid width=64,256; for fully_connected.",
+            show_default=False,
+        ),
+    ] = None,
     sampler: Annotated[str | None, typer.Option(help="How to draw; `spaces` lists them.")] = None,
     seed: SeedOption = 0,
     data: DataOption = "digits",
@@ -90,7 +98,7 @@ def score(
 
     chosen = _space(space)
     proxies = [_proxy(text, width) for text in proxy]
-    drawn_from, drawn = _architectures(chosen, sample, architectures, sampler, seed)
+    drawn_from, drawn = _architectures(chosen, sample, architectures, grid, sampler, seed)
     if shard is not None:
         index, count = _shard(shard)
         drawn_from = drawn_from[index::count]
@@ -130,6 +138,123 @@ def _show_scores(frame: Any, proxies: list[Any], store: Path | None) -> None:
         console.print(f"{column}: median {seconds:.3g} s an architecture{note}")
     if store is not None:
         console.print(f"stored in {store}; rank with: nasproxy rank --store {store} --truth …")
+
+
+@app.command()
+def fit(
+    kernel: Annotated[str, typer.Option(help="ntk or nngp, of networks of infinite width.")] = (
+        "ntk"
+    ),
+    depth: Annotated[int, typer.Option(help="Hidden layers; a linear readout follows.")] = 3,
+    activation: Annotated[str, typer.Option(help="relu or erf.")] = "relu",
+    weight_variance: Annotated[float, typer.Option(help="σ_w², of weights times fan-in.")] = 2.0,
+    bias_variance: Annotated[float, typer.Option(help="σ_b².")] = 0.01,
+    data: DataOption = "digits",
+    data_dir: DataDirOption = None,
+    n_train: Annotated[
+        int | None, typer.Option(help="Training images, class-balanced; without it, all.")
+    ] = None,
+    n_valid: Annotated[
+        int | None, typer.Option(help="Validation images, class-balanced; without it, all.")
+    ] = None,
+    solver: Annotated[
+        str,
+        typer.Option(
+            help="eigenpro (any number of images: kernel rows are computed as they are needed) "
+            "or ridge (one Cholesky factorisation: exact, memory 12 n² bytes)."
+        ),
+    ] = "eigenpro",
+    loss: Annotated[
+        str, typer.Option(help="squared or cross_entropy, the latter with eigenpro only.")
+    ] = "squared",
+    top: Annotated[
+        int, typer.Option(help="Eigenvalues that eigenpro damps: more make fewer iterations.")
+    ] = 500,
+    subsample: Annotated[
+        int | None,
+        typer.Option(help="Images that eigenvectors are taken from; at first 5·top or 2,000."),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Images a step; without it, what the spectrum suggests.")
+    ] = None,
+    step: Annotated[
+        float | None, typer.Option(help="Step length; without it, what the spectrum allows.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the images at most.")] = 100,
+    train_accuracy: Annotated[
+        float | None, typer.Option(help="Stop at this training accuracy, such as 0.99.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="Stop when the gradient falls to this part of the first.")
+    ] = 1e-2,
+    ridge: Annotated[
+        float | None,
+        typer.Option(
+            help="Regulariser, as a fraction of the kernel's mean eigenvalue; by itself 0 with "
+            "eigenpro, 0.001 with ridge."
+        ),
+    ] = None,
+    memory: Annotated[
+        float, typer.Option(help="GiB up to which eigenpro keeps the kernel matrix.")
+    ] = 4.0,
+    seed: Annotated[int, typer.Option(help="Of subsets and batches.")] = 0,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Keep eigenpro's state here; the same command goes on from it."),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Fit the kernel of wide fully-connected networks to images.
+
+    Examples: `nasproxy fit --depth 5`;
+    `nasproxy fit --depth 5 --loss cross_entropy --train-accuracy 0.99 --top 200`;
+    `nasproxy fit --data cifar10 --data-dir DIR --n-train 10000 --n-valid 5000 --batch 5000`.
+    """
+    from nasproxy import data as datasets
+    from nasproxy import fitting
+    from nasproxy.kernels import FullyConnected
+    from nasproxy.solvers import EigenPro, Ridge
+
+    function = FullyConnected(depth, kernel, activation, weight_variance, bias_variance)
+    if solver == "eigenpro":
+        chosen: Any = EigenPro(
+            top,
+            subsample,
+            loss,
+            ridge or 0.0,
+            batch,
+            step,
+            epochs,
+            train_accuracy,
+            tolerance,
+            memory=memory,
+            seed=seed,
+        )
+    elif solver != "ridge":
+        raise SettingError(f"solver {solver!r}: choose eigenpro or ridge")
+    elif loss != "squared":
+        raise SettingError(f"--loss {loss} has no direct solve: give --solver eigenpro")
+    else:
+        chosen = Ridge() if ridge is None else Ridge(ridge)
+    loaded = datasets.load(data, data_dir=data_dir)
+    report = fitting.fit(
+        loaded,
+        function,
+        chosen,
+        n_train=n_train,
+        n_valid=n_valid,
+        seed=seed,
+        checkpoint=checkpoint,
+        progress=not quiet,
+    )
+    table = Table(title=f"{kernel}, {activation}, depth {depth}, {solver}, {loss}, {loaded.name}")
+    table.add_column("")
+    table.add_column("", justify="right")
+    for name, value in dataclasses.asdict(report).items():
+        unit = " (GiB)" if name == "peak_memory" else ""
+        shown = f"{value:.4g}" if isinstance(value, float) else "–" if value is None else str(value)
+        table.add_row(name.replace("_", " ") + unit, shown)
+    Console().print(table)
 
 
 @app.command()
@@ -389,19 +514,39 @@ def _proxy(text: str, width: int) -> Any:
 
 
 def _architectures(
-    space: Any, sample: int | None, path: Path | None, sampler: str | None, seed: int
+    space: Any,
+    sample: int | None,
+    path: Path | None,
+    grid: list[str] | None,
+    sampler: str | None,
+    seed: int,
 ) -> tuple[list[Any], str]:
     """Architectures, and how they were drawn, for tables to state."""
     from nasproxy.architectures import read_architectures
 
-    if (sample is None) == (path is None):
-        raise SettingError("give one of --sample N and --architectures FILE")
+    if sum(given is not None for given in (sample, path, grid)) != 1:
+        raise SettingError("give one of --sample N, --architectures FILE and --grid AXIS=VALUES")
+    if sample is None and sampler is not None:
+        raise SettingError("--sampler goes with --sample; a file or a grid is scored as it is")
     if path is not None:
-        if sampler is not None:
-            raise SettingError("--sampler goes with --sample; a file is scored as it is")
         return read_architectures(path, space), f"file {path.name}"
+    if grid is not None:
+        return _grid(space, grid), f"grid {' '.join(grid)}"
     sampler = sampler or space.samplers[0]
     return space.sample(sample, seed, sampler), f"{sampler}, n={sample}, seed={seed}"
+
+
+def _grid(space: Any, axes: list[str]) -> list[Any]:
+    from nasproxy.proxies import parse_settings
+
+    if not hasattr(space, "grid"):
+        raise SettingError(f"{space.name} has no grid: give --sample N or --architectures FILE")
+    # Written as a setting, but for the commas.
+    parsed = [parse_settings(f"grid:{axis.strip().replace(',', '/')}")[1] for axis in axes]
+    values = {axis: values for one in parsed for axis, values in one.items()}
+    if len(values) < len(axes):
+        raise SettingError(f"--grid {' '.join(axes)}: give each axis once, as depth=1,2,5")
+    return space.grid(**{a: v if isinstance(v, tuple) else (v,) for a, v in values.items()})
 
 
 def _shard(text: str) -> tuple[int, int]:

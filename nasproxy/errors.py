@@ -27,3 +27,7 @@ class SettingError(NasproxyError, ValueError):
 
 class DependencyError(NasproxyError, ImportError):
     """A package that only some features need, and that is not installed or does not work."""
+
+
+class DivergedError(NasproxyError, ArithmeticError):
+    """An iteration whose loss is no longer finite, or grows where it should fall."""

@@ -24,7 +24,7 @@ import optax
 from jax import Array
 
 from nasproxy.data.dataset import Dataset, Labels
-from nasproxy.errors import NasproxyError, SettingError
+from nasproxy.errors import DivergedError, SettingError
 from search_spaces import execution
 from search_spaces.differentiation import value_and_grad
 from search_spaces.execution import Variables
@@ -36,10 +36,6 @@ DECAY, MOMENTUM, EPSILON = 0.9, 0.9, 1.0
 
 Batch: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Standardised images ``[n, h, w, c]`` and labels ``[n]``."""
-
-
-class DivergedError(NasproxyError, ArithmeticError):
-    """A training whose loss is no longer finite."""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
 from nasproxy.proxies import NNGP, PROXIES, Proxy, Score, make, parse_settings
 from nasproxy.proxies.base import describe, on_width
-from search_spaces import NASBench101
+from search_spaces import FullyConnectedNetworks, NASBench101
 
 SPACE: Any = NASBench101(width=4, stacks=1, cells=1)
-CELLS = SPACE.sample(3, seed=0)
+SPACES: Any = {"ntk_regression": FullyConnectedNetworks(width=4)}
+"""Spaces of proxies that do not score any space."""
 SMALL = {"n_train": 16, "n_valid": 16, "norm_images": 8, "batch": 8, "epochs": 1}
 """Values that make a proxy fast, for whichever of these settings it has."""
 
@@ -49,8 +50,9 @@ def test_it_is_a_value(proxy: Any) -> None:
 
 
 def test_scores_are_finite_and_can_be_stored(proxy: Any, tiny_data: Dataset) -> None:
-    scorer = proxy.prepare(SPACE, tiny_data, 0)
-    for cell in CELLS:
+    space = SPACES.get(proxy.name, SPACE)
+    scorer = proxy.prepare(space, tiny_data, 0)
+    for cell in space.sample(3, seed=0):
         score = scorer(cell)
         assert isinstance(score, Score)
         assert type(score.value) is float
@@ -63,9 +65,11 @@ def test_scores_are_finite_and_can_be_stored(proxy: Any, tiny_data: Dataset) -> 
 
 def test_a_seed_names_the_scores(proxy: Any, tiny_data: Dataset) -> None:
     """Also when other architectures came before."""
-    forwards = [proxy.prepare(SPACE, tiny_data, 7)(cell) for cell in CELLS]
-    scorer = proxy.prepare(SPACE, tiny_data, 7)
-    backwards = [scorer(cell) for cell in reversed(CELLS)]
+    space = SPACES.get(proxy.name, SPACE)
+    cells = space.sample(3, seed=0)
+    forwards = [proxy.prepare(space, tiny_data, 7)(cell) for cell in cells]
+    scorer = proxy.prepare(space, tiny_data, 7)
+    backwards = [scorer(cell) for cell in reversed(cells)]
     assert [(s.value, s.columns, s.flops) for s in forwards] == [
         (s.value, s.columns, s.flops) for s in backwards[::-1]
     ]
@@ -97,7 +101,7 @@ def test_more_data_than_there_is_is_refused(proxy: Any, tiny_data: Dataset) -> N
     if "n_train" not in {entry.name for entry in fields(proxy)}:
         pytest.skip("takes no number of images")
     with pytest.raises(DataError, match="10000"):
-        replace(proxy, n_train=10_000).prepare(SPACE, tiny_data, 0)
+        replace(proxy, n_train=10_000).prepare(SPACES.get(proxy.name, SPACE), tiny_data, 0)
 
 
 @settings(max_examples=50, deadline=None)

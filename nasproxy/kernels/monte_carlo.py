@@ -1,17 +1,15 @@
 """Features of networks at initialisation, from which Monte-Carlo NNGP kernels are made."""
 
 import math
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeVar
 
 import jax
 import numpy as np
 
 from nasproxy.errors import SettingError
+from nasproxy.threads import cores, pool
 from search_spaces import execution
 from search_spaces.execution import Variables
 from search_spaces.graph import Graph
@@ -98,19 +96,7 @@ def each(images: Sequence[jax.Array], network: Callable[[jax.Array], Output]) ->
     """
     if jax.default_backend() != "cpu" or len(images) == 1:
         return [network(batch) for batch in images]
-    return list(_pool().map(network, images))
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_cores(), thread_name_prefix="features")
-
-
-def _cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return list(pool().map(network, images))
 
 
 def statistics(graph: Graph, params: Variables, batch: jax.Array, momentum: float) -> Variables:
@@ -140,6 +126,6 @@ def split(
         largest = max(1, allowed // (4 * math.prod(graph.shapes[1])))
         parts = math.ceil(len(images) / largest)
         if jax.default_backend() == "cpu":
-            parts = math.ceil(parts / _cores()) * _cores()
+            parts = math.ceil(parts / cores()) * cores()
         size = math.ceil(len(images) / parts)
     return [jax.device_put(batch) for batch in execution.batches(images, size)]

@@ -3,10 +3,13 @@
 from nasproxy.proxies.base import Proxy, Score, Scorer, make, parse_settings
 from nasproxy.proxies.nngp import NNGP
 from nasproxy.proxies.ntk import NTK
+from nasproxy.proxies.ntk_regression import NTKRegression
 from nasproxy.proxies.size import Flops, Params
 from nasproxy.proxies.training import Training
 
-PROXIES: dict[str, type] = {proxy.name: proxy for proxy in (NNGP, NTK, Params, Flops, Training)}
+PROXIES: dict[str, type] = {
+    proxy.name: proxy for proxy in (NNGP, NTK, NTKRegression, Params, Flops, Training)
+}
 """Every proxy by name; a new one is added here."""
 
 __all__ = [
@@ -14,6 +17,7 @@ __all__ = [
     "NTK",
     "PROXIES",
     "Flops",
+    "NTKRegression",
     "Params",
     "Proxy",
     "Score",

@@ -1,0 +1,103 @@
+"""One kernel machine fitted to a data set, and what that took."""
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from nasproxy.data import Dataset
+from nasproxy.data.dataset import Labels
+from nasproxy.errors import SettingError
+from nasproxy.kernels import FullyConnected
+from nasproxy.solvers import EigenPro, Ridge
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came out of a fit.
+
+    Attributes:
+        n_train, n_valid: images.
+        train_accuracy, valid_accuracy: shares classified rightly after the fit.
+        loss: mean training loss in the last epoch; None for a direct solve.
+        epochs, iterations: of an iterative solver; 0 otherwise.
+        stopped: why it ended.
+        seconds: of the fit, without data and predictions.
+        peak_memory: GiB, of the whole process.
+    """
+
+    n_train: int
+    n_valid: int
+    train_accuracy: float
+    valid_accuracy: float
+    loss: float | None
+    epochs: int
+    iterations: int
+    stopped: str
+    seconds: float
+    peak_memory: float
+
+
+def fit(
+    data: Dataset,
+    kernel: FullyConnected,
+    solver: EigenPro | Ridge,
+    *,
+    n_train: int | None = None,
+    n_valid: int | None = None,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> Report:
+    """Fits a kernel machine to training images and measures it on validation images.
+
+    Args:
+        data: images, standardised per channel.
+        kernel: of which images.
+        solver: not fitted yet; it is afterwards.
+        n_train, n_valid: images of class-balanced subsets; None for the whole split.
+        seed: of the subsets.
+        checkpoint: as for :meth:`EigenPro.fit`, the only solver that has one.
+        progress: show a progress bar.
+
+    Raises:
+        DataError: more images than there are.
+        SettingError, DivergedError: as the solver's ``fit``.
+    """
+    images, labels = _subset(data, "train", n_train, seed)
+    start = time.perf_counter()
+    if isinstance(solver, EigenPro):
+        solver.fit(kernel, images, labels, progress=progress, checkpoint=checkpoint)
+    elif checkpoint is not None:
+        raise SettingError("a checkpoint is for solver eigenpro: others are not interrupted")
+    else:
+        solver.fit(kernel, images, labels)
+    seconds = time.perf_counter() - start
+    last = solver.history_[-1] if isinstance(solver, EigenPro) else None
+    valid, valid_labels = _subset(data, "valid", n_valid, seed)
+    return Report(
+        len(labels),
+        len(valid_labels),
+        solver.score(images, labels),
+        solver.score(valid, valid_labels),
+        last["loss"] if last else None,
+        int(last["epoch"]) if last else 0,
+        int(last["iteration"]) if last else 0,
+        solver.stopped_ if isinstance(solver, EigenPro) else "solved",
+        seconds,
+        peak_memory(),
+    )
+
+
+def _subset(data: Dataset, split: str, n: int | None, seed: int) -> tuple:
+    if n is not None:
+        return data.subset(split, n, seed)
+    labels: Labels = getattr(data, f"{split}_labels")
+    return data.subset(split, len(labels), seed, balanced=False)
+
+
+def peak_memory() -> float:
+    """GiB that this process has held at most."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**30 if sys.platform == "darwin" else 2**20)  # macOS counts bytes.

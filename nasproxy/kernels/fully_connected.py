@@ -1,0 +1,212 @@
+"""Analytic NNGP and NTK of fully-connected networks, all depths in one pass.
+
+The network of depth L has L hidden layers and a linear readout: L times (dense, nonlinearity), then
+dense, in the NTK parameterisation of ``neural_tangents.stax.Dense``: weights N(0, σ_w²/fan-in),
+biases N(0, σ_b²), an input's variance being σ_w²·|x|²/d + σ_b². Recursions as in Jacot et al. 2018
+and Lee et al. 2019; the way to depth L passes every smaller depth.
+
+Arithmetic is float32 by default and stays within 1e-5 of exact at depth 200, equal and opposite
+inputs included: see :mod:`nasproxy.kernels.dual_activations` for how. What depends on one input
+alone (variances, the diagonal) is computed in float64. Correlations of inputs closer than an angle
+of about .3, or as close to opposite, are computed in float64 from their distance.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nasproxy.errors import DataError, SettingError
+from nasproxy.kernels.dual_activations import ACTIVATIONS
+from nasproxy.kernels.layerwise import NEAR, Inputs, Matrix, Pass, Path
+
+
+@dataclass(frozen=True)
+class FullyConnected:
+    """The kernel of fully-connected networks of one depth; called with inputs, it gives a block.
+
+    Attributes:
+        depth: hidden layers, L.
+        kind: ``ntk`` or ``nngp``.
+        activation: ``relu`` or ``erf``.
+        weight_variance: σ_w²; at 2, ReLU keeps variances.
+        bias_variance: σ_b².
+        normalise: divide by √(k(x, x) k(x', x')); the ReLU NTK's diagonal grows with depth.
+        dtype: ``float32``, or ``float64`` for solves with tiny regularisers: a float32 matrix of
+            n rows has noise of about 1e-7·√n in its eigenvalues, relative to the mean diagonal.
+    """
+
+    depth: int = 3
+    kind: str = "ntk"
+    activation: str = "relu"
+    weight_variance: float = 2.0
+    bias_variance: float = 0.01
+    normalise: bool = False
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        _check_depths((self.depth,))
+        for name, accepted in (
+            ("kind", ("ntk", "nngp")),
+            ("activation", tuple(ACTIVATIONS)),
+            ("dtype", tuple(NEAR)),
+        ):
+            if getattr(self, name) not in accepted:
+                raise SettingError(
+                    f"{name}={getattr(self, name)!r} of a fully-connected kernel: "
+                    f"choose {' or '.join(accepted)}"
+                )
+        if not 0 < self.weight_variance < math.inf:
+            raise SettingError(
+                f"weight_variance={self.weight_variance!r} of a fully-connected kernel: "
+                "give a positive number, such as 2"
+            )
+        if not 0 <= self.bias_variance < math.inf:
+            raise SettingError(
+                f"bias_variance={self.bias_variance!r} of a fully-connected kernel: "
+                "give 0 or a positive number, such as 0.01"
+            )
+
+    def prepare(self, x: ArrayLike | Inputs) -> Inputs:
+        """Inputs ``[n, ...]``, flattened, checked and measured; for data that is met repeatedly.
+
+        Raises:
+            DataError: something is not finite, or an input is all zeros where there is no bias:
+                its angle to others is undefined.
+        """
+        if isinstance(x, Inputs):
+            return x
+        values = np.asarray(x)
+        if values.dtype not in (np.float32, np.float64):
+            values = values.astype(np.float64)
+        if values.ndim < 2 or 0 in values.shape:
+            raise DataError(f"inputs of shape {values.shape}: give [n, d], or images [n, h, w, c]")
+        values = values.reshape(len(values), -1)
+        scales = np.abs(values).max(1).astype(np.float64)
+        if not np.isfinite(scales).all():
+            row = int(np.flatnonzero(~np.isfinite(scales))[0])
+            raise DataError(f"input {row} holds NaN or infinity: leave it out or repair it")
+        zero = np.flatnonzero(scales == 0)
+        if zero.size and not self.bias_variance:
+            raise DataError(
+                f"input {zero[0]} is all zeros, so its angle to others is undefined: leave it "
+                "out, or give a bias_variance such as 0.01"
+            )
+        norms = np.empty(len(values))
+        for start in range(0, len(values), 1024):  # In float64, without a copy of everything.
+            part = values[start : start + 1024].astype(np.float64)
+            scale = np.where(scales[start : start + 1024] > 0, scales[start : start + 1024], 1)
+            norms[start : start + 1024] = scale * np.linalg.norm(part / scale[:, None], axis=1)
+        return Inputs(values, norms)
+
+    def __call__(self, x1: ArrayLike | Inputs, x2: ArrayLike | Inputs | None = None) -> Matrix:
+        """The block ``[n, m]`` between inputs ``[n, ...]`` and ``[m, ...]``.
+
+        Without ``x2``, of ``x1`` with itself, which takes half of the work.
+
+        Raises:
+            DataError: as :meth:`prepare`, or the inputs' sizes differ.
+            SettingError: the kernel overflows its dtype.
+        """
+        return next(self.grid(x1, x2, (self.depth,)))
+
+    def diagonal(self, x: ArrayLike | Inputs) -> NDArray[np.float64]:
+        """k(x, x) of each input, ``[n]``."""
+        x = self.prepare(x)
+        if self.normalise:
+            return np.ones(len(x))
+        path = Path(self, x.norms, x.values.shape[1], self.depth)
+        path.check(self.depth)
+        return path.diagonal(self.kind, self.depth)[: len(x)]
+
+    def grid(
+        self,
+        x1: ArrayLike | Inputs,
+        x2: ArrayLike | Inputs | None = None,
+        depths: Iterable[int] = (1, 2, 5),
+    ) -> Iterator[Matrix]:
+        """The blocks of several depths, one after the other in ascending order, in one pass.
+
+        Between blocks it holds two numbers an entry (half of that without ``x2``), whatever the
+        number of depths; the field ``depth`` is not used. Arguments as for calling.
+        """
+        for (block,) in _grid(self, x1, x2, depths, (self.kind,)):
+            yield block
+
+
+class Kernels(NamedTuple):
+    """Both kernels of the same networks."""
+
+    nngp: Matrix
+    ntk: Matrix
+
+
+def fully_connected(
+    x1: ArrayLike,
+    x2: ArrayLike | None = None,
+    *,
+    depth: int = 3,
+    depths: Sequence[int] | None = None,
+    kernel: str = "ntk",
+    **settings: Any,
+) -> Any:
+    """Kernel matrices of fully-connected networks, of one depth or of several in one pass.
+
+    Args:
+        x1: inputs ``[n, ...]``, flattened.
+        x2: inputs ``[m, ...]``; None for ``x1``, at half of the cost.
+        depth: hidden layers.
+        depths: several of them, ascending; ``depth`` is then not used. For many depths of many
+            inputs, :meth:`FullyConnected.grid` holds one at a time.
+        kernel: ``ntk``, ``nngp`` or ``both``.
+        settings: further fields of :class:`FullyConnected`.
+
+    Returns:
+        ``[n, m]``, or ``[len(depths), n, m]``; of ``both``, a :class:`Kernels` of two.
+
+    Raises:
+        DataError, SettingError: as :class:`FullyConnected`.
+    """
+    kinds = ("nngp", "ntk") if kernel == "both" else (kernel,)
+    function = FullyConnected(depth=depth, kind=kinds[0], **settings)
+    if depths is None:
+        (found,) = _grid(function, x1, x2, (depth,), kinds)
+    else:
+        if list(depths) != sorted(set(depths)):
+            raise SettingError(f"depths={depths!r}: give each once, ascending, as they come back")
+        blocks = list(_grid(function, x1, x2, depths, kinds))
+        found = tuple(np.stack([np.asarray(b) for b in kind]) for kind in zip(*blocks, strict=True))
+    return Kernels(*found) if kernel == "both" else found[0]
+
+
+def _grid(
+    kernel: FullyConnected,
+    x1: ArrayLike | Inputs,
+    x2: ArrayLike | Inputs | None,
+    depths: Iterable[int],
+    kinds: tuple[str, ...],
+) -> Iterator[tuple[Matrix, ...]]:
+    depths = sorted(set(_check_depths(depths)))
+    a = kernel.prepare(x1)
+    b = a if x2 is None else kernel.prepare(x2)
+    if a.values.shape[1] != b.values.shape[1]:
+        raise DataError(
+            f"inputs of {a.values.shape[1]} and of {b.values.shape[1]} numbers have no kernel "
+            "between them: give inputs of one size"
+        )
+    work = Pass(kernel, a, None if x2 is None else b, depths[-1])
+    for depth in depths:
+        yield tuple(work.blocks(depth, kinds))
+
+
+def _check_depths(depths: Iterable[int]) -> tuple[int, ...]:
+    depths = tuple(depths)
+    if not depths or any(isinstance(d, bool) or not isinstance(d, int) or d < 1 for d in depths):
+        raise SettingError(
+            f"depth {', '.join(map(repr, depths)) or 'of nothing'}: give whole numbers of at "
+            "least 1, the hidden layers"
+        )
+    return depths

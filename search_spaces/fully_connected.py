@@ -1,0 +1,195 @@
+"""Fully-connected networks by depth, width and nonlinearity (Bordelon et al.)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.scipy.special import erf
+
+from nasproxy.errors import ArchitectureError, SettingError
+from search_spaces.graph import Builder, Graph
+from search_spaces.layers import Arrays, Dense, Draw, Layer, Shape, zeros
+
+ACTIVATIONS = {"relu": lambda x: jnp.maximum(x, 0), "erf": erf}
+DEEPEST = 200
+"""Hidden layers of the deepest network that is drawn; deeper ones may be given."""
+
+
+@dataclass(frozen=True)
+class Perceptron:
+    """A fully-connected network.
+
+    Attributes:
+        depth: hidden layers; a linear readout follows.
+        activation: ``relu`` or ``erf``.
+        width: units of each hidden layer; None for the space's.
+
+    Raises:
+        ArchitectureError: something else.
+    """
+
+    depth: int
+    activation: str = "relu"
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("depth", self.depth), ("width", self.width or 1)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ArchitectureError(f"{name}={value!r}: give a whole number of at least 1")
+        if self.activation not in ACTIVATIONS:
+            raise ArchitectureError(
+                f"activation={self.activation!r}: choose {' or '.join(ACTIVATIONS)}"
+            )
+
+
+@dataclass(frozen=True)
+class FullyConnectedNetworks:
+    """Fully-connected networks on flattened images: depth, nonlinearity, and width.
+
+    Weights are drawn with variance 2/fan-in (the readout's with 1/fan-in), biases start at 0.
+
+    Attributes:
+        width: units of each hidden layer, where an architecture names none.
+    """
+
+    width: int = 256
+
+    name: ClassVar[str] = "fully_connected"
+    samplers: ClassVar[tuple[str, ...]] = ("log_uniform", "uniform")
+
+    def __post_init__(self) -> None:
+        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
+            raise SettingError(
+                f"width={self.width!r} of fully_connected: give a whole number of at least 1"
+            )
+
+    def sample(self, n: int, seed: int, sampler: str | None = None) -> list[Perceptron]:
+        """Draws distinct networks of the space's width, as long as there are any.
+
+        Depths are from 1 to 200, equally likely on a logarithmic scale (the default) or on a plain
+        one (``uniform``); nonlinearities are equally likely.
+        """
+        sampler = sampler or self.samplers[0]
+        if sampler not in self.samplers:
+            accepted = ", ".join(self.samplers)
+            raise SettingError(f"sampler {sampler!r} of fully_connected: choose one of {accepted}")
+        every = self.grid(depth=range(1, DEEPEST + 1), activation=tuple(ACTIVATIONS))
+        if not 0 <= n <= len(every):
+            raise SettingError(f"n={n}: ask for 0 to {len(every)} networks of fully_connected")
+        depths = np.array([network.depth for network in every])
+        weights = np.log1p(1 / depths) if sampler == "log_uniform" else np.ones(len(every))
+        rng = np.random.default_rng(seed)
+        chosen = rng.choice(len(every), n, replace=False, p=weights / weights.sum())
+        return [every[i] for i in chosen]
+
+    def grid(self, **axes: Sequence[Any]) -> list[Perceptron]:
+        """Every combination of values of ``depth``, ``activation`` and ``width``, in order.
+
+        Raises:
+            SettingError: an axis that there is not, or no depth.
+            ArchitectureError: a value that is none.
+        """
+        known = tuple(Perceptron.__dataclass_fields__)
+        for axis in axes:
+            if axis not in known:
+                raise SettingError(
+                    f"fully_connected has no axis {axis!r}: it has {', '.join(known)}"
+                )
+        if "depth" not in axes:
+            raise SettingError("a grid of fully_connected needs depths, such as depth=1,2,5")
+        return [Perceptron(**dict(zip(axes, v, strict=True))) for v in product(*axes.values())]
+
+    def mutate(self, architecture: Perceptron, rng: np.random.Generator) -> Perceptron:
+        """One to three layers, or a quarter of them, more or fewer; or the other nonlinearity."""
+        depth, activation = architecture.depth, architecture.activation
+        if rng.random() < 0.2:
+            activation = str(rng.choice([a for a in ACTIVATIONS if a != activation]))
+        else:
+            reach = max(3, depth // 4)
+            options = [d for d in range(depth - reach, depth + reach + 1) if d >= 1 and d != depth]
+            depth = int(rng.choice([d for d in options if d <= max(DEEPEST, depth)]))
+        return Perceptron(depth, activation, architecture.width)
+
+    def key(self, architecture: Perceptron) -> str:
+        """``relu-5`` of the space's width, ``relu-5x256`` of one's own."""
+        wide = "" if architecture.width is None else f"x{architecture.width}"
+        return f"{architecture.activation}-{architecture.depth}{wide}"
+
+    def find(self, key: str) -> Perceptron:
+        """The network of a key."""
+        activation, _, size = key.partition("-")
+        depth, times, width = size.partition("x")
+        if not (depth.isdecimal() and (width.isdecimal() or not times)):
+            raise ArchitectureError(
+                f"{key!r} names no fully-connected network: write relu-5 or, with a "
+                "width, relu-5x256"
+            )
+        return Perceptron(int(depth), activation, int(width) if times else None)
+
+    def to_json(self, architecture: Perceptron) -> str:
+        """``{"depth": 5, "activation": "relu", "width": null}``."""
+        return json.dumps(asdict(architecture))
+
+    def from_json(self, text: str) -> Perceptron:
+        """A network from its JSON; ``activation`` and ``width`` may be left out."""
+        try:
+            found = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ArchitectureError(f"no JSON: {error}") from error
+        if not isinstance(found, dict) or not {"depth"} <= set(found) <= set(
+            Perceptron.__dataclass_fields__
+        ):
+            raise ArchitectureError(
+                f"{text!r} is no fully-connected network: give an object of depth, and activation "
+                "and width if wanted"
+            )
+        return Perceptron(**found)
+
+    def infinite_width(self, architecture: Perceptron) -> tuple[int, str]:
+        """Hidden layers and nonlinearity, all that is left of a network as its width grows."""
+        return architecture.depth, architecture.activation
+
+    def graph(self, architecture: Perceptron, image_shape: Shape, classes: int) -> Graph:
+        """The network for images of a shape, which it flattens."""
+        builder = Builder(image_shape)
+        value, inputs = builder.image, int(np.prod(image_shape))
+        width = architecture.width or self.width
+        for _ in range(architecture.depth):
+            value = builder.add(DenseActivation(inputs, width, architecture.activation), value)
+            inputs = width
+        builder.add(Dense(inputs, classes), value)
+        return builder.graph()
+
+
+@dataclass(frozen=True)
+class DenseActivation(Layer):
+    """Affine map of flattened inputs, then a nonlinearity; kernel of variance 2/fan-in, bias 0."""
+
+    inputs: int
+    outputs: int
+    activation: str = "relu"
+
+    def parameters(self) -> dict[str, Shape]:
+        return {"kernel": (self.inputs, self.outputs), "bias": (self.outputs,)}
+
+    def initialise(self, draw: Draw) -> Arrays:
+        deviation = (2 / self.inputs) ** 0.5
+        return {"kernel": draw.truncated_normal((self.inputs, self.outputs), deviation)}
+
+    def constants(self) -> Arrays:
+        return {"bias": zeros(self.outputs)}
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (self.outputs,)
+
+    def flops(self, *inputs: Shape) -> int:
+        return 2 * self.inputs * self.outputs
+
+    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+        flat = inputs[0].reshape(len(inputs[0]), -1)
+        return ACTIVATIONS[self.activation](flat @ params["kernel"] + params.get("bias", 0))

@@ -1,0 +1,326 @@
+"""EigenPro against direct solves, autodiff and a general optimiser."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+
+from nasproxy.errors import DataError, DivergedError, SettingError
+from nasproxy.kernels import FullyConnected
+from nasproxy.solvers import EigenPro, Precomputed, Ridge, direct
+from nasproxy.solvers.losses import LOSSES
+from nasproxy.solvers.preconditioner import precondition, top_eigenpairs
+
+N = 120
+
+
+def points(n: int = N, seed: int = 0, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(classes, size=n)
+    centres = np.random.default_rng(99).normal(size=(classes, 6))
+    return centres[labels] + rng.normal(size=(n, 6)), labels
+
+
+def gauss(a: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
+    """exp(−|x − x'|²/8) in float64."""
+    b = a if b is None else b
+    return np.exp(-np.square(a[:, None] - b).sum(-1) / 8)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"top": 40, "subsample": N, "batch": N},
+        {"top": 40, "subsample": N, "batch": 30},
+        {"top": 20, "subsample": 60, "batch": N},
+        {"top": 20, "subsample": 60, "batch": 17},
+        {"top": 20, "subsample": 60},
+        {"top": 0, "subsample": 60, "batch": 40},
+    ],
+    ids=str,
+)
+def test_squared_loss_ends_at_the_direct_solution(kind: dict[str, Any]) -> None:
+    x, y = points()
+    ridge = 0.05
+    model = EigenPro(**kind, ridge=ridge, epochs=3000, tolerance=1e-10, patience=400)
+    model.fit(gauss, x, y)
+    assert model.stopped_ == "tolerance"
+    system = gauss(x) + ridge * np.eye(N)  # Its mean eigenvalue is 1.
+    alpha = np.linalg.solve(system, np.eye(3)[y] - 1 / 3)
+    np.testing.assert_allclose(model.coefficients_, alpha, atol=1e-7)
+    other, _ = points(20, seed=1)
+    np.testing.assert_allclose(model.decision_function(other), gauss(other, x) @ alpha, atol=1e-7)
+
+
+def test_without_a_ridge_it_interpolates() -> None:
+    x, y = points(60)
+    model = EigenPro(top=40, subsample=60, epochs=5000, tolerance=1e-9, patience=500)
+    model.fit(gauss, x, y)
+    expected = np.linalg.solve(gauss(x), np.eye(3)[y] - 1 / 3)
+    fresh = gauss(points(20, seed=1)[0], x)
+    np.testing.assert_allclose(fresh @ model.coefficients_, fresh @ expected, atol=1e-5)
+    assert model.score(x, y) == 1
+
+
+def test_real_targets() -> None:
+    x, _ = points()
+    targets = np.stack([np.sin(x[:, 0]), x[:, 1] * x[:, 2]], 1)
+    model = EigenPro(top=30, ridge=0.1, tolerance=1e-9, epochs=500).fit(gauss, x, targets)
+    expected = gauss(x) @ np.linalg.solve(gauss(x) + 0.1 * np.eye(N), targets)
+    np.testing.assert_allclose(model.predict(x), expected, atol=1e-6)
+    assert model.score(x, targets) == pytest.approx(-np.square(expected - targets).mean(), abs=1e-6)
+    assert np.isfinite(model.history_[-1]["loss"])
+
+
+@pytest.mark.parametrize("batch", [N, 25])
+def test_cross_entropy_ends_where_a_general_optimiser_does(batch: int) -> None:
+    x, y = points()
+    ridge, gram, targets = 0.05, gauss(x), np.eye(3)[y]
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        alpha = flat.reshape(N, 3)
+        f = gram @ alpha
+        value = -(targets * log_softmax(f, 1)).sum() + ridge / 2 * np.vdot(alpha, f)
+        return value, (gram @ (softmax(f, 1) - targets + ridge * alpha)).ravel()
+
+    found = minimize(objective, np.zeros(3 * N), jac=True, method="L-BFGS-B", tol=1e-14)
+    model = EigenPro(
+        30, 80, "cross_entropy", ridge, batch, epochs=2000, tolerance=1e-10, patience=300
+    ).fit(gauss, x, y)
+    assert objective(model.coefficients_.ravel())[0] <= found.fun + 1e-9
+    np.testing.assert_allclose(gram @ model.coefficients_, gram @ found.x.reshape(N, 3), atol=1e-2)
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_gradients_equal_autodiff(name: str) -> None:
+    """Also with respect to α, as the paper's equation 8 has it: K (σ(K α) − Y)."""
+    x, y = points(30)
+    gram, targets = gauss(x), np.eye(3)[y]
+    alpha = np.random.default_rng(0).normal(size=(30, 3))
+
+    def loss(alpha: Any) -> Any:
+        f = jnp.asarray(gram) @ alpha
+        if name == "squared":
+            return jnp.sum((f - targets) ** 2) / 2
+        return -jnp.sum(targets * jax.nn.log_softmax(f, axis=1))
+
+    with jax.enable_x64(True):
+        value, gradient = jax.value_and_grad(loss)(jnp.asarray(alpha))
+    ours = LOSSES[name]
+    assert ours.value(gram @ alpha, targets) == pytest.approx(float(value), rel=1e-12)
+    np.testing.assert_allclose(
+        gram @ ours.gradient(gram @ alpha, targets), gradient, rtol=1e-10, atol=1e-12
+    )
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6))
+def test_the_curvature_bounds_the_cross_entropys_hessian(seed: int, classes: int) -> None:
+    p = softmax(3 * np.random.default_rng(seed).normal(size=classes))
+    largest = np.linalg.eigvalsh(np.diag(p) - np.outer(p, p))[-1]
+    assert largest <= LOSSES["cross_entropy"].curvature + 1e-12
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-3])
+def test_the_damped_spectrum_is_flat_where_it_was_steep(ridge: float) -> None:
+    """Eigenvalues of P (K/n + ridge): the top k at the level of the next, the others kept."""
+    x, _ = points()
+    top = 25
+    found = precondition(gauss, x, N, top, ridge, np.random.default_rng(0))
+    gram = gauss(x)
+    before = np.linalg.eigvalsh(gram / N)[::-1] + ridge
+    damping = np.eye(N) - found.correct(gram)
+    after = np.sort(np.linalg.eigvals(damping @ (gram / N + ridge * np.eye(N))).real)[::-1]
+    assert before[0] / before[top] > 20
+    np.testing.assert_allclose(after[: top + 1], before[top], rtol=1e-6)
+    np.testing.assert_allclose(after[top:], before[top:], rtol=1e-6, atol=1e-12)
+    assert found.level == pytest.approx(before[top], rel=1e-6)
+    functions = np.diag(gram - gram @ found.correct(gram))
+    assert found.reach == pytest.approx(functions.max() + ridge, rel=1e-3)
+
+
+def test_what_a_subsample_leaves_is_measured_elsewhere() -> None:
+    x, _ = points(600)
+    found = precondition(gauss, x, 100, 60, 0.0, np.random.default_rng(0))
+    gram = gauss(x)
+    damped = gram - gram[:, :100] @ found.correct(gram[:100])
+    level = np.linalg.eigvalsh(damped)[-1] / len(x)
+    assert level > 1.5 * found.eigenvalues[-1]
+    assert found.level == pytest.approx(level, rel=0.5)
+    batch = 300
+    assert found.step(batch) / batch * np.linalg.eigvalsh(damped[-batch:, -batch:])[-1] < 2
+
+
+def test_subspace_iteration_finds_the_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    gram = gauss(points(300)[0])
+    values, vectors = top_eigenpairs(gram, 20, np.random.default_rng(0))
+    monkeypatch.setattr("nasproxy.solvers.preconditioner.EXACT", 10)
+    found, basis = top_eigenpairs(gram, 20, np.random.default_rng(0))
+    np.testing.assert_allclose(found, values, rtol=3e-3)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(20), atol=1e-10)
+    np.testing.assert_allclose(np.abs(np.sum(basis * vectors, 0))[:8], 1, atol=1e-4)
+
+
+def test_preconditioning_saves_iterations() -> None:
+    x, y = points()
+    shared: dict[str, Any] = {
+        "subsample": N,
+        "batch": N,
+        "ridge": 1e-3,
+        "tolerance": 1e-3,
+        "epochs": 20000,
+    }
+    plain, damped = (
+        EigenPro(top=top, patience=20000, **shared).fit(gauss, x, y) for top in (0, 60)
+    )
+    assert plain.stopped_ == damped.stopped_ == "tolerance"
+    assert len(plain.history_) > 20 * len(damped.history_)
+
+
+@pytest.mark.parametrize("loss", list(LOSSES))
+def test_a_fit_resumes_in_the_same_numbers(tmp_path: Path, loss: str) -> None:
+    x, y = points()
+    kind: dict[str, Any] = {"top": 20, "subsample": 60, "loss": loss, "batch": 30, "seed": 5}
+    whole = EigenPro(**kind, epochs=7, tolerance=0).fit(gauss, x, y)
+    path = tmp_path / "fit.npz"
+    EigenPro(**kind, epochs=3, tolerance=0).fit(gauss, x, y, checkpoint=path)
+    calls = []
+    parts = EigenPro(**kind, epochs=7, tolerance=0).fit(
+        gauss, x, y, checkpoint=path, callback=calls.append
+    )
+    assert [row["epoch"] for row in calls] == [4, 5, 6, 7]
+    np.testing.assert_array_equal(parts.coefficients_, whole.coefficients_)
+    clocks = ("seconds",)
+    for a, b in zip(parts.history_, whole.history_, strict=True):
+        assert {k: v for k, v in a.items() if k not in clocks} == {
+            k: v for k, v in b.items() if k not in clocks
+        }
+    again = EigenPro(**kind, epochs=7, tolerance=0).fit(gauss, x, y, checkpoint=path)
+    np.testing.assert_array_equal(again.coefficients_, whole.coefficients_)
+    with pytest.raises(SettingError, match="another fit"):
+        EigenPro(**kind | {"seed": 6}).fit(gauss, x, y, checkpoint=path)
+    with pytest.raises(SettingError, match="another fit"):
+        EigenPro(**kind).fit(gauss, x, 2 - y, checkpoint=path)
+    path.write_text("not a state")
+    with pytest.raises(SettingError, match="no checkpoint"):
+        EigenPro(**kind).fit(gauss, x, y, checkpoint=path)
+
+
+def test_kept_computed_and_read_kernels_agree(tmp_path: Path) -> None:
+    x, y = points()
+    kernel = FullyConnected(depth=2, normalise=True)
+    kind: dict[str, Any] = {"top": 20, "subsample": 60, "batch": 40, "epochs": 6}
+    kept = EigenPro(**kind).fit(kernel, x, y)
+    computed = EigenPro(**kind, memory=0).fit(kernel, x, y)
+    np.save(tmp_path / "k.npy", np.asarray(kernel(x)))
+    matrix = np.load(tmp_path / "k.npy", mmap_mode="r")
+    read = EigenPro(**kind, memory=0).fit(Precomputed(matrix), np.arange(N), y)
+    for other in (computed, read):
+        np.testing.assert_allclose(
+            other.decision_function(x if other is computed else np.arange(N)),
+            kept.decision_function(x),
+            atol=1e-3,
+        )
+
+
+def test_labels_may_be_anything() -> None:
+    x, y = points()
+    names = np.array(["ant", "bee", "cat"])[y]
+    model = EigenPro(top=20, loss="cross_entropy", train_accuracy=0.95, epochs=500)
+    model.fit(gauss, x, names)
+    assert model.stopped_ == "train_accuracy"
+    assert set(model.predict(x)) == {"ant", "bee", "cat"}
+    assert model.score(x, names) > 0.9
+    assert model.history_[-1]["error"] <= 0.05
+
+
+def test_it_stops_where_nothing_moves() -> None:
+    """float32 products reach about 1e-6 of the gradient and no less."""
+    x, y = points()
+    kernel = FullyConnected(normalise=True)
+    model = EigenPro(top=40, ridge=0.01, tolerance=1e-12, epochs=2000, patience=10)
+    assert model.fit(kernel, x, y).stopped_ == "patience"
+    assert model.history_[-1]["gradient"] < 1e-4
+
+
+@pytest.mark.parametrize("batch", [10, N])
+def test_too_long_a_step_is_explained(batch: int) -> None:
+    x, y = points()
+    fitted = EigenPro(top=20, batch=batch, epochs=1).fit(gauss, x, y)
+    with pytest.raises(DivergedError, match="give a step of at most") as caught:
+        EigenPro(top=20, batch=batch, step=20 * fitted.step_, epochs=500).fit(gauss, x, y)
+    assert f"{fitted.step_:.3g}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"loss": "hinge"}, "squared or cross_entropy"),
+        ({"top": -1}, "top=-1"),
+        ({"top": 60, "subsample": 60}, "subsample has 60 points"),
+        ({"top": N}, f"subsample has {N} points"),
+        ({"top": 5, "subsample": N + 1}, f"there are {N} points"),
+        ({"top": 5, "batch": N + 1}, f"there are {N} points"),
+        ({"batch": 0}, "batch=0"),
+        ({"step": -1.0}, "step"),
+        ({"ridge": float("nan")}, "ridge"),
+        ({"train_accuracy": 99}, "0.99"),
+        ({"epochs": 0}, "epochs"),
+    ],
+)
+def test_settings_out_of_range_are_refused(given: dict[str, Any], named: str) -> None:
+    x, y = points()
+    with pytest.raises(SettingError, match=named):
+        EigenPro(**given).fit(gauss, x, y)
+
+
+def test_a_top_beyond_the_rank_is_refused() -> None:
+    x, y = points()
+    with pytest.raises(SettingError, match="give top=5 or less"):
+        EigenPro(top=30).fit(lambda a, b=None: a @ (a if b is None else b).T, x, y)
+
+
+@pytest.mark.parametrize("solver", [EigenPro(top=5), Ridge()], ids=["eigenpro", "ridge"])
+def test_data_that_cannot_be_fitted_is_refused(solver: Any) -> None:
+    x, y = points()
+    with pytest.raises(DataError, match="at least two classes"):
+        solver.fit(gauss, x, np.zeros(N, int))
+    with pytest.raises(DataError, match="119 targets"):
+        solver.fit(gauss, x, y[:-1])
+    with pytest.raises(DataError, match="NaN"):
+        solver.fit(gauss, x, np.full((N, 2), np.nan))
+    with pytest.raises(DataError, match="labels"):
+        solver.fit(gauss, x, y.astype(float))
+    broken = x.copy()
+    broken[7] = np.nan
+    with pytest.raises(DataError, match="kernel gave NaN"):
+        solver.fit(gauss, broken, y)
+
+
+def test_ridge_is_scikit_learns() -> None:
+    from sklearn.kernel_ridge import KernelRidge
+
+    x, y = points()
+    other, labels = points(50, seed=1)
+    peer = KernelRidge(alpha=0.02, kernel="precomputed")  # type: ignore[arg-type]  # The mean eigenvalue is 1.
+    peer.fit(gauss(x), np.eye(3)[y] - 1 / 3)
+    model = Ridge(0.02).fit(gauss, x, y)
+    expected = peer.predict(gauss(other, x))
+    np.testing.assert_allclose(model.decision_function(other), expected, atol=1e-10)
+    assert model.score(other, labels) == (expected.argmax(1) == labels).mean()
+
+
+def test_a_singular_system_is_explained() -> None:
+    x = np.random.default_rng(0).normal(size=(80, 3))
+    gram = x @ x.T - 1e-3 * np.eye(80)
+    with pytest.raises(SettingError, match="not positive definite") as caught:
+        direct.solve(gram, np.ones((80, 1)), 1e-6)
+    advised = float(str(caught.value).split("ridge of at least ")[1].split(",")[0])
+    assert np.isfinite(direct.solve(gram, np.ones((80, 1)), advised)).all()
