@@ -25,6 +25,7 @@ from nasproxy import truth as tables
 from nasproxy.errors import SettingError
 
 SUITES = {
+    "fc_ntk": "Approximate Architecture Evaluation with Accelerated Kernel Methods (Bordelon et al.)",
     "nngp_nas": "Towards NNGP-guided Neural Architecture Search (Park et al. 2020), NAS-Bench-101",
 }
 """Packages beside this module, and the papers they reproduce."""
@@ -36,6 +37,7 @@ class Options:
 
     Attributes:
         cells: architectures to draw.
+        points: training images, of suites that solve kernels of many.
         data: data set by name.
         data_dir: where TFDS keeps prepared data sets.
         truth: folder or file of published accuracies; without it networks are trained here.
@@ -47,6 +49,7 @@ class Options:
     """
 
     cells: int | None = None
+    points: int | None = None
     data: str | None = None
     data_dir: Path | None = None
     truth: Path | None = None

@@ -389,6 +389,10 @@ def reproduce(
     cells: Annotated[
         int | None, typer.Option(help="Architectures to draw.", show_default=False)
     ] = None,
+    points: Annotated[
+        int | None,
+        typer.Option(help="Training images, of suites that solve big kernels.", show_default=False),
+    ] = None,
     truth: Annotated[
         Path | None,
         typer.Option(
@@ -432,6 +436,7 @@ def reproduce(
         raise SettingError("name a suite or an experiment; nasproxy reproduce --list shows them")
     options = reproduction.Options(
         cells=cells,
+        points=points,
         data=data,
         data_dir=data_dir,
         truth=truth,

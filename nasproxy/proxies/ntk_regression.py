@@ -36,7 +36,8 @@ class NTKRegression:
     With ``solver=ridge``, the best over 20 regularisers, with the columns and the sizes of
     :class:`~nasproxy.proxies.nngp.NNGP`; kernels are float64, which deep ones need at the smallest.
     With ``solver=eigenpro``, of one fit by :class:`~nasproxy.solvers.EigenPro` (Bordelon et al.),
-    on float32 kernels; the column ``train_accuracy`` stands beside it. Architectures that come in
+    on float32 kernels; the columns ``train_accuracy``, ``epochs`` and ``fit_seconds`` (the kernel's
+    own time left out) stand beside it. Architectures that come in
     the order of their depths share one pass through the layers.
 
     Attributes:
@@ -143,8 +144,12 @@ class NTKRegression:
         return Score(
             value,
             flops * len(model.history_),
-            {"train_accuracy": 1 - last["error"]},
-            {"stopped": model.stopped_, "epochs": len(model.history_), "loss": last["loss"]},
+            {
+                "train_accuracy": 1 - last["error"],
+                "epochs": len(model.history_),
+                "fit_seconds": last["seconds"],
+            },
+            {"stopped": model.stopped_, "loss": last["loss"]},
         )
 
     def _flops(self, data: Dataset, n_train: int, n_valid: int) -> float:

@@ -1,0 +1,178 @@
+"""What the experiments share: images, depths, and the scores of kernels and networks by depth."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from experiments.pool import Pool
+from experiments.reproduction import Options
+from experiments.scores import Request
+from nasproxy import Store, Training, data, scoring
+from nasproxy.data import Dataset, from_arrays
+from nasproxy.errors import SettingError
+from nasproxy.proxies import NTKRegression
+from search_spaces import FullyConnectedNetworks
+
+DEPTHS = (1, 2, 3, 5, 10, 20, 50, 100, 200)
+WIDTHS = (128, 512)
+LOSSES = ("squared", "cross_entropy")
+SEEDS = (0, 1, 2)
+POINTS, VALID = 5000, 5000
+"""Training images where the user names no number, and validation images, if there are so many."""
+STOP = 0.99
+"""Training accuracy at which the paper stops its kernels."""
+
+
+@dataclass(eq=False)
+class Study:
+    """See :mod:`experiments.reproduction`.
+
+    Attributes:
+        name: the folder of results.
+        pools: the depth grid, for kernels under ``kernel`` and for networks by their width.
+        requests: named scores: the pool, and what is asked of it.
+        tops: k, the numbers of damped eigenvalues.
+    """
+
+    name: str
+    pools: Mapping[str, Pool]
+    requests: Mapping[str, tuple[str, Request]]
+    tops: tuple[int, ...]
+
+    def close(self) -> None:
+        next(iter(self.pools.values())).store.close()
+
+    def compute(self, needs: Sequence[str], shard: tuple[int, int]) -> None:
+        for need in needs:
+            for label in self.group(need):
+                pool, request = self.requests[label]
+                self.pools[pool].frame(request, shard)
+
+    def group(self, need: str) -> list[str]:
+        """Names of the requests that a need stands for."""
+        return [label for label in self.requests if label == need or label.startswith(f"{need} ")]
+
+    def frame(self, label: str) -> pd.DataFrame:
+        """Scores of one request by depth."""
+        pool, request = self.requests[label]
+        frame = self.pools[pool].frame(request)
+        return frame.set_axis([network.depth for network in self._networks(pool)])
+
+    def _networks(self, pool: str) -> list:
+        return list(self.pools[pool].architectures.values())
+
+    @cached_property
+    def images(self) -> Dataset:
+        """Training images as many as the study has points, class-balanced, and validation."""
+        return self.pools["kernel"].images
+
+    @property
+    def points(self) -> int:
+        return len(self.images.train_labels)
+
+    def describe(self, needs: Sequence[str]) -> list[str]:
+        images = self.images
+        lines = [
+            f"Data: {images.name}: {self.points:,} training and {len(images.valid_labels):,} "
+            "validation images, class-balanced subsets, standardised by channel. Depths are hidden "
+            "layers; a linear readout follows. Kernels: ReLU, σ_w² = 2, σ_b² = .01.",
+            "",
+        ]
+        for need in needs:
+            for label in self.group(need):
+                pool, request = self.requests[label]
+                lines.append(self.pools[pool].line(label, request))
+        return [*lines, ""]
+
+
+def prepare(options: Options) -> Study:
+    """The study that the options describe.
+
+    Raises:
+        SettingError, DataError, StoreError: before anything is computed.
+    """
+    if options.truth is not None:
+        raise SettingError("fc_ntk has no published truth: leave --truth out")
+    embedded = options.data is None and options.data_dir is None
+    source = data.load(
+        options.data or ("digits" if embedded else "cifar10"), data_dir=options.data_dir
+    )
+    name = "fc_ntk_embedded" if embedded else "fc_ntk"
+    images = _subset(source, options.points, options.seed)
+    points = len(images.train_labels)
+    path = options.store or options.out / name / "scores.db"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store = Store(path)
+    depths = DEPTHS[: options.cells] if options.cells else DEPTHS
+    pools = {
+        str(key): _pool(width, depths, images, store, options.progress)
+        for key, width in (("kernel", 512), *((w, w) for w in WIDTHS))
+    }
+    tops = tuple(min(top, points * top // 5000) for top in (350, 500, 700))
+    return Study(name, pools, _requests(len(depths), points, images, tops), tops)
+
+
+def _pool(width: int, depths: Sequence[int], images: Dataset, store: Store, shown: bool) -> Pool:
+    space = FullyConnectedNetworks(width=width)
+    networks = space.grid(depth=depths)
+    keyed = {space.key(network): network for network in networks}
+    return Pool(space, keyed, images, store, f"depth {depths}", shown)
+
+
+def _subset(source: Dataset, points: int | None, seed: int) -> Dataset:
+    """A data set of balanced subsets, standardised as the whole is."""
+    shown = {}
+    for split, wanted in (("train", points), ("valid", VALID)):
+        most = len(source.balanced_order(split, seed))
+        if wanted is not None and split == "train" and wanted > most:
+            raise SettingError(f"points={wanted}: {source.name} has {most} class-balanced ones")
+        shown[split] = source.subset(split, min(wanted or POINTS, most), seed)
+    channels = source.image_shape[2]
+    return from_arrays(
+        *shown["train"],
+        *shown["valid"],
+        name=f"{source.name}-{len(shown['train'][1])}",
+        mean=np.zeros(channels),
+        std=np.ones(channels),
+    )
+
+
+def _requests(
+    n: int, points: int, images: Dataset, tops: tuple[int, ...]
+) -> dict[str, tuple[str, Request]]:
+    n_valid = len(images.valid_labels)
+    sizes = {"n_train": points, "n_valid": n_valid, "balanced": False}
+    requests: dict[str, tuple[str, Request]] = {}
+    for loss in LOSSES:
+        for top in tops:
+            proxy = NTKRegression(
+                solver="eigenpro",
+                loss=loss,
+                top=top,
+                subsample=min(points, 2000),
+                train_accuracy=STOP,
+                tolerance=0.0,
+                epochs=400,
+                **sizes,
+            )
+            requests[f"eigenpro {loss} {top}"] = "kernel", Request(proxy, n)
+    nested = tuple(s for s in (500, 1000, 2000, 5000, 10000) if s < points)
+    direct = dataclasses.replace(NTKRegression(**sizes), n_train=(*nested, points))
+    requests["direct ntk"] = "kernel", Request(direct, n)
+    requests["direct nngp"] = "kernel", Request(dataclasses.replace(direct, kernel="nngp"), n)
+    recipe = {"batch": 32, "learning_rate": 0.01, "augment": False}
+    for width in WIDTHS:
+        for seed in SEEDS:
+            requests[f"epochs {width} {seed}"] = (
+                str(width),
+                Request(Training(epochs=5, **recipe), n, seed),
+            )
+            requests[f"fitted {width} {seed}"] = (
+                str(width),
+                Request(Training(epochs=100, until=0.8, **recipe), n, seed),
+            )
+    return requests
