@@ -208,11 +208,21 @@ class Trainer:
 
 
 def fit(
-    trainer: Trainer, examples: Iterable[Batch], rng: np.random.Generator
+    trainer: Trainer,
+    examples: Iterable[Batch],
+    rng: np.random.Generator,
+    until: float | None = None,
 ) -> tuple[State, float]:
-    """Trains for as many steps as there are batches.
+    """Trains for as many steps as there are batches, or until an epoch reaches an accuracy.
 
     The loss is read once an epoch, so that the device does not wait for the host.
+
+    Args:
+        trainer: of the network.
+        examples: batches.
+        rng: of the weights.
+        until: share of an epoch's images that is classified rightly in training mode, each before
+            its batch's step, at which training ends.
 
     Returns:
         The last state, and the mean loss of the last epoch.
@@ -221,14 +231,17 @@ def fit(
         DivergedError: the loss is not finite.
     """
     state = trainer.init(rng)
-    losses: list[Array] = []
+    seen: list[Info] = []
     mean = math.nan
     for images, labels in examples:
         state, info = trainer.step(state, *jax.device_put((images, labels)))
-        losses.append(info.loss)
+        seen.append(info)
         if trainer.epoch(state.step) > trainer.epoch(state.step - 1) or state.step == trainer.steps:
-            mean = _finite_mean(losses, state.step, trainer)
-            losses = []
+            mean = _finite_mean([info.loss for info in seen], state.step, trainer)
+            correct = sum(jax.device_get([info.correct for info in seen]))
+            if until is not None and correct >= until * len(seen) * trainer.recipe.batch:
+                break
+            seen = []
     return state, mean
 
 

@@ -38,7 +38,10 @@ class Perceptron:
     width: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("depth", self.depth), ("width", self.width or 1)):
+        for name, value in (
+            ("depth", self.depth),
+            ("width", 1 if self.width is None else self.width),
+        ):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ArchitectureError(f"{name}={value!r}: give a whole number of at least 1")
         if self.activation not in ACTIVATIONS:

@@ -88,7 +88,7 @@ def test_lists_say_what_there_is() -> None:
         (["score", "nasbench101", "--sample", "1", "--proxy", "nngp:preset=lab"], "colab, paper"),
         (["score", "nasbench101", "--sample", "1", "--proxy", "nngp:n_train"], "key=value"),
         (["score", "nasbench101", "--sample", "1", "--proxy", "nngp:n_train=0"], "at least 1"),
-        (["score", "nasbench101", "--proxy", "params"], "--sample N and --architectures"),
+        (["score", "nasbench101", "--proxy", "params"], "--sample N, --architectures FILE"),
         (["score", "nasbench101:width=0", "--sample", "1", "--proxy", "params"], "width=0"),
         (
             ["score", "nasbench101", "--sample", "1", "--proxy", "nngp:n_train=99999"],

@@ -35,6 +35,8 @@ class Training:
         momentum: of batch norm's moving statistics.
         augment: whether images are shifted and flipped; None for colour images only.
         trials: trainings a budget, each from other weights and in another order.
+        until: training accuracy of an epoch at which a training ends before its budget does, see
+            :func:`~nasproxy.training.fit`; the learning rate falls as over the whole budget.
     """
 
     epochs: int | tuple[int, ...] = 4
@@ -45,6 +47,7 @@ class Training:
     momentum: float = 0.9
     augment: bool | None = None
     trials: int = 1
+    until: float | None = None
 
     name: ClassVar[str] = "training"
 
@@ -59,6 +62,8 @@ class Training:
             raise SettingError(
                 f"trials={self.trials!r} of training: give a whole number of at least 1"
             )
+        if self.until is not None and not 0 < self.until <= 1:
+            raise SettingError(f"until={self.until!r} of training: give a share such as 0.8")
         self._recipe()
 
     def _budgets(self) -> tuple[int, ...]:
@@ -81,9 +86,14 @@ class Training:
             for epochs in budgets:
                 trainer = Trainer(graph, recipe, epochs, n_train)
                 runs[f"epochs={epochs}"] = [
-                    _run(trainer, data, evaluated, (seed, trial)) for trial in range(self.trials)
+                    _run(trainer, data, evaluated, (seed, trial), self.until)
+                    for trial in range(self.trials)
                 ]
-            operations = self.trials * sum(flops(graph, data, epochs) for epochs in budgets)
+            operations = sum(
+                flops(graph, data, run.get("epochs_made", epochs))
+                for epochs, trials in zip(budgets, runs.values(), strict=True)
+                for run in trials
+            )
             return _score(runs, f"epochs={budgets[-1]}", operations)
 
         return score
@@ -110,12 +120,19 @@ class _Evaluated:
 
 
 def _run(
-    trainer: Trainer, data: Dataset, evaluated: _Evaluated, seed: tuple[int, int]
+    trainer: Trainer,
+    data: Dataset,
+    evaluated: _Evaluated,
+    seed: tuple[int, int],
+    until: float | None,
 ) -> dict[str, float]:
     weights, order = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
-    state, loss = fit(trainer, batches(data, trainer, order), weights)
+    state, loss = fit(trainer, batches(data, trainer, order), weights, until)
     predicted = trainer.predict(state, evaluated.batches)
-    return evaluated.accuracies(predicted) | {"train_loss": loss}
+    found = evaluated.accuracies(predicted) | {"train_loss": loss}
+    if until is not None:
+        found["epochs_made"] = state.step * trainer.recipe.batch / trainer.images
+    return found
 
 
 def _score(runs: dict[str, list[dict[str, float]]], longest: str, operations: float) -> Score:
@@ -130,7 +147,7 @@ def _score(runs: dict[str, list[dict[str, float]]], longest: str, operations: fl
     return Score(value, operations, columns, {"trials": runs})
 
 
-def flops(graph: Graph, data: Dataset, epochs: int) -> float:
+def flops(graph: Graph, data: Dataset, epochs: float) -> float:
     """Operations of one training and its validation as the paper counts them (equation 5).
 
     A training step costs three forward passes; the test split is not counted.
