@@ -25,7 +25,7 @@ from nasproxy import truth as tables
 from nasproxy.errors import SettingError
 
 SUITES = {
-    "fc_ntk": "Approximate Architecture Evaluation with Accelerated Kernel Methods (Bordelon et al.)",
+    "fc_ntk": "Approximate Architecture Evaluation with Accelerated Kernel Methods (Bordelon)",
     "nngp_nas": "Towards NNGP-guided Neural Architecture Search (Park et al. 2020), NAS-Bench-101",
 }
 """Packages beside this module, and the papers they reproduce."""

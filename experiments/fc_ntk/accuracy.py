@@ -17,17 +17,11 @@ WHOLE = 40_000
 
 def run(study: Study) -> Finding:
     rows = []
+    n_valid = len(study.images.valid_labels)
     for kind in ("ntk", "nngp"):
-        label = f"direct {kind}"
-        frame, largest = study.frame(label), study.points
-        n_valid = len(study.images.valid_labels)
-        for n in study.requests[label][1].proxy.n_train:
-            name = "ntk_regression"
-            name += "" if n == largest else f"[n_train={n},n_valid={n_valid},ensemble=1]"
-            best = int(frame[name].idxmax())
-            rows.append(
-                _row(f"direct, {kind.upper()}, best ε", n, best, frame[name][best], n_valid)
-            )
+        for n, values in study.direct(kind).items():
+            best = int(values.idxmax())
+            rows.append(_row(f"direct, {kind.upper()}, best ε", n, best, values[best], n_valid))
     for loss in LOSSES:
         frame = study.frame(f"eigenpro {loss} {study.tops[1]}")
         best = int(frame["ntk_regression"].idxmax())

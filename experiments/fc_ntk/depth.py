@@ -41,15 +41,15 @@ def run(study: Study) -> Finding:
                     }
                 )
     for kind in ("ntk", "nngp"):
-        frame = study.frame(f"direct {kind}")
+        n, values = list(study.direct(kind).items())[-1]
         rows += [
             {
-                "solver": f"direct, {kind.upper()}, best ε",
+                "solver": _direct(kind, n),
                 "depth": depth,
                 "error": 1 - value,
                 "kernel seconds": seconds[depth],
             }
-            for depth, value in frame["ntk_regression"].items()
+            for depth, value in values.items()
         ]
     table = pd.DataFrame(rows)
     return Finding(
@@ -65,6 +65,10 @@ def run(study: Study) -> Finding:
             f"{1 - STOP:g}, 400 epochs did not do.",
         ),
     )
+
+
+def _direct(kind: str, images: int) -> str:
+    return f"direct, {kind.upper()}, {images:,} images"
 
 
 def kernel_seconds(study: Study) -> dict[int, float]:
@@ -117,13 +121,13 @@ def _verdict(table: pd.DataFrame, study: Study) -> str:
             f"{best['depth']}, {deepest['error']:.3f} at depth {deepest['depth']}, least time at "
             f"depth {quickest}; over the k, errors differ by at most {spread:.3f}"
         )
-    direct = table[table["solver"] == "direct, NTK, best ε"].nsmallest(1, "error")
+    direct = table[table["solver"] == _direct("ntk", study.points)].nsmallest(1, "error")
     row = direct.to_dict("records")[0]
     deep = all("at depth 200" in text.split(",")[0] for text in said)
     return (
         f"That the deepest kernel is best {'holds' if deep else 'does not hold'} here. "
-        f"{'; '.join(said)}. A direct solve with the best of 20 regularisers has {row['error']:.3f} "
-        f"at depth {row['depth']}."
+        f"{'; '.join(said)}. A direct solve with the best of 20 regularisers has "
+        f"{row['error']:.3f} at depth {row['depth']}."
     )
 
 
@@ -153,16 +157,11 @@ def _figure(table: pd.DataFrame, study: Study) -> Figure:
                 ms=3,
                 label=label,
             )
-    for colour, kind in zip(figures.COLOURS[2:], ("NTK", "NNGP"), strict=False):
-        part = table[table["solver"] == f"direct, {kind}, best ε"]
+    for colour, (solver, part) in zip(
+        figures.COLOURS[2:], table[table["k"].isna()].groupby("solver", sort=False), strict=False
+    ):
         axes[0].plot(
-            part["depth"],
-            part["error"],
-            color=colour,
-            lw=1.3,
-            marker="s",
-            ms=3,
-            label=f"direct, {kind}, best ε",
+            part["depth"], part["error"], color=colour, lw=1.3, marker="s", ms=3, label=str(solver)
         )
     for one, name in zip(axes, ("validation error, share", "seconds, kernel and fit"), strict=True):
         one.set_xscale("log")

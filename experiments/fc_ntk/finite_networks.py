@@ -11,14 +11,14 @@ from nasproxy import metrics
 
 CLAIM = (
     "Kernels approximate how performance evolves over depth: finite networks trained for 5 epochs "
-    "are best at depth 5 and fail when deep; trained to 80 % of the training data, deeper is better."
+    "are best at depth 5 and fail when deep; trained to 80 % training accuracy, deeper is better."
 )
 NEEDS = ("epochs", "fitted", "direct")
 KINDS = {"epochs": "5 epochs", "fitted": "to 80 % training accuracy"}
 
 
 def run(study: Study) -> Finding:
-    kernel = 1 - study.frame("direct ntk")["ntk_regression"]
+    kernel = 1 - study.direct("ntk")[study.points]
     rows, taus = [], []
     for kind, text in KINDS.items():
         for width in WIDTHS:
@@ -79,7 +79,7 @@ def _verdict(table: pd.DataFrame, rankings: pd.DataFrame, kernel: pd.Series) -> 
     best = int(kernel.idxmin())
     agrees = bool((rankings["τ low"] > 0).all())
     return (
-        f"Kernel and networks {'order depths alike' if agrees else 'do not always order depths alike'}"
+        f"Kernel and networks {'order' if agrees else 'do not always order'} depths alike"
         f" ({rankings['depths'].iloc[0]} depths; the kernel's least error {kernel.min():.3f} is at "
         f"depth {best}). {'; '.join(said)}."
     )

@@ -16,8 +16,8 @@ from nasproxy.solvers import EigenPro
 from nasproxy.solvers.estimator import Precomputed
 
 CLAIM = (
-    "Eigenvalues of the 2-layer ReLU NTK on 5,000 CIFAR-10 images range over 4 decades; setting the "
-    "first k = 1,000 to λ_k accelerates gradient descent by about λ_1/λ_k, of the order of 10⁴."
+    "Eigenvalues of the 2-layer ReLU NTK on 5,000 CIFAR-10 images range over 4 decades; setting "
+    "the first k = 1,000 to λ_k accelerates gradient descent by about λ_1/λ_k, of the order of 10⁴."
 )
 NEEDS = ()
 DEPTH = 2

@@ -170,7 +170,7 @@ def full_scale(cells: int) -> dict[str, Request]:
         "narrow": nngp(200, **small),
         "narrow again": nngp(200, **small, seed=1),
         **{f"momentum {m:g}": nngp(250, **pair, momentum=m, norm_images=64) for m in momenta},
-        **_variations(lambda **changes: nngp(250, **(pair | changes))),
+        **_variations(lambda **changes: nngp(150, **(pair | changes))),
     }
 
 
