@@ -81,7 +81,7 @@ convolve.defvjp(_forward, _backward)
 
 
 def of_one(image: Array, cotangent: Array, size: int) -> Array:
-    """A kernel's cotangent from one image: a matrix product, which under ``vmap`` stays one an image.
+    """A kernel's cotangent from one image, as one matrix product; under ``vmap`` one for each.
 
     The image shifted along rows against the cotangent shifted along columns, ``[size·c, size·d]``:
     two to four times as fast as patches of ``size²·c`` against ``d`` columns.

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 HEADER = """
 import gc, json, os
 import jax
-from nasproxy.proxies import NNGP
+from nasproxy.proxies import NNGP, NTK
 from search_spaces import NASBench101
 from tests.conftest import tiny_dataset
 
@@ -29,9 +29,9 @@ def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
-def scorer(**settings):
+def scorer(kind=NNGP, **settings):
     space = NASBench101(width=16, **settings)
-    proxy = NNGP(n_train=8, n_valid=8, norm_images=8)
+    proxy = kind(n_train=8, n_valid=8, norm_images=8)
     return space, proxy.prepare(space, tiny_dataset(0), 0)
 """
 
@@ -80,6 +80,24 @@ for i, cell in enumerate(space.sample(160, seed=12)):
 print(json.dumps([counts[79], counts[-1] - counts[79]]))
 """)
     print(f"{warm} programs for 80 cells, {fresh} more for 80 others")
+    assert warm > 10
+    assert fresh <= 16
+
+
+@pytest.mark.slow
+def test_the_ntk_of_fresh_cells_needs_hardly_a_program() -> None:
+    """A backward program for every layer, and none for an architecture."""
+    warm, fresh = measured("""
+space, score = scorer(NTK, stacks=1, cells=1)
+cells = space.sample(120, seed=11)
+for cell in cells[:60]:
+    score(cell)
+warm = len(programs)
+for cell in cells[60:]:
+    score(cell)
+print(json.dumps([warm, len(programs) - warm]))
+""")
+    print(f"{warm} programs for 60 cells, {fresh} more for 60 others")
     assert warm > 10
     assert fresh <= 16
 
