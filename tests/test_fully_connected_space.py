@@ -54,10 +54,10 @@ def test_wide_networks_have_the_analytic_nngp(tiny_data: Dataset) -> None:
     images, _ = tiny_data.subset("train", 16, 0)
     wide = FullyConnectedNetworks(width=1024)
     graph = wide.graph(Perceptron(3), (8, 8, 3), 4)
-    norm = monte_carlo.BatchNorm(momentum=1)
+    norm, batch = monte_carlo.BatchNorm(momentum=1), jax.numpy.asarray(images)
     kernels = []
     for seed in range(8):
-        phi = monte_carlo.features(graph, [jax.numpy.asarray(images)], images, norm, (seed,))
+        phi = monte_carlo.features(graph, [batch], batch, norm, (seed,))
         kernels.append(2 * phi @ phi.T / phi.shape[1])
     exact = fully_connected(images, depth=3, kernel="nngp", bias_variance=0)
     assert np.abs(np.mean(kernels, axis=0) / exact - 1).max() < 0.1

@@ -70,8 +70,6 @@ class NTKRegression:
     valid_from: str = "valid"
 
     name: ClassVar[str] = "ntk_regression"
-    ensemble: ClassVar[int] = 1
-    norm_images: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         kernel_regression.check(self)
@@ -86,6 +84,16 @@ class NTKRegression:
             )
         self._function(1, "relu")
         self._eigenpro(0)
+
+    @property
+    def ensemble(self) -> int:
+        """No network is drawn: it counts as one."""
+        return 1
+
+    @property
+    def norm_images(self) -> int:
+        """There is no batch norm."""
+        return 1
 
     def _function(self, depth: int, activation: str) -> FullyConnected:
         dtype = "float64" if self.solver == "ridge" else "float32"
