@@ -1,0 +1,30 @@
+"""NNGP against accuracy and reward on Accel-NASBench's MBConv space (figure 7, right panels)."""
+
+import pandas as pd
+
+from experiments.nngp_mnas.against_size import compare, draw, notes
+from experiments.nngp_mnas.study import ACCEL, TARGET_RANGE, Study
+from experiments.reproduction import Finding
+from nasproxy import metrics
+
+CLAIM = "On MNAS the NNGP's accuracy correlates non-trivially with the reward of 5-epoch training."
+NEEDS = (ACCEL,)
+
+
+def run(study: Study) -> Finding:
+    benchmark = study.benchmarks[ACCEL]
+    table, verdict = compare(
+        benchmark, benchmark.truth, "accuracy", "Over the table: params τ .621, MACs .441."
+    )
+    compared, said = [table], [verdict]
+    if benchmark.latency is not None:
+        target = float(benchmark.latency.median())
+        pair = pd.concat([benchmark.truth, benchmark.latency], axis=1, join="inner").dropna()
+        reward = pd.Series(
+            metrics.mnas_reward(pair.iloc[:, 0], pair.iloc[:, 1], target=target), index=pair.index
+        )
+        table, verdict = compare(benchmark, reward, "reward", TARGET_RANGE)
+        compared.append(table)
+        said.append(verdict)
+    tables = {t["predicts"].iloc[0]: t for t in compared}
+    return Finding(" ".join(said), tables, draw(benchmark, compared), notes(benchmark))
