@@ -76,6 +76,9 @@ def pullback(graph: Graph, params: Variables, values: list[Array], cotangent: Ar
     grads: Variables = [{} for _ in graph.steps]
     for position in reversed(range(len(graph.steps))):
         layer, inputs = graph.steps[position].layer, graph.steps[position].inputs
+        if not graph.live[position]:
+            grads[position] = jax.tree.map(jnp.zeros_like, params[position])
+            continue
         wanted = tuple(i > 0 for i in inputs)  # Nobody asks for the images' cotangent.
         read = tuple(values[i] for i in inputs)
         grads[position], to_inputs = _pull(
