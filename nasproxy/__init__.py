@@ -2,10 +2,21 @@
 
 from nasproxy import data, metrics
 from nasproxy.compilation import configure
-from nasproxy.proxies import NNGP, Flops, Params, Training
+from nasproxy.proxies import NNGP, Flops, Latency, Macs, Params, Training
 from nasproxy.scoring import score
 from nasproxy.store import Store
 
-__all__ = ["NNGP", "Flops", "Params", "Store", "Training", "data", "metrics", "score"]
+__all__ = [
+    "NNGP",
+    "Flops",
+    "Latency",
+    "Macs",
+    "Params",
+    "Store",
+    "Training",
+    "data",
+    "metrics",
+    "score",
+]
 
 configure()

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -58,11 +59,17 @@ def score(
     space: SpaceArgument,
     proxy: ProxyOption,
     sample: Annotated[
-        int | None, typer.Option(help="Draw this many architectures.", show_default=False)
+        int | None,
+        typer.Option(
+            help="Draw this many architectures, of the space or of the file.", show_default=False
+        ),
     ] = None,
     architectures: Annotated[
         Path | None,
-        typer.Option(help="File with one architecture a line: a key or the space's JSON."),
+        typer.Option(
+            help="File with one architecture a line, a key or the space's JSON; or a .parquet or "
+            ".csv table of the space's benchmark."
+        ),
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="How to draw; `spaces` lists them.")] = None,
     seed: SeedOption = 0,
@@ -326,12 +333,20 @@ def _architectures(
     """Architectures, and how they were drawn, for tables to state."""
     from nasproxy.architectures import read_architectures
 
-    if (sample is None) == (path is None):
-        raise SettingError("give one of --sample N and --architectures FILE")
     if path is not None:
         if sampler is not None:
-            raise SettingError("--sampler goes with --sample; a file is scored as it is")
-        return read_architectures(path, space), f"file {path.name}"
+            raise SettingError(
+                "--sampler draws from the space; a file is read or drawn from evenly"
+            )
+        found = read_architectures(path, space)
+        if sample is None:
+            return found, f"file {path.name}"
+        if not 0 <= sample <= len(found):
+            raise SettingError(f"--sample {sample}: {path} holds {len(found)} architectures")
+        chosen = np.random.default_rng(seed).choice(len(found), sample, replace=False)
+        return [found[i] for i in chosen], f"file {path.name}, n={sample}, seed={seed}"
+    if sample is None:
+        raise SettingError("give --sample N and --architectures FILE, or one of them")
     sampler = sampler or space.samplers[0]
     return space.sample(sample, seed, sampler), f"{sampler}, n={sample}, seed={seed}"
 

@@ -1,17 +1,22 @@
 """Proxies: cheap functions of an architecture that should rank as training would."""
 
 from nasproxy.proxies.base import Proxy, Score, Scorer, make, parse_settings
+from nasproxy.proxies.latency import Latency
 from nasproxy.proxies.nngp import NNGP
-from nasproxy.proxies.size import Flops, Params
+from nasproxy.proxies.size import Flops, Macs, Params
 from nasproxy.proxies.training import Training
 
-PROXIES: dict[str, type] = {proxy.name: proxy for proxy in (NNGP, Params, Flops, Training)}
+PROXIES: dict[str, type] = {
+    proxy.name: proxy for proxy in (NNGP, Params, Flops, Macs, Latency, Training)
+}
 """Every proxy by name; a new one is added here."""
 
 __all__ = [
     "NNGP",
     "PROXIES",
     "Flops",
+    "Latency",
+    "Macs",
     "Params",
     "Proxy",
     "Score",
