@@ -28,7 +28,12 @@ SpaceArgument = Annotated[
     ),
 ]
 DataOption = Annotated[
-    str, typer.Option("--data", help="digits, a TFDS name (cifar10), an .npz or a prepared folder.")
+    str,
+    typer.Option(
+        "--data",
+        help="digits, a TFDS name (cifar10), an .npz, a prepared folder or one of pictures; with "
+        "settings: imagenet2012:resolution=224,labels=100.",
+    ),
 ]
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="Where TFDS keeps prepared data sets.")
@@ -91,7 +96,6 @@ def score(
 
     Example: `nasproxy score nasbench101 --sample 50 --proxy nngp --proxy params --store s.db`
     """
-    from nasproxy import data as datasets
     from nasproxy.scoring import score as score_all
     from nasproxy.truth import write_table
 
@@ -101,7 +105,7 @@ def score(
     if shard is not None:
         index, count = _shard(shard)
         drawn_from = drawn_from[index::count]
-    loaded = datasets.load(data, data_dir=data_dir)
+    loaded = _data(data, data_dir)
     frame = score_all(
         drawn_from,
         chosen,
@@ -223,7 +227,6 @@ def search(
 
     Example: `nasproxy search nasbench101 --proxy nngp --budget 200 --store search.db`
     """
-    from nasproxy import data as datasets
     from nasproxy.search import search as run
     from nasproxy.truth import write_table
 
@@ -231,7 +234,7 @@ def search(
     trace = run(
         chosen,
         _proxy(proxy, width),
-        datasets.load(data, data_dir=data_dir),
+        _data(data, data_dir),
         strategy=strategy,
         budget=budget,
         seed=seed,
@@ -325,6 +328,21 @@ def _proxy(text: str, width: int) -> Any:
     if any(field.name == "width" for field in dataclasses.fields(kind)):
         settings.setdefault("width", width)
     return make(kind, name, settings)
+
+
+def _data(text: str, data_dir: Path | None) -> Any:
+    """The data set of ``NAME``, ``PATH`` or either with ``:resolution=64,labels=100``."""
+    from nasproxy import data
+    from nasproxy.proxies import parse_settings
+
+    name, colon, rest = text.rpartition(":")
+    if not colon or "=" not in rest:
+        return data.load(text, data_dir=data_dir)
+    _, settings = parse_settings(f"data:{rest}")
+    known = ("resolution", "labels", "valid_fraction", "seed")
+    if unknown := [key for key in settings if key not in known]:
+        raise SettingError(f"data has no setting {unknown[0]!r}: it has {', '.join(known)}")
+    return data.load(name, data_dir=data_dir, **settings)
 
 
 def _architectures(

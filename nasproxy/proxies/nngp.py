@@ -1,6 +1,7 @@
 """Validation accuracy of the Monte-Carlo NNGP (Park et al. 2020, algorithm 1)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, ClassVar, TypeAlias
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasproxy.data import Dataset
+from nasproxy.data.dataset import Labels, Subset
 from nasproxy.errors import SettingError
 from nasproxy.kernels import monte_carlo
 from nasproxy.kernels.monte_carlo import BatchNorm
@@ -99,11 +101,10 @@ class NNGP:
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
         norm = self._norm()
         n_train, n_valid = max(_sizes(self.n_train)), max(_sizes(self.n_valid))
-        (train, y_train), (valid, y_valid) = self._subsets(data, n_train, n_valid, seed)
-        images = np.concatenate([train, valid])
+        images, y_train, y_valid = self._subsets(data, n_train, n_valid, seed)
         norm_batch = jax.device_put(self._norm_batch(data, seed))
         targets = np.eye(data.classes)[y_train] - 1 / data.classes
-        batches: dict[tuple[int, ...], list[jax.Array]] = {}
+        batches: dict[tuple[int, ...], Sequence[jax.Array]] = {}
 
         def score(architecture: object) -> Score:
             graph = space.graph(architecture, data.image_shape, data.classes)
@@ -121,15 +122,17 @@ class NNGP:
 
         return score
 
-    def _subsets(self, data: Dataset, n_train: int, n_valid: int, seed: int) -> Any:
+    def _subsets(
+        self, data: Dataset, n_train: int, n_valid: int, seed: int
+    ) -> tuple[Subset, Labels, Labels]:
+        """Training, then validation images; the labels of either."""
         if self.valid_from == "valid":
-            return (
-                data.subset("train", n_train, seed, self.balanced),
-                data.subset("valid", n_valid, seed, self.balanced),
-            )
-        images, labels = data.subset("train", n_train + n_valid, seed, self.balanced)
+            train, y_train = data.select("train", n_train, seed, self.balanced)
+            valid, y_valid = data.select("valid", n_valid, seed, self.balanced)
+            return train + valid, y_train, y_valid
+        images, labels = data.select("train", n_train + n_valid, seed, self.balanced)
         # In a shuffled order the next n_valid images are as random as the notebook's last ones.
-        return (images[:n_train], labels[:n_train]), (images[n_train:], labels[n_train:])
+        return images, labels[:n_train], labels[n_train:]
 
     def _norm_batch(self, data: Dataset, seed: int) -> NDArray[np.float32]:
         size = min(self.norm_images, len(data.train_images))
