@@ -217,7 +217,7 @@ def _keys(path: Path, frame: pd.DataFrame, keyed: list[str], space: Tabular | No
     keys = []
     for number, row in enumerate(frame[keyed].to_dict("records")):
         try:
-            keys.append(space.row_key({str(name): value for name, value in row.items()}))
+            keys.append(space.row_key(row))
         except ArchitectureError as error:
             raise TruthError(f"row {number} of {path}: {error}") from error
     return pd.Index(keys, name="architecture")

@@ -69,6 +69,6 @@ class Tabular(Protocol):
 
     columns: ClassVar[tuple[str, ...]]
 
-    def row_key(self, row: Mapping[str, Any]) -> str:
+    def row_key(self, row: Mapping[Any, Any]) -> str:
         """The key of a row's architecture; raises ArchitectureError if it is none."""
         ...

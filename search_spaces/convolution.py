@@ -11,6 +11,7 @@ Images are framed by k // 2 zeros on every side, whatever the stride, as PyTorch
 from collections.abc import Iterator
 from functools import partial, reduce
 from itertools import product
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +66,7 @@ def _convolve(images: Array, kernel: Array, stride: int) -> Array:
 
 
 def _forward(images: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
-    return _convolve(images, kernel, stride), (images, kernel)
+    return cast(Array, _convolve(images, kernel, stride)), (images, kernel)
 
 
 def _backward(stride: int, inputs: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
@@ -78,7 +79,7 @@ def _backward(stride: int, inputs: tuple[Array, Array], cotangent: Array) -> tup
     if jax.default_backend() != "cpu":
         return jax.vjp(lambda x, k: plain(x, k, stride), images, kernel)[1](cotangent)
     spread = dilate(cotangent, stride, images.shape)
-    to_images = _convolve(spread, kernel[::-1, ::-1].swapaxes(2, 3), 1)
+    to_images = cast(Array, _convolve(spread, kernel[::-1, ::-1].swapaxes(2, 3), 1))
     if kernel.shape[:2] == (1, 1):
         to_kernel = jnp.einsum("nhwc,nhwd->cd", images, cotangent)[None, None]
     else:
@@ -202,7 +203,7 @@ def _shifts(images: Array, size: int, stride: int) -> Iterator[Array]:
 def _depthwise_forward(
     images: Array, kernel: Array, stride: int
 ) -> tuple[Array, tuple[Array, Array]]:
-    return depthwise(images, kernel, stride), (images, kernel)
+    return cast(Array, depthwise(images, kernel, stride)), (images, kernel)
 
 
 def _depthwise_backward(
@@ -213,7 +214,8 @@ def _depthwise_backward(
         groups = images.shape[3]
         pull = jax.vjp(lambda x, k: _in_xla(x, k, stride, groups), images, kernel)[1]
         return pull(cotangent)
-    to_images = depthwise(dilate(cotangent, stride, images.shape), kernel[::-1, ::-1])
+    spread = dilate(cotangent, stride, images.shape)
+    to_images = cast(Array, depthwise(spread, kernel[::-1, ::-1]))
     taps = [
         jnp.einsum("nhwc,nhwc->c", part, cotangent)
         for part in _shifts(images, kernel.shape[0], stride)

@@ -85,7 +85,7 @@ class NamedSpace(ProductSpace[str]):
         """The architecture itself."""
         return architecture
 
-    def row_key(self, row: Mapping[str, Any]) -> str:
+    def row_key(self, row: Mapping[Any, Any]) -> str:
         """The key in a row of the benchmark's table."""
         return str(row[self.columns[0]])
 

@@ -6,6 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -140,7 +141,7 @@ def test_network_equals_its_definition(space: Any, grey: bool) -> None:
     expected, _, _ = reference.forward(graph, params, [{} for _ in params], images)
     padded = execution.pad(graph)
     features = execution.features(
-        padded, execution.place(padded, params), [{} for _ in params], images
+        padded, execution.place(padded, params), [{} for _ in params], jax.device_put(images)
     )
     assert expected.any()
     got = np.asarray(features)[:, : graph.features]
@@ -290,7 +291,8 @@ def test_settings_out_of_range(settings: dict[str, Any]) -> None:
 
 
 def test_images_smaller_than_the_strides() -> None:
-    for space, side in ((MNAS(), 32), (AccelNASBench(), 32), (NASBenchMacro(), 8)):
+    spaces: list[tuple[Any, int]] = [(MNAS(), 32), (AccelNASBench(), 32), (NASBenchMacro(), 8)]
+    for space, side in spaces:
         (architecture,) = space.sample(1, 0)
         assert space.graph(architecture, (side, side, 3), 10).shapes[-3][:2] == (1, 1)
         with pytest.raises(SettingError, match=f"at least {side}×{side}"):

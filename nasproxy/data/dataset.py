@@ -57,9 +57,9 @@ class Dataset:
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    def standardise(self, images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+    def standardise(self, images: Images) -> NDArray[np.float32]:
         """(images - mean) / std per channel: [N, H, W, C] in, the same shape out, float32."""
-        return (images.astype(np.float32) - self.mean) / self.std
+        return (np.asarray(images).astype(np.float32) - self.mean) / self.std
 
     def balanced_order(self, split: str, seed: int) -> NDArray[np.intp]:
         """Indices into `split`, drawn by `seed`, of which every prefix is class-balanced.

@@ -39,6 +39,10 @@ class LazyImages:
             images[start : start + len(chunk)] = self.read(chunk)
         return images
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All of them, decoded."""
+        return self[:].astype(dtype or self.dtype, copy=False)
+
     def take(self, chosen: NDArray[Any]) -> "LazyImages":
         """Some of the images (indices or a mask), still to be decoded."""
         places = self.places[chosen]

@@ -103,7 +103,7 @@ def resized(image: NDArray[Any], resolution: int | None) -> NDArray[Any]:
         raise DataError(f"images of {image.dtype} cannot be resized: give no resolution")
     height, width, channels = image.shape
     scale = resolution * _EDGE / min(height, width)
-    size = tuple(max(resolution, round(scale * side)) for side in (width, height))
+    size = [max(resolution, round(scale * side)) for side in (width, height)]
     picture = Image.fromarray(image[:, :, 0] if channels == 1 else image)
     left, top = ((side - resolution) // 2 for side in size)
     resampled = picture.resize(size, Image.Resampling.BILINEAR)

@@ -94,9 +94,9 @@ class _Evaluated:
 
     def __init__(self, data: Dataset):
         self.valid_labels, self.test_labels = data.valid_labels, data.test_labels
-        images = data.standardise(data.valid_images[:])
+        images = data.standardise(data.valid_images)
         if data.test_images is not None:
-            images = np.concatenate([images, data.standardise(data.test_images[:])])
+            images = np.concatenate([images, data.standardise(data.test_images)])
         size = -(-len(images) // -(-len(images) // EVALUATED))
         self.batches = [jax.device_put(batch) for batch in execution.batches(images, size)]
 

@@ -302,7 +302,7 @@ class AccelNASBench(BlockSpace):
         se = 0.25 if match[4] else 0.0
         return {"expansion": expansion, "kernel": kernel, "layers": layers, "se": se}
 
-    def row_key(self, row: Mapping[str, Any]) -> str:
+    def row_key(self, row: Mapping[Any, Any]) -> str:
         """The key of a row of the benchmark's table; raises ArchitectureError for another's."""
         blocks = []
         for i in range(BLOCKS):
@@ -325,5 +325,6 @@ def _check_numbers(name: str, setting: str, values: object, least: int, count: i
 
 
 def _percent(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and abs(100 * value - round(100 * value)) < 1e-9
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(100 * value - round(100 * value)) < 1e-9
