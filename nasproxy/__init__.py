@@ -2,10 +2,22 @@
 
 from nasproxy import data, metrics
 from nasproxy.compilation import configure
-from nasproxy.proxies import NNGP, NTK, Flops, Params, Training
+from nasproxy.proxies import NNGP, NTK, Flops, Latency, Macs, Params, Training
 from nasproxy.scoring import score
 from nasproxy.store import Store
 
-__all__ = ["NNGP", "NTK", "Flops", "Params", "Store", "Training", "data", "metrics", "score"]
+__all__ = [
+    "NNGP",
+    "NTK",
+    "Flops",
+    "Latency",
+    "Macs",
+    "Params",
+    "Store",
+    "Training",
+    "data",
+    "metrics",
+    "score",
+]
 
 configure()

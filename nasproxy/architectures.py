@@ -1,20 +1,47 @@
-"""Reading architectures from a file: one a line, a key or the space's JSON."""
+"""Reading architectures from a file: one a line, or a benchmark's table."""
 
 import os
 from pathlib import Path
 from typing import Any
 
+from nasproxy import truth
 from nasproxy.errors import ArchitectureError
 from search_spaces import SearchSpace
 
 
 def read_architectures(path: str | os.PathLike[str], space: SearchSpace) -> list[Any]:
-    """Architectures of a text file; blank lines and what follows ``#`` are left out.
+    """Architectures of a text file, a key or JSON a line, or of a .parquet or .csv table.
+
+    Of text, blank lines and what follows ``#`` are left out. Of a table, each architecture is read
+    once, by the columns that :func:`nasproxy.truth.read_keys` looks for.
 
     Raises:
         ArchitectureError: the file cannot be read or holds nothing, or a line is neither a key nor
             JSON of the space; says which line and why.
+        TruthError: a table that cannot be read or has unknown columns.
     """
+    if Path(path).suffix.lower() in (".parquet", ".csv"):
+        found = _of_table(path, space)
+    else:
+        found = _of_text(path, space)
+    if not found:
+        raise ArchitectureError(
+            f"{path} holds no architecture: write one a line, a key of {space.name} or its JSON"
+        )
+    return found
+
+
+def _of_table(path: str | os.PathLike[str], space: SearchSpace) -> list[Any]:
+    found = []
+    for key in truth.read_keys(path, space):
+        try:
+            found.append(space.find(key))
+        except ArchitectureError as error:
+            raise ArchitectureError(f"{path}: {error}") from error
+    return found
+
+
+def _of_text(path: str | os.PathLike[str], space: SearchSpace) -> list[Any]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -31,8 +58,4 @@ def read_architectures(path: str | os.PathLike[str], space: SearchSpace) -> list
             found.append(space.from_json(text) if text[0] in "{[" else space.find(text))
         except ArchitectureError as error:
             raise ArchitectureError(f"{path}, line {number}: {error}") from error
-    if not found:
-        raise ArchitectureError(
-            f"{path} holds no architecture: write one a line, a key of {space.name} or its JSON"
-        )
     return found

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -27,7 +28,12 @@ SpaceArgument = Annotated[
     ),
 ]
 DataOption = Annotated[
-    str, typer.Option("--data", help="digits, a TFDS name (cifar10), an .npz or a prepared folder.")
+    str,
+    typer.Option(
+        "--data",
+        help="digits, a TFDS name (cifar10), an .npz, a prepared folder or one of pictures; with "
+        "settings: imagenet2012:resolution=224,labels=100.",
+    ),
 ]
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="Where TFDS keeps prepared data sets.")
@@ -58,11 +64,17 @@ def score(
     space: SpaceArgument,
     proxy: ProxyOption,
     sample: Annotated[
-        int | None, typer.Option(help="Draw this many architectures.", show_default=False)
+        int | None,
+        typer.Option(
+            help="Draw this many architectures, of the space or of the file.", show_default=False
+        ),
     ] = None,
     architectures: Annotated[
         Path | None,
-        typer.Option(help="File with one architecture a line: a key or the space's JSON."),
+        typer.Option(
+            help="File with one architecture a line, a key or the space's JSON; or a .parquet or "
+            ".csv table of the space's benchmark."
+        ),
     ] = None,
     grid: Annotated[
         list[str] | None,
@@ -92,7 +104,6 @@ def score(
 
     Example: `nasproxy score nasbench101 --sample 50 --proxy nngp --proxy params --store s.db`
     """
-    from nasproxy import data as datasets
     from nasproxy.scoring import score as score_all
     from nasproxy.truth import write_table
 
@@ -102,7 +113,7 @@ def score(
     if shard is not None:
         index, count = _shard(shard)
         drawn_from = drawn_from[index::count]
-    loaded = datasets.load(data, data_dir=data_dir)
+    loaded = _data(data, data_dir)
     frame = score_all(
         drawn_from,
         chosen,
@@ -341,7 +352,6 @@ def search(
 
     Example: `nasproxy search nasbench101 --proxy nngp --budget 200 --store search.db`
     """
-    from nasproxy import data as datasets
     from nasproxy.search import search as run
     from nasproxy.truth import write_table
 
@@ -349,7 +359,7 @@ def search(
     trace = run(
         chosen,
         _proxy(proxy, width),
-        datasets.load(data, data_dir=data_dir),
+        _data(data, data_dir),
         strategy=strategy,
         budget=budget,
         seed=seed,
@@ -518,6 +528,21 @@ def _proxy(text: str, width: int) -> Any:
     return make(kind, name, settings)
 
 
+def _data(text: str, data_dir: Path | None) -> Any:
+    """The data set of ``NAME``, ``PATH`` or either with ``:resolution=64,labels=100``."""
+    from nasproxy import data
+    from nasproxy.proxies import parse_settings
+
+    name, colon, rest = text.rpartition(":")
+    if not colon or "=" not in rest:
+        return data.load(text, data_dir=data_dir)
+    _, settings = parse_settings(f"data:{rest}")
+    known = ("resolution", "labels", "valid_fraction", "seed")
+    if unknown := [key for key in settings if key not in known]:
+        raise SettingError(f"data has no setting {unknown[0]!r}: it has {', '.join(known)}")
+    return data.load(name, data_dir=data_dir, **settings)
+
+
 def _architectures(
     space: Any,
     sample: int | None,
@@ -529,14 +554,26 @@ def _architectures(
     """Architectures, and how they were drawn, for tables to state."""
     from nasproxy.architectures import read_architectures
 
-    if sum(given is not None for given in (sample, path, grid)) != 1:
-        raise SettingError("give one of --sample N, --architectures FILE and --grid AXIS=VALUES")
-    if sample is None and sampler is not None:
-        raise SettingError("--sampler goes with --sample; a file or a grid is scored as it is")
-    if path is not None:
-        return read_architectures(path, space), f"file {path.name}"
     if grid is not None:
+        if (sample, path, sampler) != (None, None, None):
+            raise SettingError("--grid names every architecture: leave out the other ways")
         return _grid(space, grid), f"grid {' '.join(grid)}"
+    if path is not None:
+        if sampler is not None:
+            raise SettingError(
+                "--sampler draws from the space; a file is read or drawn from evenly"
+            )
+        found = read_architectures(path, space)
+        if sample is None:
+            return found, f"file {path.name}"
+        if not 0 <= sample <= len(found):
+            raise SettingError(f"--sample {sample}: {path} holds {len(found)} architectures")
+        chosen = np.random.default_rng(seed).choice(len(found), sample, replace=False)
+        return [found[i] for i in chosen], f"file {path.name}, n={sample}, seed={seed}"
+    if sample is None:
+        raise SettingError(
+            "give --sample N and --architectures FILE, or one of them; or --grid AXIS=VALUES"
+        )
     sampler = sampler or space.samplers[0]
     return space.sample(sample, seed, sampler), f"{sampler}, n={sample}, seed={seed}"
 

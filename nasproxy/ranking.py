@@ -22,6 +22,8 @@ from nasproxy.proxies.base import parse_settings
 from nasproxy.rendering import render
 from nasproxy.store import Store
 from nasproxy.stored_columns import CONTEXT, agrees, means, opposed, parsed, place, read_columns
+from search_spaces import SPACES
+from search_spaces.base import Tabular
 
 TOP = 10
 _LISTED = 10  # candidates in an error message
@@ -251,6 +253,8 @@ def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> 
 def read_truth(text: str, store: Store, key: str | None = None) -> pd.Series:
     """A truth from ``FILE:COLUMN`` (.parquet or .csv) or from the store's own scores by a proxy.
 
+    A table may name architectures by the columns of the scored spaces' own benchmarks.
+
     Raises:
         TruthError: see `nasproxy.truth.read`.
         SettingError: see `truth_from_store`.
@@ -258,7 +262,10 @@ def read_truth(text: str, store: Store, key: str | None = None) -> pd.Series:
     if not any(suffix in text.lower() for suffix in (".parquet", ".csv")):
         return truth_from_store(store, text)
     path, column = tables.parse_spec(text)
-    return tables.read(path, column, key).rename(f"{path.name}:{column}")
+    names = {parse_settings(group.space)[0] for group in store.groups()}
+    scored = [kind() for name, kind in SPACES.items() if name in names]
+    tabular = [space for space in scored if isinstance(space, Tabular)]
+    return tables.read(path, column, key, tabular).rename(f"{path.name}:{column}")
 
 
 def truth_from_store(

@@ -154,12 +154,13 @@ class Trainer:
         return execution.pad(self.graph)
 
     @cached_property
-    def _own_rows(self) -> list[Array | None]:
+    def _own_rows(self) -> list[Arrays]:
         """For each kernel 1 in the rows that the unpadded layer has, 0 below; ``[inputs, 1]``."""
-        rows: list[Array | None] = []
+        rows: list[Arrays] = []
         for true, padded in zip(self.graph.steps, self.padded.steps, strict=True):
-            own, grown = true.layer.parameters(), padded.layer.parameters()
-            rows.append(_own(own["kernel"][-2], grown["kernel"][-2]) if "kernel" in own else None)
+            grown = padded.layer.parameters()
+            own = {name: s for name, s in true.layer.parameters().items() if len(s) > 1}
+            rows.append({name: _own(s[-2], grown[name][-2]) for name, s in own.items()})
         return rows
 
     def init(self, rng: np.random.Generator) -> State:
@@ -178,7 +179,7 @@ class Trainer:
         scalars = jax.device_put((self.learning_rate(state.step), self._share(state.step)))
         params, stats, optimiser = list(state.params), list(state.stats), list(state.optimiser)
         for i, rows in enumerate(self._own_rows):
-            if rows is not None:
+            if params[i]:
                 params[i], stats[i], optimiser[i] = _update(
                     self.recipe.weight_decay,
                     (params[i], stats[i], optimiser[i]),
@@ -309,13 +310,13 @@ def _update(
     weight_decay: float,
     layer: tuple[Arrays, Arrays, Any],
     seen: tuple[Arrays, Arrays],
-    rows: Array,
+    rows: Arrays,
     rate: Array,
     share: Array,
 ) -> tuple[Arrays, Arrays, Any]:
     """Parameters, moving statistics and optimiser state of one layer after one batch."""
     (params, stats, state), (grads, batch_stats) = layer, seen
-    grads = grads | {"kernel": grads["kernel"] * rows}
+    grads = grads | {name: grads[name] * own for name, own in rows.items()}
     updates, state = _optimiser(rate, weight_decay).update(grads, state, params)
     stats = jax.tree.map(lambda old, new: old + share * (new - old), stats, batch_stats)
     return jax.tree.map(jnp.add, params, updates), stats, state

@@ -1,10 +1,12 @@
 """Benchmark tables: official files in, one schema out, and the join of scores with the truth.
 
-A table is a parquet or CSV file with a column of architecture keys and columns of numbers.
+A table is a parquet or CSV file with a column of architecture keys, or the columns by which a
+search space's own benchmark names architectures, and columns of numbers.
 """
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -13,7 +15,8 @@ import pandas as pd
 import pyarrow
 from pyarrow import csv, parquet
 
-from nasproxy.errors import TruthError
+from nasproxy.errors import ArchitectureError, TruthError
+from search_spaces.base import Tabular
 
 StrPath = str | os.PathLike[str]
 Scores = TypeVar("Scores", pd.DataFrame, pd.Series)
@@ -51,14 +54,19 @@ def parse_spec(text: str) -> tuple[Path, str]:
     return path, column
 
 
-def read(path: StrPath, column: str, key: str | None = None) -> pd.Series:
+def read(
+    path: StrPath, column: str, key: str | None = None, spaces: Sequence[Tabular] = ()
+) -> pd.Series:
     """Read a column of a parquet or CSV table: a float64 Series indexed by architecture key (text).
 
     **Arguments:**
 
     - `path`: the table; its suffix tells the format.
     - `column`: a column of numbers, in whatever unit the table has.
-    - `key`: the column of keys; by default "module_hash", "key" or "architecture", in this order.
+    - `key`: the column of keys; by default what `spaces` have, then "module_hash", "key" or
+      "architecture", in this order.
+    - `spaces`: search spaces whose benchmark's columns are turned into keys where the table has
+      them all.
 
     **Returns:** one entry an architecture, in the table's order. Rows whose truth is missing (NaN
     or infinite) are dropped, and a key that occurs more than once gets the mean of its rows;
@@ -69,28 +77,43 @@ def read(path: StrPath, column: str, key: str | None = None) -> pd.Series:
     """
     path = Path(path)
     columns = _columns(path)
-    key = _key_column(path, columns, key)
+    space = None if key else _naming(columns, spaces)
+    keyed = list(space.columns) if space else [_key_column(path, columns, key, spaces)]
     if column not in columns:
         raise TruthError(f"{path} has no column {column!r}; {_listed(columns)}")
-    if column == key:
+    if column in keyed:
         raise TruthError(f"{column!r} holds the keys of {path}; {_listed(columns)}")
-    frame = _read_columns(path, key, column)
+    frame = _read_columns(path, keyed, [column])
     if not pd.api.types.is_numeric_dtype(frame[column]):
         raise TruthError(
             f"column {column!r} of {path} holds {frame[column].dtype}, such as "
             f"{frame[column].iloc[:1].tolist()}; name a column of numbers, {_listed(columns)}"
         )
-    nameless = int((frame[key].isna() | (frame[key] == "")).sum())
-    if nameless:
-        raise TruthError(f"{nameless} rows of {path} have no {key!r}; fill or remove those rows")
+    keys = _keys(path, frame, keyed, space)
     values = frame[column].to_numpy(np.float64, na_value=np.nan)
-    series = pd.Series(values, index=pd.Index(frame[key].astype(str), name=key), name=column)
+    series = pd.Series(values, index=keys, name=column)
     present = series[np.isfinite(values)]
     if present.empty:
         raise TruthError(f"column {column!r} of {path} holds no number; {_listed(columns)}")
     truth = present.groupby(level=0, sort=False).mean()
     truth.attrs = {"missing": len(series) - len(present), "repeated": len(present) - len(truth)}
     return truth
+
+
+def read_keys(path: StrPath, space: object) -> list[str]:
+    """The distinct keys of a table's architectures, in its order.
+
+    They are made of the columns by which the space's benchmark names architectures, or stand in
+    "module_hash", "key" or "architecture".
+
+    **Raises:** `TruthError` for a file that cannot be read or has none of these columns.
+    """
+    path = Path(path)
+    columns, spaces = _columns(path), [space] if isinstance(space, Tabular) else []
+    naming = _naming(columns, spaces)
+    keyed = list(naming.columns) if naming else [_key_column(path, columns, None, spaces)]
+    keys = _keys(path, _read_columns(path, keyed, []), keyed, naming)
+    return keys.unique().tolist()
 
 
 def join(scores: Scores, truth: pd.Series) -> Joined[Scores]:
@@ -150,32 +173,59 @@ def _columns(path: Path) -> list[str]:
         raise TruthError(f"{path} cannot be read ({error}); is it complete?") from error
 
 
-def _read_columns(path: Path, key: str, column: str) -> pd.DataFrame:
+def _read_columns(path: Path, keyed: list[str], others: list[str]) -> pd.DataFrame:
     try:
         if _suffix(path) == ".csv":
-            # Keys stay as they are written: 0012 is no number, and NA no missing value.
-            options = csv.ConvertOptions(
-                include_columns=[key, column], column_types={key: pyarrow.string()}
-            )
+            # A key stays as it is written: 0012 is no number, and NA no missing value.
+            text = {keyed[0]: pyarrow.string()} if len(keyed) == 1 else {}
+            options = csv.ConvertOptions(include_columns=[*keyed, *others], column_types=text)
             table = csv.read_csv(path, convert_options=options)
         else:
-            table = parquet.read_table(path, columns=[key, column])
+            table = parquet.read_table(path, columns=[*keyed, *others])
         return table.to_pandas(ignore_metadata=True)
     except (OSError, ValueError) as error:
         raise TruthError(f"{path} cannot be read ({error}); is it complete?") from error
 
 
-def _key_column(path: Path, columns: list[str], key: str | None) -> str:
+def _naming(columns: list[str], spaces: Sequence[Tabular]) -> Tabular | None:
+    """The first space whose columns are all there."""
+    return next((space for space in spaces if set(space.columns) <= set(columns)), None)
+
+
+def _key_column(path: Path, columns: list[str], key: str | None, spaces: Sequence[Tabular]) -> str:
     if key is None:
         key = next((name for name in _KEY_COLUMNS if name in columns), None)
         if key is None:
+            own = "".join(f", nor all of {_abridged(space.columns)}" for space in spaces)
             raise TruthError(
-                f"{path} has none of the key columns {', '.join(_KEY_COLUMNS)}; pass key=, "
+                f"{path} has none of the key columns {', '.join(_KEY_COLUMNS)}{own}; pass key=, "
                 f"{_listed(columns)}"
             )
     elif key not in columns:
         raise TruthError(f"{path} has no key column {key!r}; {_listed(columns)}")
     return key
+
+
+def _keys(path: Path, frame: pd.DataFrame, keyed: list[str], space: Tabular | None) -> pd.Index:
+    """The architecture key of every row."""
+    nameless = int((frame[keyed].isna() | (frame[keyed] == "")).any(axis=1).sum())
+    if nameless:
+        named = repr(keyed[0]) if len(keyed) == 1 else _abridged(keyed)
+        raise TruthError(f"{nameless} rows of {path} have no {named}; fill or remove those rows")
+    if space is None:
+        return pd.Index(frame[keyed[0]].astype(str), name=keyed[0])
+    keys = []
+    for number, row in enumerate(frame[keyed].to_dict("records")):
+        try:
+            keys.append(space.row_key(row))
+        except ArchitectureError as error:
+            raise TruthError(f"row {number} of {path}: {error}") from error
+    return pd.Index(keys, name="architecture")
+
+
+def _abridged(columns: Sequence[str]) -> str:
+    shown = columns if len(columns) <= 4 else [*columns[:3], "…", columns[-1]]
+    return ", ".join(shown)
 
 
 def _keyed(name: str, table: Scores) -> Scores:

@@ -1,6 +1,7 @@
 """What every search space offers, whatever it holds."""
 
-from typing import ClassVar, Protocol, TypeVar, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -55,4 +56,19 @@ class SearchSpace(Protocol[A]):
 
     def graph(self, architecture: A, image_shape: Shape, classes: int) -> Graph:
         """The network of an architecture, as data: see :mod:`search_spaces.graph`."""
+        ...
+
+
+@runtime_checkable
+class Tabular(Protocol):
+    """A space whose benchmark's tables name architectures by columns of their own.
+
+    Attributes:
+        columns: the names of those columns.
+    """
+
+    columns: ClassVar[tuple[str, ...]]
+
+    def row_key(self, row: Mapping[Any, Any]) -> str:
+        """The key of a row's architecture; raises ArchitectureError if it is none."""
         ...

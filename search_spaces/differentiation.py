@@ -76,7 +76,11 @@ def pullback(graph: Graph, params: Variables, values: list[Array], cotangent: Ar
     Returns:
         A dictionary of arrays a step, shaped as ``params``.
     """
-    grads: Variables = [{} for _ in graph.steps]
+    # Steps that the logits do not depend on are not run backwards: their gradients are zeros.
+    grads: Variables = [
+        {} if live else jax.tree.map(jnp.zeros_like, arrays)
+        for live, arrays in zip(graph.live, params, strict=True)
+    ]
 
     def pull(
         position: int, wanted: tuple[bool, ...], inputs: tuple[Array, ...], out: Array
@@ -124,6 +128,8 @@ def _reverse(
     cotangents = {len(graph.steps): cotangent}
     for position in reversed(range(len(graph.steps))):
         inputs = graph.steps[position].inputs
+        if not graph.live[position]:
+            continue
         wanted = tuple(i > 0 for i in inputs)  # Nobody asks for the images' cotangent.
         read = tuple(values[i] for i in inputs)
         to_params, to_inputs = pull(position, wanted, read, cotangents.pop(position + 1))

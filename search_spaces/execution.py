@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from search_spaces.graph import Graph, Step
-from search_spaces.layers import Arrays, Draw, Layer, grow
+from search_spaces.layers import Arrays, Draw, Layer, Shape, grow
 
 Variables: TypeAlias = list[Arrays]
 """One dictionary of arrays for every step of a graph."""
@@ -86,6 +86,8 @@ def logits(graph: Graph, params: Variables, stats: Variables, images: Array) -> 
 def _run(graph: Graph, params: Variables, stats: Variables, images: Array, steps: int) -> Array:
     values = {0: images}
     for position, (step, dead) in enumerate(zip(graph.steps[:steps], graph.last_use, strict=False)):
+        if not graph.live[position]:
+            continue
         inputs = [values[i] for i in step.inputs]
         for i in dead:
             del values[i]
@@ -120,18 +122,35 @@ def blended_statistics(
 def train(graph: Graph, params: Variables, images: Array) -> tuple[Array, Variables]:
     """Penultimate features in training mode, ``[n, d]``, and each layer's statistics of the batch.
 
-    Batch norm is by the batch's own mean and (biased) variance.
+    Batch norm is by the batch's own mean and (biased) variance. A step that is not live is not run
+    and has no statistics.
     """
     values = {0: images}
     collected: Variables = []
     last = len(graph.steps) - 1
     for position, (step, dead) in enumerate(zip(graph.steps[:-1], graph.last_use, strict=False)):
+        if not graph.live[position]:
+            collected.append({})
+            continue
         inputs = [values[i] for i in step.inputs]
         for i in dead:
             del values[i]
         values[position + 1], stats = _train(step.layer, params[position], *inputs)
         collected.append(stats)
     return values[last], [*collected, {}]
+
+
+def programs(graph: Graph) -> set[tuple[Layer, tuple[Shape, ...]]]:
+    """What :func:`features` compiles for a graph: padded layers with their inputs' shapes.
+
+    One batch size is one program for each; the union over a space is what the space needs.
+    """
+    padded = pad(graph)
+    return {
+        (step.layer, tuple(padded.shapes[i] for i in step.inputs))
+        for step, live in zip(padded.steps[:-1], padded.live, strict=False)
+        if live
+    }
 
 
 def batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -6,16 +6,17 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jax import Array
 from jax.scipy.special import erf
 
 from nasproxy.errors import ArchitectureError, SettingError
 from search_spaces.graph import Builder, Graph
-from search_spaces.layers import Arrays, Dense, Draw, Layer, Shape, zeros
+from search_spaces.layers import Arrays, Dense, Draw, Layer, Shape
+from search_spaces.layers.base import zeros
 
-ACTIVATIONS = {"relu": lambda x: jnp.maximum(x, 0), "erf": erf}
+ACTIVATIONS = {"relu": jax.nn.relu, "erf": erf}
 DEEPEST = 200
 """Hidden layers of the deepest network that is drawn; deeper ones may be given."""
 

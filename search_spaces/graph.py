@@ -55,11 +55,25 @@ class Graph:
         return sum(step.layer.flops(*(self.shapes[i] for i in step.inputs)) for step in self.steps)
 
     @cached_property
+    def live(self) -> tuple[bool, ...]:
+        """For each step, whether the logits depend on it; the others count, but need not be run."""
+        needed = {len(self.steps)}
+        for position in reversed(range(len(self.steps))):
+            if position + 1 in needed:
+                needed.update(self.steps[position].inputs)
+        return tuple(position + 1 in needed for position in range(len(self.steps)))
+
+    @cached_property
     def last_use(self) -> tuple[tuple[int, ...], ...]:
-        """For each step, the values that no later step reads: memory that may go."""
-        last = {i: position for position, step in enumerate(self.steps) for i in step.inputs}
+        """For each step, the values that no later live step reads: memory that may go."""
+        last = {
+            i: position
+            for position, step in enumerate(self.steps)
+            if self.live[position]
+            for i in step.inputs
+        }
         return tuple(
-            tuple({i for i in step.inputs if last[i] == position})
+            tuple({i for i in step.inputs if last.get(i) == position})
             for position, step in enumerate(self.steps)
         )
 

@@ -7,14 +7,21 @@ from search_spaces.graph import Graph
 from search_spaces.layers import (
     Add,
     Arrays,
+    AveragePool3x3,
+    BNReLU,
     Concatenate,
     ConvBN,
+    Convolution,
     Dense,
+    DepthwiseBN,
     GlobalAverage,
     Halve,
+    HalveByMean,
     Layer,
     MaxPool3x3,
     ProjectAdd,
+    SqueezeExcite,
+    Zero,
 )
 
 
@@ -39,18 +46,37 @@ def apply(
     """One layer's output and the statistics that normalised it."""
     match layer:
         case ProjectAdd():
-            output, used = conv_bn(params, stats, inputs[0])
+            output, used = conv_bn(layer, params, stats, inputs[0])
             return added([output, *truncated(inputs[1:], layer.outputs)]), used
         case ConvBN():
-            return conv_bn(params, stats, added(truncated(inputs, layer.inputs)))
+            return conv_bn(layer, params, stats, added(truncated(inputs, layer.inputs)))
+        case DepthwiseBN():
+            x = added(truncated(inputs, layer.channels))
+            kernel = np.asarray(params["kernel"])[:, :, 0, :, None] * np.eye(layer.channels)
+            product = convolved(x, kernel, layer.stride)
+            return normalised(product, params, stats, layer.activation)
+        case BNReLU():
+            x = added(truncated(inputs, layer.channels))
+            return normalised(x, params, stats, "relu")
+        case Convolution():
+            return convolved(
+                added(truncated(inputs, layer.inputs)), np.asarray(params["kernel"])
+            ), {}
+        case SqueezeExcite():
+            x = added(truncated(inputs, layer.channels))
+            return x * gates(layer, params, x)[:, None, None], {}
         case MaxPool3x3():
             return pooled(added(truncated(inputs, layer.channels))), {}
+        case AveragePool3x3():
+            return averaged(added(truncated(inputs, layer.channels))), {}
         case Add():
             return added(truncated(inputs, layer.channels)), {}
+        case Zero():
+            return np.zeros((*inputs[0].shape[:3], layer.channels)), {}
         case Halve():
             n, h, w, c = inputs[0].shape
-            even = inputs[0][:, : h // 2 * 2, : w // 2 * 2]
-            return even.reshape(n, h // 2, 2, w // 2, 2, c).max((2, 4)), {}
+            even = inputs[0][:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c)
+            return (even.mean if isinstance(layer, HalveByMean) else even.max)((2, 4)), {}
         case Concatenate():
             parts = [x[..., :c] for x, c in zip(inputs, layer.channels, strict=True)]
             parts.append(np.zeros((*inputs[0].shape[:3], layer.padding)))
@@ -71,8 +97,8 @@ def truncated(inputs: list[np.ndarray], channels: int) -> list[np.ndarray]:
     return [x[..., :channels] for x in inputs]
 
 
-def convolved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Stride 1, zeros around: every output pixel is a sum over the taps."""
+def convolved(x: np.ndarray, kernel: np.ndarray, stride: int = 1) -> np.ndarray:
+    """k // 2 zeros around: every output pixel is a sum over the taps."""
     side = kernel.shape[0] // 2
     height, width = x.shape[1:3]
     x = np.pad(x, ((0, 0), (side, side), (side, side), (0, 0)))
@@ -81,15 +107,53 @@ def convolved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         for i in range(kernel.shape[0])
         for j in range(kernel.shape[1])
     ]
-    return added(taps)
+    return added(taps)[:, ::stride, ::stride]
 
 
-def conv_bn(params: Arrays, stats: Arrays | None, x: np.ndarray) -> tuple[np.ndarray, Arrays]:
-    product = convolved(x, np.asarray(params["kernel"]))
+def conv_bn(
+    layer: ConvBN, params: Arrays, stats: Arrays | None, x: np.ndarray
+) -> tuple[np.ndarray, Arrays]:
+    x = np.maximum(x, 0) if layer.preactivation else x
+    product = convolved(x, np.asarray(params["kernel"]), layer.stride)
+    return normalised(product, params, stats, layer.activation)
+
+
+def normalised(
+    product: np.ndarray, params: Arrays, stats: Arrays | None, activation: str
+) -> tuple[np.ndarray, Arrays]:
     if stats is None:
         stats = {"mean": product.mean((0, 1, 2)), "variance": product.var((0, 1, 2))}
     normal = (product - stats.get("mean", 0)) / np.sqrt(stats.get("variance", 1) + 1e-5)
-    return np.maximum(normal * params.get("scale", 1) + params.get("bias", 0), 0), stats
+    x = normal * params.get("scale", 1) + params.get("bias", 0)
+    match activation:
+        case "relu":
+            return np.maximum(x, 0), stats
+        case "relu6":
+            return np.minimum(np.maximum(x, 0), 6), stats
+        case "swish":
+            return x / (1 + np.exp(-x)), stats
+        case "none":
+            return x, stats
+        case _:
+            raise AssertionError(f"the reference does not know {activation}")
+
+
+def gates(layer: SqueezeExcite, params: Arrays, x: np.ndarray) -> np.ndarray:
+    hidden = x.mean((1, 2)) @ params["reduce"] + params.get("reduce_bias", 0)
+    z = np.maximum(hidden, 0) @ params["expand"] + params.get("expand_bias", 0)
+    if layer.gate == "hard_sigmoid":
+        return np.minimum(np.maximum(z / 6 + 0.5, 0), 1)
+    return 1 / (1 + np.exp(-z))
+
+
+def averaged(x: np.ndarray) -> np.ndarray:
+    """PyTorch's AvgPool2d(3, stride=1, padding=1, count_include_pad=False)."""
+    means = np.empty_like(x)
+    for i in range(x.shape[1]):
+        for j in range(x.shape[2]):
+            near = x[:, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
+            means[:, i, j] = near.mean((1, 2))
+    return means
 
 
 def pooled(x: np.ndarray) -> np.ndarray:

@@ -144,9 +144,7 @@ def plain(params: Any, x: Array) -> Array:
         y = lax.conv_general_dilated(
             x, kernel, (1, 1), "SAME", None, None, ("NHWC", "HWIO", "NHWC")
         )
-        return jnp.maximum(
-            y / (1 + 1e-5) ** 0.5 * scale + bias, 0
-        )  # half a gradient at 0, as the layers have
+        return jax.nn.relu(y / (1 + 1e-5) ** 0.5 * scale + bias)
 
     x = conv_bn(x)
     x = jnp.concatenate([conv_bn(conv_bn(x)) for _ in range(3)], axis=-1).mean((1, 2))

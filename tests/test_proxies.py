@@ -65,6 +65,8 @@ def test_scores_are_finite_and_can_be_stored(proxy: Any, tiny_data: Dataset) -> 
 
 def test_a_seed_names_the_scores(proxy: Any, tiny_data: Dataset) -> None:
     """Also when other architectures came before."""
+    if proxy.name == "latency":
+        pytest.skip("a measurement, which no seed repeats")
     space = SPACES.get(proxy.name, SPACE)
     cells = space.sample(3, seed=0)
     forwards = [proxy.prepare(space, tiny_data, 7)(cell) for cell in cells]

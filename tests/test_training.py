@@ -145,7 +145,7 @@ def test_an_epoch_shows_every_image_once(tiny_data: Dataset) -> None:
     numbered = from_arrays(
         np.arange(10, dtype=np.float32).reshape(10, 1, 1, 1) * np.ones((1, 8, 8, 1), np.float32),
         np.arange(10) % 2,
-        tiny_data.valid_images[:4, :, :, :1],
+        tiny_data.valid_images[:4][..., :1],
         np.arange(4) % 2,
         name="numbered",
     )

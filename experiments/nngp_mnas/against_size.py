@@ -76,9 +76,9 @@ def compare(
     return table, (
         f"Predicting {predicted} ({len(y)} architectures), NNGP accuracy {_said(alone)} "
         f"{size_best} (τ {taus[accuracy]:.3f} against {taus[size_best]:.3f}, difference {alone}); "
-        f"its best measure, {best.removeprefix('NNGP ')}, {_said(best_alone)} it ({taus[best]:.3f}, "
-        f"difference {best_alone}). Added to a fit on parameters and multiply-adds it "
-        f"{'gains' if mixed.low > 0 else 'does not measurably gain'} {mixed}. {published}"
+        f"its best measure, {best.removeprefix('NNGP ')}, {_said(best_alone)} it "
+        f"({taus[best]:.3f}, difference {best_alone}). Added to a fit on parameters and "
+        f"multiply-adds it {'gains' if mixed.low > 0 else 'does not measurably gain'} {mixed}. {published}"
     )
 
 
@@ -110,9 +110,9 @@ def notes(benchmark: Benchmark) -> list[str]:
     scores = benchmark.scores("nngp")
     failed = int(scores.frame["nngp"].isna().sum())
     return [
-        f"{len(scores.frame)} architectures, {failed} without a finite score (features that vanish) "
-        f"left out; median {scores.seconds:.2f} s each for all settings. Settings are (n_train, "
-        f"n_valid, ensemble). Fits are of the truth by least squares, each of {FOLDS} folds "
+        f"{len(scores.frame)} architectures, {failed} without a finite score (features that "
+        f"vanish) left out; median {scores.seconds:.2f} s each for all settings. Settings are "
+        f"(n_train, n_valid, ensemble). Fits are of the truth by least squares, each of {FOLDS} folds "
         f"predicted from the others. Discovered: the best truth of the ten best over "
         f"{kind(len(scores.frame) - failed)}, mean ± standard error."
     ]

@@ -100,8 +100,8 @@ def _verdict(table: pd.DataFrame) -> str:
     nngp = table[(table["among"] == group) & table["chosen by"].str.startswith("NNGP")]
     random = table.iloc[0]
     said = [
-        f"{row['chosen by']} {row['best']:.4f} (better than {row['share of random tens below']:.0%} "
-        "of random choices)"
+        f"{row['chosen by']} {row['best']:.4f} (better than "
+        f"{row['share of random tens below']:.0%} of random choices)"
         for row in nngp.to_dict("records")
     ]
     worse = bool((nngp["best"] < random["best"]).all())

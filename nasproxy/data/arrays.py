@@ -6,17 +6,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasproxy.data.dataset import Dataset, Images, Labels
+from nasproxy.data.lazy import LazyImages
 from nasproxy.errors import DataError
 
 _CHUNK = 1_024  # images a pass of the statistics holds in float64
 
 
 def from_arrays(
-    train_images: ArrayLike,
+    train_images: ArrayLike | LazyImages,
     train_labels: ArrayLike,
-    valid_images: ArrayLike,
+    valid_images: ArrayLike | LazyImages,
     valid_labels: ArrayLike,
-    test_images: ArrayLike | None = None,
+    test_images: ArrayLike | LazyImages | None = None,
     test_labels: ArrayLike | None = None,
     *,
     name: str = "arrays",
@@ -26,12 +27,13 @@ def from_arrays(
 ) -> Dataset:
     """A Dataset of images [N, H, W, C], or [N, H, W] for grey ones, and integer labels [N].
 
-    uint8 images are kept as they are, others become float32. `classes` is one more than the largest
+    uint8 images are kept as they are, others become float32. Lazy images are taken as they are, and
+    measured on a thousand of them. `classes` is one more than the largest
     label unless given; `mean` and `std` ([C]) are measured over the training images unless given.
     Raises DataError, naming the array, for what could not be scored: not finite, empty, mismatched
     shapes, labels out of range, a channel or a split that does not vary.
     """
-    given: dict[str, tuple[ArrayLike, ArrayLike]] = {
+    given: dict[str, tuple[ArrayLike | LazyImages, ArrayLike]] = {
         "train": (train_images, train_labels),
         "valid": (valid_images, valid_labels),
     }
@@ -52,10 +54,9 @@ def from_arrays(
     count = int(max(array.max() for array in labels.values())) + 1 if classes is None else classes
     for split, array in labels.items():
         _check_labels(split, array, count)
-    if mean is None:
-        mean = _mean(images["train"])
-    mean = _statistic("mean", mean, shape[-1])
-    std = _statistic("std", _std(images["train"]) if std is None else std, shape[-1])
+    measured = _measured(images["train"]) if mean is None or std is None else images["train"][:1]
+    mean = _statistic("mean", _mean(measured) if mean is None else mean, shape[-1])
+    std = _statistic("std", _std(measured) if std is None else std, shape[-1])
     if (std <= 0).any():
         raise DataError(
             f"channel {int((std <= 0).argmax())} has a standard deviation of"
@@ -75,7 +76,9 @@ def from_arrays(
     )
 
 
-def _images(name: str, given: ArrayLike) -> Images:
+def _images(name: str, given: ArrayLike | LazyImages) -> Images:
+    if isinstance(given, LazyImages):
+        return given
     array = _array(name, given)
     if array.ndim == 3:
         array = array[..., np.newaxis]
@@ -137,12 +140,19 @@ def _statistic(name: str, given: ArrayLike, channels: int) -> NDArray[np.float32
     return array
 
 
-def _mean(images: Images) -> NDArray[np.float64]:
+def _measured(images: Images) -> NDArray[Any]:
+    """What mean and deviation are measured on: all images, of lazy ones some from everywhere."""
+    if isinstance(images, LazyImages):
+        return images[np.linspace(0, len(images) - 1, min(_CHUNK, len(images))).astype(np.intp)]
+    return images
+
+
+def _mean(images: NDArray[Any]) -> NDArray[np.float64]:
     """Per channel, [C], summed in float64: float32 sums of 10^8 pixels lose the third digit."""
     return images.mean(axis=(0, 1, 2), dtype=np.float64)
 
 
-def _std(images: Images) -> NDArray[np.float64]:
+def _std(images: NDArray[Any]) -> NDArray[np.float64]:
     """Per channel, [C]; two passes in chunks, so no float64 copy of the data set is made."""
     mean = _mean(images)
     squares = np.zeros(images.shape[-1])

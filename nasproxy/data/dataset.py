@@ -1,15 +1,17 @@
-"""A data set in memory, and the nested class-balanced subsets that scores are computed on."""
+"""A data set, and the nested class-balanced subsets that scores are computed on."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nasproxy.data.lazy import LazyImages
 from nasproxy.errors import DataError
 
-Images = NDArray[np.uint8] | NDArray[np.float32]
+Images = NDArray[np.uint8] | NDArray[np.float32] | LazyImages
 Labels = NDArray[np.int32]
 
 
@@ -17,6 +19,7 @@ Labels = NDArray[np.int32]
 class Dataset:
     """Raw images [N, H, W, C] (uint8 or float32) with labels [N] in 0..classes-1.
 
+    Images that are too many to hold are decoded when they are indexed, see `LazyImages`.
     `mean` and `std` ([C], float32, in the images' units) are what `standardise` uses. Make one with
     `load` or `from_arrays`, which check the arrays; the constructor does not.
     """
@@ -46,6 +49,9 @@ class Dataset:
         for array in (*arrays, self.test_images, self.test_labels, self.mean, self.std):
             if array is None:
                 digest.update(b"absent")
+            elif isinstance(array, LazyImages):
+                digest.update(f"{array.name}{array.shape}".encode())
+                digest.update(array.places.data)
             else:
                 digest.update(f"{array.dtype.str}{array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
@@ -53,7 +59,7 @@ class Dataset:
 
     def standardise(self, images: Images) -> NDArray[np.float32]:
         """(images - mean) / std per channel: [N, H, W, C] in, the same shape out, float32."""
-        return (images.astype(np.float32) - self.mean) / self.std
+        return (np.asarray(images).astype(np.float32) - self.mean) / self.std
 
     def balanced_order(self, split: str, seed: int) -> NDArray[np.intp]:
         """Indices into `split`, drawn by `seed`, of which every prefix is class-balanced.
@@ -74,6 +80,13 @@ class Dataset:
         The order is `balanced_order`, or a plain shuffle where `balanced` is False. Raises
         DataError where the split, or its smallest class, does not hold enough images.
         """
+        subset, labels = self.select(split, n, seed, balanced)
+        return subset[:], labels
+
+    def select(
+        self, split: str, n: int, seed: int, balanced: bool = True
+    ) -> tuple["Subset", Labels]:
+        """`subset` with images that are decoded and standardised when they are sliced."""
         images, labels = self._split(split)
         if n < 1:
             raise DataError(f"a subset needs at least 1 image, got n={n}")
@@ -89,7 +102,7 @@ class Dataset:
         else:
             order = np.random.default_rng(seed).permutation(len(labels))
         chosen = order[:n]
-        return self.standardise(images[chosen]), labels[chosen]
+        return Subset(self, ((images, chosen),)), labels[chosen]
 
     def _split(self, split: str) -> tuple[Images, Labels]:
         splits = {
@@ -110,6 +123,37 @@ class Dataset:
             f" for a balanced subset of n={n} ({-(-n // self.classes)} a class);"
             f" ask for at most {most}, or for balanced=False"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """Images of one data set, standardised (and decoded) when sliced: [n, H, W, C], float32.
+
+    `a + b` is the images of `a`, then those of `b`.
+    """
+
+    data: Dataset
+    parts: tuple[tuple[Images, NDArray[np.intp]], ...]
+
+    def __len__(self) -> int:
+        return sum(len(chosen) for _, chosen in self.parts)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all images, as they come out."""
+        return 4 * len(self) * math.prod(self.data.image_shape)
+
+    def __add__(self, other: "Subset") -> "Subset":
+        return Subset(self.data, self.parts + other.parts)
+
+    def __getitem__(self, chosen: slice) -> NDArray[np.float32]:
+        start, stop, _ = chosen.indices(len(self))
+        pieces = []
+        for images, places in self.parts:
+            if wanted := places[max(start, 0) : max(stop, 0)].tolist():
+                pieces.append(self.data.standardise(images[np.array(wanted)]))
+            start, stop = start - len(places), stop - len(places)
+        return np.concatenate(pieces) if len(pieces) != 1 else pieces[0]
 
 
 def balanced_order(labels: Labels, classes: int, seed: int) -> NDArray[np.intp]:

@@ -1,7 +1,8 @@
-"""A name or a path to a Dataset: the embedded digits, an .npz file, or a prepared TFDS folder."""
+"""A name or a path to a Dataset: digits, an .npz file, a TFDS set, a folder of pictures."""
 
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasproxy.data.arrays import from_arrays
-from nasproxy.data.dataset import Dataset, Labels, balanced_order
+from nasproxy.data.dataset import Dataset, Images, Labels, balanced_order
+from nasproxy.data.image_folder import is_image_folder, read_image_folder
+from nasproxy.data.lazy import LazyImages
 from nasproxy.data.prepared import Prepared, read_folder, read_name
+from nasproxy.data.splits import check_resolution
 from nasproxy.errors import DataError, SettingError
 
 # Per-channel mean and standard deviation of the pixels in 0..255, as NAS-Bench-101 (Ying et al.
@@ -27,8 +31,12 @@ def available() -> list[tuple[str, str]]:
         ("digits", "1,797 8×8 grey digits of 10 classes, embedded: nothing to download"),
         ("cifar10", "60,000 32×32 colour images of 10 classes, as TFDS prepares it; 40k/10k split"),
         ("cifar100", "the same of 100 classes"),
-        ("<TFDS name>", "any image classification set of TensorFlow Datasets, one image size"),
-        ("<folder>", "a prepared TFDS folder: the one that holds dataset_info.json"),
+        ("<TFDS name>", "any image classification set of TensorFlow Datasets"),
+        (
+            "<folder>",
+            "a prepared TFDS folder (the one that holds dataset_info.json), or pictures as"
+            " train/CLASS/*.jpg, val/CLASS/*.jpg",
+        ),
         (
             "<file>.npz",
             "arrays x_train, y_train, x_valid, y_valid and, if you like, x_test, y_test",
@@ -42,6 +50,8 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     valid_fraction: float = 0.2,
+    resolution: int | None = None,
+    labels: int | None = None,
 ) -> Dataset:
     """The data set of that name or path (see `available`), ready to take subsets of.
 
@@ -51,19 +61,50 @@ def load(
     many of each class; CIFAR as NAS-Bench-101 does, the first 40,000 of TFDS's order to train and
     the last 10,000 to validate. Standardised with the papers' constants for CIFAR and ImageNet's
     kin, with measured ones otherwise. Raises DataError for what cannot be found, read or scored.
+
+    Of TFDS sets and folders, `resolution` brings every image to that many pixels a side, shortest
+    edge first (8/7 of it), then its centre; splits that are large then are decoded as they are
+    used. `labels` keeps that many classes, drawn by `seed`, and numbers them anew.
     """
+    dataset = _load(name, data_dir, seed, valid_fraction, resolution, labels)
+    chosen = {"labels": labels, "resolution": resolution}
+    settings = ",".join(f"{key}={value}" for key, value in chosen.items() if value is not None)
+    return replace(dataset, name=f"{dataset.name}:{settings}") if settings else dataset
+
+
+def _load(
+    name: str,
+    data_dir: str | os.PathLike[str] | None,
+    seed: int,
+    valid_fraction: float,
+    resolution: int | None,
+    labels: int | None,
+) -> Dataset:
     if not 0 < valid_fraction < 1:
         raise SettingError(f"valid_fraction={valid_fraction} must lie between 0 and 1")
     if seed < 0:
         raise SettingError(f"seed={seed} must be 0 or more")
+    check_resolution(resolution)
     path = Path(name).expanduser()
+    if (name == "digits" or path.suffix == ".npz") and (resolution, labels) != (None, None):
+        raise SettingError(
+            f"resolution and labels are for TFDS sets and folders: leave them out of {name}"
+        )
     if name == "digits":
         return _digits(seed)
     if path.suffix == ".npz":
         return _npz(path)
-    if name.startswith((".", "~", os.sep)) or (path / "dataset_info.json").is_file():
-        return _from_prepared(read_folder(path), seed, valid_fraction)
-    return _from_prepared(read_name(name, data_dir), seed, valid_fraction)
+    if (path / "dataset_info.json").is_file():
+        prepared = read_folder(path, resolution)
+    elif path.is_dir() and not list(path.glob("**/dataset_info.json")) and is_image_folder(path):
+        prepared = read_image_folder(path, resolution)
+    elif name.startswith((".", "~", os.sep)):
+        prepared = read_folder(path, resolution)
+    else:
+        prepared = read_name(name, data_dir, resolution)
+    if labels is not None:
+        prepared = _with_labels(prepared, labels, seed)
+    return _from_prepared(prepared, seed, valid_fraction)
 
 
 def _digits(seed: int) -> Dataset:
@@ -104,6 +145,30 @@ def _npz(path: Path) -> Dataset:
     return from_arrays(*train, *valid, arrays.get("x_test"), arrays.get("y_test"), name=path.stem)
 
 
+def _with_labels(prepared: Prepared, count: int, seed: int) -> Prepared:
+    """The images of some classes, numbered from 0 in the classes' order."""
+    if not isinstance(count, int) or not 2 <= count <= prepared.classes:
+        raise SettingError(
+            f"labels={count!r} of data: {prepared.name} has {prepared.classes} classes; "
+            "give from 2 to that many"
+        )
+    kept = np.sort(np.random.default_rng(seed).choice(prepared.classes, count, replace=False))
+    numbers = np.full(prepared.classes, -1, np.int32)
+    numbers[kept] = np.arange(count)
+    splits = {}
+    for split, (images, labels) in prepared.splits.items():
+        renumbered = np.where(labels < 0, -1, numbers[labels])  # a hidden test set has -1
+        members = np.flatnonzero(renumbered >= 0)
+        if len(members):
+            splits[split] = _take(images, members), renumbered[members]
+    return Prepared(prepared.name, count, splits)
+
+
+def _take(images: Images, chosen: NDArray[Any]) -> Images:
+    """Some of the images; lazy ones stay lazy."""
+    return images.take(chosen) if isinstance(images, LazyImages) else images[chosen]
+
+
 def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Dataset:
     splits = dict(prepared.splits)
     cifar = prepared.name in ("cifar10", "cifar100")
@@ -113,8 +178,8 @@ def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Data
             held_out = np.arange(len(labels)) >= len(labels) * (1 - _CIFAR_VALID_FRACTION)
         else:
             held_out = _hold_out(labels, prepared.classes, seed, valid_fraction)
-        splits["train"] = images[~held_out], labels[~held_out]
-        splits["validation"] = images[held_out], labels[held_out]
+        splits["train"] = _take(images, ~held_out), labels[~held_out]
+        splits["validation"] = _take(images, held_out), labels[held_out]
     if "test" in splits and (splits["test"][1] < 0).all():
         del splits["test"]  # TFDS marks the labels of a competition's hidden test set with -1
     mean, std = None, None

@@ -12,31 +12,33 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasproxy.data.dataset import Images, Labels
-from nasproxy.data.decoded import cached_path, read_cached, write_cached
+from nasproxy.data.decoded import cached_path
+from nasproxy.data.splits import Split
 from nasproxy.errors import DataError
 
-_CHUNK = 1_000  # encoded images held at once while decoding
+_CHUNK = 10_000  # encoded records held at once while reading labels
 _CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The decoded splits of a prepared set, in TFDS order, under TFDS's names."""
+    """The splits of a prepared set, in TFDS order, under TFDS's names; images may be lazy."""
 
     name: str
     classes: int
     splits: dict[str, tuple[Images, Labels]]
 
 
-def read_folder(folder: Path) -> Prepared:
+def read_folder(folder: Path, resolution: int | None) -> Prepared:
     """Read the prepared set in `folder`, the one that holds dataset_info.json."""
     import tensorflow_datasets as tfds
 
@@ -47,10 +49,12 @@ def read_folder(folder: Path) -> Prepared:
         hint = f"; did you mean {inside[0].parent}?" if inside else ": check the path"
         raise DataError(f"{folder} is no prepared TFDS folder, it has no dataset_info.json{hint}")
     with _as_data_error(folder):
-        return _read(tfds.builder_from_directory(folder), folder)
+        return _read(tfds.builder_from_directory(folder), folder, resolution)
 
 
-def read_name(name: str, data_dir: str | os.PathLike[str] | None) -> Prepared:
+def read_name(
+    name: str, data_dir: str | os.PathLike[str] | None, resolution: int | None
+) -> Prepared:
     """Read the TFDS set `name` from `data_dir`, preparing it first where that is possible."""
     import tensorflow_datasets as tfds
 
@@ -71,7 +75,7 @@ def read_name(name: str, data_dir: str | os.PathLike[str] | None) -> Prepared:
         if not prepared:
             _prepare(name, data_dir)
             builder = tfds.builder(name, data_dir=data_dir)
-        return _read(builder, Path(builder.data_path))
+        return _read(builder, Path(builder.data_path), resolution)
 
 
 def _prepare(name: str, data_dir: str | os.PathLike[str] | None) -> None:
@@ -111,7 +115,7 @@ def _unreachable(url: str) -> str | None:
     return None
 
 
-def _read(builder: Any, folder: Path) -> Prepared:
+def _read(builder: Any, folder: Path, resolution: int | None) -> Prepared:
     """The train, validation and test splits of a tfds.core.DatasetBuilder, those there are."""
     import tensorflow_datasets as tfds
 
@@ -133,43 +137,33 @@ def _read(builder: Any, folder: Path) -> Prepared:
         )
     if "train" not in info.splits:
         raise DataError(f"{folder} has no train split; it has {', '.join(info.splits) or 'none'}")
-    splits = {}
-    for split in ("train", "validation", "test"):
-        if split in info.splits:
-            path = cached_path(folder, split)
-            if (arrays := read_cached(path)) is None:
-                arrays = _decode(builder, split, image, label, folder)
-                write_cached(path, *arrays)
-            splits[split] = arrays
+    splits = {
+        split: _split(builder, split, image, label, folder).load(resolution)
+        for split in ("train", "validation", "test")
+        if split in info.splits
+    }
     return Prepared(info.name, features[label].num_classes, splits)
 
 
-def _decode(
-    builder: Any, split: str, image: str, label: str, folder: Path
-) -> tuple[Images, Labels]:
-    """Images [N, H, W, C] in their own dtype and labels [N] of one split, in TFDS order."""
+def _split(builder: Any, split: str, image: str, label: str, folder: Path) -> Split:
+    import tensorflow_datasets as tfds
+
     source = builder.as_data_source(split)
-    count = len(source)
-    labels = np.empty(count, dtype=np.int32)
-    images: Any = np.empty((0, 0, 0, 0), dtype=np.uint8)  # until the first one tells its shape
-    for start in range(0, count, _CHUNK):
-        chunk = range(start, min(start + _CHUNK, count))
-        with _quiet():
-            examples = source.__getitems__(chunk)
-        for i, example in zip(chunk, examples, strict=True):
-            array = example[image]
-            if i == 0:
-                images = np.empty((count, *array.shape), dtype=array.dtype)
-            elif array.shape != images.shape[1:]:
-                raise DataError(
-                    f"{folder}: image {i} of {split} is {array.shape[0]} × {array.shape[1]} ×"
-                    f" {array.shape[2]}, image 0 {images.shape[1]} × {images.shape[2]} ×"
-                    f" {images.shape[3]}; one size is needed and nothing is resized yet:"
-                    " prepare the set at one size"
-                )
-            images[i] = array
-            labels[i] = example[label]
-    return images, labels
+    encoded = builder.as_data_source(split, decoders={image: tfds.decode.SkipDecoding()})
+
+    def read(places: Sequence[int]) -> list[NDArray[Any]]:
+        return [example[image] for example in source.__getitems__(list(places))]
+
+    def read_labels() -> Labels:
+        labels = np.empty(len(source), np.int32)
+        for start in range(0, len(labels), _CHUNK):
+            chunk = range(start, min(start + _CHUNK, len(labels)))
+            labels[start : chunk.stop] = [e[label] for e in encoded.__getitems__(list(chunk))]
+        return labels
+
+    with _quiet():
+        read([0])  # warns of OpenCV once
+    return Split(str(folder), split, len(source), read, read_labels, cached_path(folder, split))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nasproxy.errors import SettingError
 from nasproxy.kernels import monte_carlo
-from nasproxy.kernels.monte_carlo import BatchNorm
+from nasproxy.kernels.monte_carlo import BatchNorm, Sliceable
 from search_spaces import execution
 from search_spaces.differentiation import pullback_each
 from search_spaces.graph import Graph
@@ -102,7 +102,7 @@ def ntk(
     return kernel
 
 
-def split(images: np.ndarray, graph: Graph) -> list[jax.Array]:
+def split(images: Sliceable, graph: Graph) -> Sequence[jax.Array]:
     """Images in batches on the device, see :func:`nasproxy.kernels.monte_carlo.split`."""
     return monte_carlo.split(images, graph, BatchNorm(), ACCELERATOR_BYTES)
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -19,6 +19,21 @@ ACTIVATION_BYTES = {"cpu": 2 * 2**20}
 ACCELERATOR_BYTES = 256 * 2**20
 
 Output = TypeVar("Output")
+
+
+HELD_BYTES = 2 * 2**30
+"""Standardised images up to which batches are made once and held."""
+
+
+class Sliceable(Protocol):
+    """Images ``[n, h, w, c]``: an array, or what makes them when it is sliced."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, chosen: slice, /) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -96,7 +111,7 @@ def each(images: Sequence[jax.Array], network: Callable[[jax.Array], Output]) ->
     """
     if jax.default_backend() != "cpu" or len(images) == 1:
         return [network(batch) for batch in images]
-    return list(pool().map(network, images))
+    return list(pool().map(lambda i: network(images[i]), range(len(images))))
 
 
 def statistics(graph: Graph, params: Variables, batch: jax.Array, momentum: float) -> Variables:
@@ -107,25 +122,50 @@ def statistics(graph: Graph, params: Variables, batch: jax.Array, momentum: floa
 
 
 def split(
-    images: np.ndarray,
+    images: Sliceable,
     graph: Graph,
     norm: BatchNorm,
     accelerator_bytes: int = ACCELERATOR_BYTES,
-) -> list[jax.Array]:
+) -> Sequence[jax.Array]:
     """Images in batches on the device, sized so that activations stay where they are fast to reach.
 
     Every batch has one shape, so that one program serves all; the last is filled up with zeros. In
     training mode a batch is what is normalised together, and has ``norm.images``; the last is
     filled up with the first images again, because zeros would count in its statistics.
+
+    Images of more than ``HELD_BYTES`` are not held: each batch is made when it is asked for, and
+    again for the next network.
     """
     if norm.mode == "training":
-        size = norm.images
-        images = np.resize(images, (math.ceil(len(images) / size) * size, *images.shape[1:]))
+        batches = Batches(images, norm.images, wrap=True)
     else:
         allowed = ACTIVATION_BYTES.get(jax.default_backend(), accelerator_bytes)
         largest = max(1, allowed // (4 * math.prod(graph.shapes[1])))
         parts = math.ceil(len(images) / largest)
         if jax.default_backend() == "cpu":
             parts = math.ceil(parts / cores()) * cores()
-        size = math.ceil(len(images) / parts)
-    return [jax.device_put(batch) for batch in execution.batches(images, size)]
+        batches = Batches(images, math.ceil(len(images) / parts), wrap=False)
+    return batches if images.nbytes > HELD_BYTES else list(batches)
+
+
+class Batches(Sequence[jax.Array]):
+    """Batches ``[size, h, w, c]`` of images, each put on the device when it is indexed."""
+
+    def __init__(self, images: Sliceable, size: int, *, wrap: bool):
+        """The last batch is filled up with the first images if ``wrap``, else with zeros."""
+        self.images, self.size, self.wrap = images, size, wrap
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.images) / self.size)
+
+    def __getitem__(self, index: int) -> jax.Array:  # type: ignore[override]  # one at a time
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        batch = self.images[index * self.size : (index + 1) * self.size]
+        missing = self.size - len(batch)
+        if missing and self.wrap:
+            first = self.images[: min(missing, len(self.images))]
+            batch = np.concatenate([batch, np.resize(first, (missing, *batch.shape[1:]))])
+        elif missing:
+            batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)])
+        return jax.device_put(batch)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasproxy.data import Dataset
+from nasproxy.data.dataset import Labels, Subset
 from nasproxy.errors import SettingError
 from nasproxy.proxies.base import Score
 from nasproxy.solvers.ridge import KernelSweep, RidgeSweep
@@ -81,13 +82,14 @@ class Problem:
     """What every architecture is judged on, at the largest sizes.
 
     Attributes:
-        images: n_t training images, then n_v validation images, ``[n_t + n_v, h, w, c]``.
+        images: n_t training images, then n_v validation images, ``[n_t + n_v, h, w, c]``, made
+            when they are sliced.
         targets: one-hot minus 1/classes, ``[n_t, classes]``.
         valid_labels: ``[n_v]``.
         norm_batch: images of the batch-norm pass, on the device.
     """
 
-    images: NDArray[np.float32]
+    images: Subset
     targets: NDArray[np.float64]
     valid_labels: NDArray[Any]
     norm_batch: jax.Array
@@ -99,23 +101,23 @@ class Problem:
         Raises:
             DataError: more images than the data has.
         """
-        (train, y_train), (valid, y_valid) = _subsets(settings, data, seed)
+        images, y_train, y_valid = _subsets(settings, data, seed)
         size = min(settings.norm_images, len(data.train_images))
         batch, _ = data.subset("train", size, seed + 1, balanced=False)
         targets = np.eye(data.classes)[y_train] - 1 / data.classes
-        return cls(np.concatenate([train, valid]), targets, y_valid, jax.device_put(batch))
+        return cls(images, targets, y_valid, jax.device_put(batch))
 
 
-def _subsets(settings: Settings, data: Dataset, seed: int) -> Any:
+def _subsets(settings: Settings, data: Dataset, seed: int) -> tuple[Subset, Labels, Labels]:
+    """Training, then validation images; the labels of either."""
     n_train, n_valid = max(sizes(settings.n_train)), max(sizes(settings.n_valid))
     if settings.valid_from == "valid":
-        return (
-            data.subset("train", n_train, seed, settings.balanced),
-            data.subset("valid", n_valid, seed, settings.balanced),
-        )
-    images, labels = data.subset("train", n_train + n_valid, seed, settings.balanced)
+        train, y_train = data.select("train", n_train, seed, settings.balanced)
+        valid, y_valid = data.select("valid", n_valid, seed, settings.balanced)
+        return train + valid, y_train, y_valid
+    images, labels = data.select("train", n_train + n_valid, seed, settings.balanced)
     # In a shuffled order the next n_valid images are as random as the notebook's last ones.
-    return (images[:n_train], labels[:n_train]), (images[n_train:], labels[n_train:])
+    return images, labels[:n_train], labels[n_train:]
 
 
 def judge(

@@ -1,6 +1,7 @@
 """Validation accuracy of the empirical NTK, and what else its kernel says of a network."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
@@ -74,7 +75,7 @@ class NTK:
         norm, problem = self._norm(), Problem.of(self, data, seed)
         n_train, n_valid = len(problem.targets), len(problem.valid_labels)
         ensemble, smallest = max(sizes(self.ensemble)), min(sizes(self.n_train))
-        batches: dict[tuple[int, ...], list[jax.Array]] = {}
+        batches: dict[tuple[int, ...], Sequence[jax.Array]] = {}
 
         def score(architecture: object) -> Score:
             graph = space.graph(architecture, data.image_shape, data.classes)

@@ -122,7 +122,7 @@ class NTKRegression:
             )
         problem = Problem.of(self, data, seed)
         n_train = len(problem.targets)
-        inputs = self._function(1, "relu").prepare(problem.images)
+        inputs = self._function(1, "relu").prepare(problem.images[:])
         blocks = _Blocks(inputs[:n_train], inputs[n_train:])
 
         def score(architecture: Any) -> Score:

@@ -34,3 +34,17 @@ class Flops:
             return Score(float(graph.flops), flops=0.0)
 
         return score
+
+
+@dataclass(frozen=True)
+class Macs:
+    """Forward multiply-adds of weights a sample, half of ``flops``: the mobile measure."""
+
+    name: ClassVar[str] = "macs"
+
+    def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
+        def score(architecture: object) -> Score:
+            graph = space.graph(architecture, data.image_shape, data.classes)
+            return Score(float(graph.flops // 2), flops=0.0)
+
+        return score

@@ -1,0 +1,49 @@
+"""Images that are decoded when they are asked for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_CHUNK = 1_000  # encoded images held at once while decoding
+
+
+@dataclass(frozen=True, eq=False)
+class LazyImages:
+    """Images [N, H, W, C], uint8, of which indexing decodes those that it returns.
+
+    Attributes:
+        read: decodes images by their places in the split.
+        shape: [N, H, W, C].
+        places: [N], of these images in their split.
+        name: of the split's contents and of how they are resized.
+    """
+
+    read: Callable[[Sequence[int]], Sequence[NDArray[Any]]]
+    shape: tuple[int, ...]
+    places: NDArray[np.intp]
+    name: str
+
+    dtype = np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen: slice | NDArray[Any]) -> NDArray[np.uint8]:
+        places = self.places[chosen]
+        images = np.empty((len(places), *self.shape[1:]), np.uint8)
+        for start in range(0, len(places), _CHUNK):
+            chunk = places[start : start + _CHUNK].tolist()
+            images[start : start + len(chunk)] = self.read(chunk)
+        return images
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All of them, decoded."""
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def take(self, chosen: NDArray[Any]) -> "LazyImages":
+        """Some of the images (indices or a mask), still to be decoded."""
+        places = self.places[chosen]
+        return replace(self, places=places, shape=(len(places), *self.shape[1:]))

@@ -1,0 +1,80 @@
+"""Time that a network takes on the machine at hand, as hardware-aware search measures it."""
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import numpy as np
+
+from nasproxy.data import Dataset
+from nasproxy.errors import SettingError
+from nasproxy.proxies.base import Score, Scorer
+from search_spaces import SearchSpace, execution
+from search_spaces.graph import Graph
+
+QUARTILES = (25, 50, 75)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Minus the median milliseconds of a forward pass to the logits, for one image.
+
+    Minus the milliseconds of a batch are in the column ``batch=N``. Compilation and the first
+    passes are not counted. Networks run as everything here does, layer by layer with channels
+    padded to vectors: for one image on a processor, starting some fifty programs is a good part of
+    the time, so this is the latency of this executor, not of a network compiled for deployment.
+    It depends on what else the machine does; ``info`` has the quartiles.
+
+    Attributes:
+        batch: images of the batch.
+        repeats: passes timed.
+        warmup: passes before them.
+        width: channels of the stem; None for the space's.
+    """
+
+    batch: int = 32
+    repeats: int = 11
+    warmup: int = 3
+    width: int | None = None
+
+    name: ClassVar[str] = "latency"
+    unit: ClassVar[str] = "−milliseconds"
+
+    def __post_init__(self) -> None:
+        for setting in ("batch", "repeats", "warmup"):
+            value = getattr(self, setting)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise SettingError(
+                    f"{setting}={value!r} of latency: give a whole number of at least 1"
+                )
+
+    def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
+        rng = np.random.default_rng(seed)
+        images = rng.standard_normal((self.batch, *data.image_shape), dtype=np.float32)
+        sizes = sorted({1, self.batch})
+
+        def score(architecture: object) -> Score:
+            graph = space.graph(architecture, data.image_shape, data.classes)
+            quartiles = {n: self._milliseconds(graph, images[:n], seed) for n in sizes}
+            columns = {f"batch={n}": -quartiles[n][1] for n in sizes if n > 1}
+            passes = sum(sizes) * (self.repeats + self.warmup)
+            info = {"milliseconds": {f"batch={n}": q for n, q in quartiles.items()}}
+            return Score(-quartiles[1][1], float(graph.flops * passes), columns, info)
+
+        return score
+
+    def _milliseconds(self, graph: Graph, images: np.ndarray, seed: int) -> list[float]:
+        """Quartiles of a pass's time."""
+        padded = execution.pad(graph)
+        rng = np.random.default_rng(seed)
+        params = execution.place(padded, execution.initialise(graph, rng))
+        stats = [{} for _ in padded.steps]
+        batch = jax.device_put(images)
+        seconds = []
+        for _ in range(self.warmup + self.repeats):
+            start = time.perf_counter()
+            execution.logits(padded, params, stats, batch).block_until_ready()
+            seconds.append(time.perf_counter() - start)
+        quartiles = np.percentile(seconds[self.warmup :], QUARTILES)
+        return (1e3 * quartiles).tolist()

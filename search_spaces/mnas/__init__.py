@@ -1,0 +1,6 @@
+"""MNAS (Tan et al. 2019) and the part of it that Accel-NASBench trained."""
+
+from search_spaces.mnas.block import Block, Blocks
+from search_spaces.mnas.space import MNAS, AccelNASBench
+
+__all__ = ["MNAS", "AccelNASBench", "Block", "Blocks"]

@@ -1,0 +1,330 @@
+"""Spaces of seven mobile blocks: what they share, MNAS, and Accel-NASBench's part of it."""
+
+import json
+import re
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from nasproxy.errors import ArchitectureError, SettingError
+from search_spaces.graph import Graph
+from search_spaces.layers import ACTIVATIONS, GATES, Shape
+from search_spaces.mnas.block import IDENTITY, MBCONV, OPS, SKIPS, Block, Blocks
+from search_spaces.mnas.network import STRIDES, TOTAL_STRIDE, Backbone, build
+from search_spaces.product import ProductSpace, check_width, read_json, set_of
+
+BLOCKS = len(STRIDES)
+
+
+class BlockSpace(ProductSpace[Blocks]):
+    """Seven blocks, each a choice for each searched attribute; the other attributes are fixed.
+
+    A key is the codes of the blocks, joined by slashes.
+    """
+
+    fields: ClassVar[tuple[str, ...]]
+    """Attributes of a block that are searched, in the order in which they are drawn."""
+
+    @property
+    @abstractmethod
+    def backbone(self) -> Backbone:
+        """What blocks are put into."""
+
+    @abstractmethod
+    def block_choices(self, position: int) -> dict[str, tuple[Any, ...]]:
+        """What may be chosen for each of ``fields``."""
+
+    @abstractmethod
+    def fixed(self, position: int) -> dict[str, Any]:
+        """The attributes that are not searched."""
+
+    @abstractmethod
+    def encode(self, block: Block) -> str:
+        """The block's part of a key."""
+
+    @abstractmethod
+    def decode(self, code: str) -> dict[str, Any] | None:
+        """The searched attributes of a code, unchecked; None if it is none."""
+
+    @property
+    def choices(self) -> tuple[tuple[Any, ...], ...]:
+        return tuple(
+            self.block_choices(position)[field]
+            for position in range(BLOCKS)
+            for field in self.fields
+        )
+
+    def assemble(self, values: Sequence[Any]) -> Blocks:
+        n = len(self.fields)
+        return tuple(
+            Block.create(
+                self.fixed(i) | dict(zip(self.fields, values[i * n : i * n + n], strict=True))
+            )
+            for i in range(BLOCKS)
+        )
+
+    def values(self, architecture: Blocks) -> tuple[Any, ...]:
+        return tuple(getattr(block, field) for block in architecture for field in self.fields)
+
+    def key(self, architecture: Blocks) -> str:
+        """The codes of the blocks: ``code/code/…``."""
+        return "/".join(map(self.encode, architecture))
+
+    def find(self, key: str) -> Blocks:
+        """The architecture of a key; raises ArchitectureError if it is none of the space."""
+        codes = key.split("/")
+        decoded = [self.decode(code) for code in codes]
+        for code, found in zip(codes, decoded, strict=True):
+            if found is None:
+                raise ArchitectureError(
+                    f"{code!r} is no block of {self.name}: write one such as "
+                    f"{self.encode(self.sample(1, 0)[0][0])!r}, {BLOCKS} of them joined by slashes"
+                )
+        return self._checked([found for found in decoded if found is not None])
+
+    def to_json(self, architecture: Blocks) -> str:
+        """``{"blocks": [{…}, …]}``, the searched attributes of each block."""
+        blocks = [{f: getattr(block, f) for f in self.fields} for block in architecture]
+        return json.dumps({"blocks": blocks})
+
+    def from_json(self, text: str) -> Blocks:
+        """Reads :meth:`to_json`'s text; raises ArchitectureError with the first that is wrong."""
+        record = read_json(text)
+        blocks = record.get("blocks")
+        if record.keys() != {"blocks"} or not isinstance(blocks, list):
+            raise ArchitectureError(
+                f'{text[:80]!r} is no architecture of {self.name}: write {{"blocks": [{{…}}, …]}}'
+            )
+        for position, block in enumerate(blocks):
+            if not isinstance(block, dict) or set(block) != set(self.fields):
+                raise ArchitectureError(
+                    f"block {position} of {self.name} is {json.dumps(block)[:80]}: give it "
+                    f"{', '.join(self.fields)}"
+                )
+        return self._checked(blocks)
+
+    def graph(self, architecture: Blocks, image_shape: Shape, classes: int) -> Graph:
+        """The network for images of a shape; raises SettingError below 32×32 pixels."""
+        if min(image_shape[:2]) < TOTAL_STRIDE:
+            raise SettingError(
+                f"images of {image_shape[0]}×{image_shape[1]} pixels: the strides of {self.name} "
+                f"divide them by {TOTAL_STRIDE}, so use images of at least "
+                f"{TOTAL_STRIDE}×{TOTAL_STRIDE} (a resolution, if the data takes one)"
+            )
+        return build(architecture, self.backbone, image_shape, classes)
+
+    def _checked(self, blocks: Sequence[Mapping[str, Any]]) -> Blocks:
+        if len(blocks) != BLOCKS:
+            raise ArchitectureError(
+                f"{len(blocks)} blocks: an architecture of {self.name} has {BLOCKS}"
+            )
+        values = []
+        for position, block in enumerate(blocks):
+            for field, accepted in self.block_choices(position).items():
+                chosen = [value for value in accepted if _same(block[field], value)]
+                if not chosen:
+                    raise ArchitectureError(
+                        f"block {position} of {self.name} has {field}={block[field]!r}: choose one "
+                        f"of {', '.join(map(str, set_of(accepted)))}"
+                    )
+                values.append(chosen[0])
+        return self.assemble(values)
+
+
+def _same(given: object, accepted: object) -> bool:
+    """Equal, and no boolean for a number."""
+    return given == accepted and isinstance(given, bool) == isinstance(accepted, bool)
+
+
+@dataclass(frozen=True)
+class MNAS(BlockSpace):
+    """MnasNet's search space on ImageNet: seven blocks around MobileNetV2's (Tan et al. 2019).
+
+    Published: the blocks and what is searched in each (operation, kernel, squeeze-and-excitation,
+    skip, filters, layers), relative to MobileNetV2. Not published, and settings here where they are
+    numbers: the exact sets of multipliers and layers (a block of one layer keeps at least one), and
+    the expansions. Our choices besides: a depthwise-separable convolution is an MBConv of expansion
+    1; a pooled skip adds the 3×3 average of a layer's input; skips join the layers after a block's
+    first; squeeze-and-excitation stands after the k×k convolution and counts a layer's input
+    channels; convolutions are framed by k // 2 zeros on every side; channels are rounded by
+    MobileNet's rule.
+
+    A key's code for a block is operation, kernel, ``se`` and its percentage, skip, filters in
+    percent, and layers: ``mbconv5se25-pool-75x3``. Scoring the whole space at one image shape takes
+    588 programs, 436 at width 16 (as many again for the batch-norm pass).
+
+    Attributes:
+        width: channels of the stem; all others are multiplied by width / 32.
+        filters: of the blocks at width 32.
+        layers: of the blocks, one fewer and one more being searched.
+        expansions: of MBConvs in each block.
+        multipliers: of filters.
+        ratios: of squeeze-and-excitation.
+        head: channels of the last 1×1 convolution at width 32.
+        divisor: channels are rounded to multiples of this.
+        gate: of squeeze-and-excitation: sigmoid or hard_sigmoid.
+        activation: relu, relu6 or swish.
+    """
+
+    width: int = 32
+    filters: tuple[int, ...] = (16, 24, 40, 80, 96, 192, 320)
+    layers: tuple[int, ...] = (1, 2, 3, 4, 3, 3, 1)
+    expansions: tuple[int, ...] = (3, 3, 3, 6, 6, 6, 6)
+    multipliers: tuple[float, ...] = (0.75, 1.0, 1.25)
+    ratios: tuple[float, ...] = (0.0, 0.25)
+    head: int = 1280
+    divisor: int = 8
+    gate: str = "sigmoid"
+    activation: str = "relu"
+
+    name: ClassVar[str] = "mnas"
+    fields: ClassVar[tuple[str, ...]] = ("op", "kernel", "se", "skip", "multiplier", "layers")
+    _code: ClassVar[re.Pattern[str]] = re.compile(
+        rf"({'|'.join(OPS)})(\d+)(?:se(\d+))?-({'|'.join(SKIPS)})-(\d+)x(\d+)"
+    )
+
+    def __post_init__(self) -> None:
+        check_width(self.name, self.width)
+        for setting in ("filters", "layers", "expansions"):
+            _check_numbers(self.name, setting, getattr(self, setting), least=1, count=BLOCKS)
+        for setting in ("head", "divisor"):
+            _check_numbers(self.name, setting, (getattr(self, setting),), least=1, count=1)
+        for setting, least in (("multipliers", 0.01), ("ratios", 0)):
+            values = getattr(self, setting)
+            if not isinstance(values, tuple) or not values or not all(map(_percent, values)):
+                raise SettingError(
+                    f"{setting}={values!r} of {self.name}: give whole hundredths, several as "
+                    "0.75/1/1.25"
+                )
+            if min(values) < least:
+                raise SettingError(f"{setting}={values!r} of {self.name}: give at least {least:g}")
+        for setting, accepted in (("gate", GATES), ("activation", ACTIVATIONS)):
+            value = getattr(self, setting)
+            if value not in accepted or value == "none":
+                names = ", ".join(name for name in accepted if name != "none")
+                raise SettingError(f"{setting}={value!r} of {self.name}: choose one of {names}")
+
+    @property
+    def backbone(self) -> Backbone:
+        return Backbone(
+            self.width, self.filters, self.head, self.divisor, self.gate, self.activation
+        )
+
+    def block_choices(self, position: int) -> dict[str, tuple[Any, ...]]:
+        layers = self.layers[position]
+        return {
+            "op": OPS,
+            "kernel": (3, 5),
+            "se": self.ratios,
+            "skip": SKIPS,
+            "multiplier": self.multipliers,
+            "layers": (max(1, layers - 1), layers, layers + 1),
+        }
+
+    def fixed(self, position: int) -> dict[str, Any]:
+        return {"expansion": self.expansions[position]}
+
+    def encode(self, block: Block) -> str:
+        se = f"se{round(100 * block.se)}" if block.se else ""
+        filters = round(100 * block.multiplier)
+        return f"{block.op}{block.kernel}{se}-{block.skip}-{filters}x{block.layers}"
+
+    def decode(self, code: str) -> dict[str, Any] | None:
+        match = self._code.fullmatch(code)
+        if match is None:
+            return None
+        op, kernel, se, skip, filters, layers = match.groups()
+        return {
+            "op": op,
+            "kernel": int(kernel),
+            "se": int(se or 0) / 100,
+            "skip": skip,
+            "multiplier": int(filters) / 100,
+            "layers": int(layers),
+        }
+
+
+@dataclass(frozen=True)
+class AccelNASBench(BlockSpace):
+    """Accel-NASBench's space: MNAS with MBConvs and identity skips only, and expansion searched.
+
+    Blocks to 16, 24, 40, 80, 112, 192 and 320 channels; expansion 1, 4 or 6; kernel 3 or 5; 1 to 3
+    layers, the sixth block to 4; squeeze-and-excitation of a quarter of a layer's input channels,
+    or none (Ahmad et al. 2024). Parameters are the benchmark's; its table's MACs count four more
+    operations for each value that batch norm makes, and every value that is averaged.
+
+    A key's code for a block is expansion, kernel, layers, and ``se`` where there is one:
+    ``e6k3l2se``. Scoring the whole space at one image shape takes 167 programs (as many again for
+    the batch-norm pass).
+
+    Attributes:
+        width: channels of the stem; 32 is the benchmark's. All others are multiplied by width / 32
+            and rounded to multiples of 8 by MobileNet's rule.
+    """
+
+    width: int = 32
+
+    name: ClassVar[str] = "accel_nasbench"
+    fields: ClassVar[tuple[str, ...]] = ("expansion", "kernel", "layers", "se")
+    columns: ClassVar[tuple[str, ...]] = tuple(
+        f"block{i}_{column}" for i in range(BLOCKS) for column in ("e", "k", "l", "se")
+    )
+    _code: ClassVar[re.Pattern[str]] = re.compile(r"e(\d+)k(\d+)l(\d+)(se)?")
+
+    def __post_init__(self) -> None:
+        check_width(self.name, self.width)
+
+    @property
+    def backbone(self) -> Backbone:
+        return Backbone(self.width, (16, 24, 40, 80, 112, 192, 320), gate="hard_sigmoid")
+
+    def block_choices(self, position: int) -> dict[str, tuple[Any, ...]]:
+        return {
+            "expansion": (1, 4, 6),
+            "kernel": (3, 5),
+            "layers": (1, 2, 3, 4) if position == 5 else (1, 2, 3),
+            "se": (0.0, 0.25),
+        }
+
+    def fixed(self, position: int) -> dict[str, Any]:
+        return {"op": MBCONV, "skip": IDENTITY, "multiplier": 1.0}
+
+    def encode(self, block: Block) -> str:
+        se = "se" if block.se else ""
+        return f"e{block.expansion}k{block.kernel}l{block.layers}{se}"
+
+    def decode(self, code: str) -> dict[str, Any] | None:
+        match = self._code.fullmatch(code)
+        if match is None:
+            return None
+        expansion, kernel, layers = map(int, match.groups()[:3])
+        se = 0.25 if match[4] else 0.0
+        return {"expansion": expansion, "kernel": kernel, "layers": layers, "se": se}
+
+    def row_key(self, row: Mapping[Any, Any]) -> str:
+        """The key of a row of the benchmark's table; raises ArchitectureError for another's."""
+        blocks = []
+        for i in range(BLOCKS):
+            e, k, layers, se = (row[f"block{i}_{column}"] for column in ("e", "k", "l", "se"))
+            if se not in (0, 1):
+                raise ArchitectureError(f"block{i}_se is {se!r}: it is true or false")
+            blocks.append({"expansion": e, "kernel": k, "layers": layers, "se": 0.25 * bool(se)})
+        return self.key(self._checked(blocks))
+
+
+def _check_numbers(name: str, setting: str, values: object, least: int, count: int) -> None:
+    whole = isinstance(values, tuple) and all(
+        isinstance(v, int) and not isinstance(v, bool) and v >= least for v in values
+    )
+    if not isinstance(values, tuple) or not whole or len(values) != count:
+        raise SettingError(
+            f"{setting}={values!r} of {name}: give {count} whole numbers of at least {least}, "
+            "joined by slashes"
+        )
+
+
+def _percent(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(100 * value - round(100 * value)) < 1e-9

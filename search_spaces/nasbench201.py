@@ -1,0 +1,159 @@
+"""NAS-Bench-201: cells of four nodes and six operations (Dong and Yang 2020)."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nasproxy.errors import ArchitectureError, SettingError
+from search_spaces.graph import Builder, Graph
+from search_spaces.layers import (
+    Add,
+    AveragePool3x3,
+    BNReLU,
+    ConvBN,
+    Convolution,
+    Dense,
+    GlobalAverage,
+    HalveByMean,
+    ProjectAdd,
+    Shape,
+    Zero,
+)
+from search_spaces.product import NamedSpace, check_width
+
+NONE, SKIP, CONV1X1, CONV3X3, POOL = OPS = (
+    "none",
+    "skip_connect",
+    "nor_conv_1x1",
+    "nor_conv_3x3",
+    "avg_pool_3x3",
+)
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+"""(from, to), in the order in which a key lists their operations."""
+STAGES = 3
+_OP = f"({'|'.join(OPS)})"
+_KEY = re.compile(rf"\|{_OP}~0\|\+\|{_OP}~0\|{_OP}~1\|\+\|{_OP}~0\|{_OP}~1\|{_OP}~2\|")
+
+
+@dataclass(frozen=True)
+class NASBench201(NamedSpace):
+    """15,625 cells of six operations, each repeated to a CIFAR network of three stages.
+
+    A key is the official string, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``: for each of three nodes,
+    what is done to each earlier one before their sum. Cells that compute the same have keys of
+    their own, as in the benchmark's table. A stage doubles the channels of the last and halves its
+    image, by a residual block between. Parameters are the table's. Scoring the whole space at one
+    image shape takes 30 programs (as many again for the batch-norm pass).
+
+    A cell whose output no operation reaches makes zeros, and with it the network: it cannot be
+    scored, and says so.
+
+    Attributes:
+        width: channels of the stem; 16 is the benchmark's.
+        cells: cells a stage; 5 is the benchmark's.
+    """
+
+    width: int = 16
+    cells: int = 5
+
+    name: ClassVar[str] = "nasbench201"
+    columns: ClassVar[tuple[str, ...]] = ("arch_str",)
+
+    def __post_init__(self) -> None:
+        check_width(self.name, self.width)
+        if not isinstance(self.cells, int) or self.cells < 1:
+            raise SettingError(
+                f"cells={self.cells!r} of {self.name}: give a whole number of at least 1"
+            )
+
+    @property
+    def choices(self) -> tuple[tuple[str, ...], ...]:
+        return (OPS,) * len(EDGES)
+
+    def assemble(self, values: Sequence[str]) -> str:
+        named = [f"{op}~{source}" for op, (source, _) in zip(values, EDGES, strict=True)]
+        nodes = named[:1], named[1:3], named[3:]
+        return "+".join(f"|{'|'.join(node)}|" for node in nodes)
+
+    def values(self, architecture: str) -> tuple[str, ...]:
+        match = _KEY.fullmatch(architecture)
+        if match is None:
+            raise ArchitectureError(
+                f"{architecture!r} is no cell of {self.name}: write "
+                f"|op~0|+|op~0|op~1|+|op~0|op~1|op~2| with operations {', '.join(OPS)}"
+            )
+        return match.groups()
+
+    def find(self, key: str) -> str:
+        """The key again; raises ArchitectureError unless it is an official string."""
+        self.values(key)
+        return key
+
+    def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
+        """The cell's network for images of a shape.
+
+        Raises:
+            SettingError: height or width is no multiple of 4, so that its halves differ between a
+                residual block's two paths.
+        """
+        ops = self.values(architecture)
+        multiple = 2 ** (STAGES - 1)
+        if any(side % multiple or not side for side in image_shape[:2]):
+            raise SettingError(
+                f"images of {image_shape[0]}×{image_shape[1]} pixels cannot be halved "
+                f"{STAGES - 1} times: use images whose sides are multiples of {multiple}"
+            )
+        builder = Builder(image_shape)
+        channels = self.width
+        stem = ConvBN(3, image_shape[2], channels, activation="none")
+        x = builder.add(stem, builder.image)
+        for stage in range(STAGES):
+            if stage:
+                x = _add_reduction(builder, x, channels)
+                channels *= 2
+            for _ in range(self.cells):
+                x = _add_cell(builder, ops, x, channels)
+        x = builder.add(BNReLU(channels), x)
+        builder.add(Dense(channels, classes), builder.add(GlobalAverage(), x))
+        return builder.graph()
+
+
+def _add_cell(builder: Builder, ops: Sequence[str], x: int, channels: int) -> int:
+    """Appends one cell that reads value ``x``; returns the value it makes."""
+    zeros: int | None = None
+    nodes: list[int | None] = [x]  # None for a node that nothing reaches
+    pooled: dict[int, int] = {}  # a node that several edges pool is pooled once
+    for target in range(1, 4):
+        node: int | None = None
+        incoming = [(nodes[s], op) for op, (s, t) in zip(ops, EDGES, strict=True) if t == target]
+        for source, op in incoming:
+            if source is None or op not in (SKIP, POOL):
+                continue
+            if op == POOL:
+                if source not in pooled:
+                    pooled[source] = builder.add(AveragePool3x3(channels), source)
+                source = pooled[source]
+            node = source if node is None else builder.add(Add(channels), node, source)
+        for source, op in incoming:
+            if op not in (CONV1X1, CONV3X3):
+                continue
+            if source is None:  # zeros in, but its bias out once it is trained
+                zeros = builder.add(Zero(channels), x) if zeros is None else zeros
+                source = zeros
+            conv = ProjectAdd(
+                3 if op == CONV3X3 else 1, channels, channels, activation="none", preactivation=True
+            )
+            node = builder.add(conv, source) if node is None else builder.add(conv, source, node)
+        nodes.append(node)
+    return builder.add(Zero(channels), x) if nodes[-1] is None else nodes[-1]
+
+
+def _add_reduction(builder: Builder, x: int, channels: int) -> int:
+    """Appends the residual block that halves the image and doubles the channels."""
+    doubled = 2 * channels
+    halved = builder.add(HalveByMean(), x)
+    shortcut = builder.add(Convolution(channels, doubled), halved)
+    first = ConvBN(3, channels, doubled, stride=2, activation="none", preactivation=True)
+    second = ProjectAdd(3, doubled, doubled, activation="none", preactivation=True)
+    return builder.add(second, builder.add(first, x), shortcut)
