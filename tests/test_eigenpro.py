@@ -205,7 +205,7 @@ def test_a_fit_resumes_in_the_same_numbers(tmp_path: Path, loss: str) -> None:
     again = EigenPro(**kind, epochs=7, tolerance=0).fit(gauss, x, y, checkpoint=path)
     np.testing.assert_array_equal(again.coefficients_, whole.coefficients_)
     with pytest.raises(SettingError, match="another fit"):
-        EigenPro(**(kind | {"seed": 6})).fit(gauss, x, y, checkpoint=path)
+        EigenPro(**{**kind, "seed": 6}).fit(gauss, x, y, checkpoint=path)
     with pytest.raises(SettingError, match="another fit"):
         EigenPro(**kind).fit(gauss, x, 2 - y, checkpoint=path)
     path.write_text("not a state")

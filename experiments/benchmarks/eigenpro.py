@@ -103,11 +103,9 @@ def row(contender: str, points: int, got: dict[str, Any], direct: dict[str, Any]
         "points": str(points),
         "seconds": f"{got['seconds']:.1f}",
         "GiB": f"{got['memory']:.2f}",
-        "accuracy": f"{got['accuracy']:.4f}",
+        "correct": f"{got['accuracy']:.4f}",
         "agree": "–" if same is None else f"{same:.4f}",
-        "epochs": str(got.get("epochs", "–")),
-        "iterations": str(got.get("iterations", "–")),
-        "gradient": f"{got['gradient']:.1e}" if "gradient" in got else "–",
+        "steps": str(got.get("iterations", "–")),
     }
 
 
