@@ -1,6 +1,6 @@
 """EigenPro against a direct solve, plain gradient descent, and its own growth, in one run.
 
-    python -m experiments.benchmarks.eigenpro                              # digits-like, small
+    python -m experiments.benchmarks.eigenpro                              # digits, small
     python -m experiments.benchmarks.eigenpro --points 10000 20000 --data cifar10 --data-dir DIR
 
 Every contender runs in a process of its own, for its peak memory, on the same images and the same
