@@ -27,6 +27,7 @@ from nasproxy.errors import SettingError
 SUITES = {
     "fc_ntk": "Approximate Architecture Evaluation with Accelerated Kernel Methods (Bordelon)",
     "nngp_nas": "Towards NNGP-guided Neural Architecture Search (Park et al. 2020), NAS-Bench-101",
+    "nngp_mnas": "the same paper's MNAS part, on Accel-NASBench, and two more spaces",
 }
 """Packages beside this module, and the papers they reproduce."""
 

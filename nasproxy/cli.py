@@ -171,8 +171,9 @@ def fit(
     solver: Annotated[
         str,
         typer.Option(
-            help="eigenpro (any number of images: kernel rows are computed as they are needed) "
-            "or ridge (one Cholesky factorisation: exact, memory 12 n² bytes)."
+            help="eigenpro (any number of images: kernel rows are computed as they are needed), "
+            "cg (likewise, squared loss with a ridge; --top columns make its preconditioner) or "
+            "ridge (one Cholesky factorisation: exact, memory 12 n² bytes)."
         ),
     ] = "eigenpro",
     loss: Annotated[
@@ -202,7 +203,7 @@ def fit(
         float | None,
         typer.Option(
             help="Regulariser, as a fraction of the kernel's mean eigenvalue; by itself 0 with "
-            "eigenpro, 0.001 with ridge."
+            "eigenpro, 0.001 with cg and ridge."
         ),
     ] = None,
     memory: Annotated[
@@ -224,7 +225,7 @@ def fit(
     from nasproxy import data as datasets
     from nasproxy import fitting
     from nasproxy.kernels import FullyConnected
-    from nasproxy.solvers import EigenPro, Ridge
+    from nasproxy.solvers import ConjugateGradient, EigenPro, Ridge
 
     function = FullyConnected(depth, kernel, activation, weight_variance, bias_variance)
     if solver == "eigenpro":
@@ -241,12 +242,15 @@ def fit(
             memory=memory,
             seed=seed,
         )
-    elif solver != "ridge":
-        raise SettingError(f"solver {solver!r}: choose eigenpro or ridge")
+    elif solver not in ("ridge", "cg"):
+        raise SettingError(f"solver {solver!r}: choose eigenpro, cg or ridge")
     elif loss != "squared":
-        raise SettingError(f"--loss {loss} has no direct solve: give --solver eigenpro")
+        raise SettingError(f"--loss {loss} is for --solver eigenpro, not {solver}")
     else:
-        chosen = Ridge() if ridge is None else Ridge(ridge)
+        damping = 1e-3 if ridge is None else ridge
+        chosen = Ridge(damping)
+        if solver == "cg":
+            chosen = ConjugateGradient(top, damping, tolerance, memory=memory, seed=seed)
     loaded = datasets.load(data, data_dir=data_dir)
     report = fitting.fit(
         loaded,

@@ -10,7 +10,7 @@ from nasproxy.data import Dataset
 from nasproxy.data.dataset import Labels
 from nasproxy.errors import SettingError
 from nasproxy.kernels import FullyConnected
-from nasproxy.solvers import EigenPro, Ridge
+from nasproxy.solvers import ConjugateGradient, EigenPro, Ridge
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Report:
     Attributes:
         n_train, n_valid: images.
         train_accuracy, valid_accuracy: shares classified rightly after the fit.
-        loss: mean training loss in the last epoch; None for a direct solve.
-        epochs, iterations: of an iterative solver; 0 otherwise.
+        loss: EigenPro's mean training loss in the last epoch; None for other solvers.
+        epochs, iterations: as far as the solver counts them, else 0.
         stopped: why it ended.
         seconds: of the fit, without data and predictions.
         peak_memory: GiB, of the whole process.
@@ -42,7 +42,7 @@ class Report:
 def fit(
     data: Dataset,
     kernel: FullyConnected,
-    solver: EigenPro | Ridge,
+    solver: EigenPro | ConjugateGradient | Ridge,
     *,
     n_train: int | None = None,
     n_valid: int | None = None,
@@ -70,21 +70,23 @@ def fit(
     if isinstance(solver, EigenPro):
         solver.fit(kernel, images, labels, progress=progress, checkpoint=checkpoint)
     elif checkpoint is not None:
-        raise SettingError("a checkpoint is for solver eigenpro: others are not interrupted")
+        raise SettingError("a checkpoint is for solver eigenpro: others begin anew")
+    elif isinstance(solver, ConjugateGradient):
+        solver.fit(kernel, images, labels, progress=progress)
     else:
         solver.fit(kernel, images, labels)
     seconds = time.perf_counter() - start
-    last = solver.history_[-1] if isinstance(solver, EigenPro) else None
+    last = {} if isinstance(solver, Ridge) else solver.history_[-1]
     valid, valid_labels = _subset(data, "valid", n_valid, seed)
     return Report(
         len(labels),
         len(valid_labels),
         solver.score(images, labels),
         solver.score(valid, valid_labels),
-        last["loss"] if last else None,
-        int(last["epoch"]) if last else 0,
-        int(last["iteration"]) if last else 0,
-        solver.stopped_ if isinstance(solver, EigenPro) else "solved",
+        last.get("loss"),
+        int(last.get("epoch", 0)),
+        int(last.get("iteration", 0)),
+        "solved" if isinstance(solver, Ridge) else solver.stopped_,
         seconds,
         peak_memory(),
     )

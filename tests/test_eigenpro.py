@@ -163,7 +163,9 @@ def test_subspace_iteration_finds_the_top(monkeypatch: pytest.MonkeyPatch) -> No
     values, vectors = top_eigenpairs(gram, 20, np.random.default_rng(0))
     monkeypatch.setattr("nasproxy.solvers.preconditioner.EXACT", 10)
     found, basis = top_eigenpairs(gram, 20, np.random.default_rng(0))
-    np.testing.assert_allclose(found, values, rtol=3e-3)
+    np.testing.assert_allclose(found[:10], values[:10], rtol=1e-3)
+    assert (found <= values * (1 + 1e-12)).all()  # From below, as Ritz values are.
+    assert (found > 0.97 * values).all()
     np.testing.assert_allclose(basis.T @ basis, np.eye(20), atol=1e-10)
     np.testing.assert_allclose(np.abs(np.sum(basis * vectors, 0))[:8], 1, atol=1e-4)
 
@@ -205,7 +207,7 @@ def test_a_fit_resumes_in_the_same_numbers(tmp_path: Path, loss: str) -> None:
     again = EigenPro(**kind, epochs=7, tolerance=0).fit(gauss, x, y, checkpoint=path)
     np.testing.assert_array_equal(again.coefficients_, whole.coefficients_)
     with pytest.raises(SettingError, match="another fit"):
-        EigenPro(**(kind | {"seed": 6})).fit(gauss, x, y, checkpoint=path)
+        EigenPro(**{**kind, "seed": 6}).fit(gauss, x, y, checkpoint=path)
     with pytest.raises(SettingError, match="another fit"):
         EigenPro(**kind).fit(gauss, x, 2 - y, checkpoint=path)
     path.write_text("not a state")

@@ -222,10 +222,10 @@ def test_a_fit_from_the_command_line_resumes(tmp_path: Path) -> None:
     assert "│epochs│6│" in kept(whole)
 
 
-def test_a_direct_fit_from_the_command_line(digits: Dataset) -> None:
-    output = run(
-        "fit", "--solver", "ridge", "--n-train", "300", "--n-valid", "200", "--ridge", ".01"
-    )
+@pytest.mark.parametrize("solver", ["ridge", "cg"])
+def test_an_exact_fit_from_the_command_line(digits: Dataset, solver: str) -> None:
+    words = ["--n-train", "300", "--n-valid", "200", "--ridge", ".01", "--tolerance", "1e-5"]
+    output = run("fit", "--solver", solver, *words, "--quiet")
     train, y = digits.subset("train", 300, 0)
     valid, labels = digits.subset("valid", 200, 0)
     function = FullyConnected(3)
@@ -240,8 +240,8 @@ def test_a_direct_fit_from_the_command_line(digits: Dataset) -> None:
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--solver", "magic"], "eigenpro or ridge"),
-        (["--solver", "ridge", "--loss", "cross_entropy"], "no direct solve"),
+        (["--solver", "magic"], "eigenpro, cg or ridge"),
+        (["--solver", "ridge", "--loss", "cross_entropy"], "is for --solver eigenpro"),
         (["--solver", "ridge", "--checkpoint", "x.npz"], "checkpoint"),
         (["--kernel", "rbf"], "ntk or nngp"),
         (["--n-train", "100", "--batch", "101"], "at most 100"),

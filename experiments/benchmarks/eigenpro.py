@@ -1,6 +1,6 @@
 """EigenPro against a direct solve, plain gradient descent, and its own growth, in one run.
 
-    python -m experiments.benchmarks.eigenpro                              # digits-like, small
+    python -m experiments.benchmarks.eigenpro                              # digits, small
     python -m experiments.benchmarks.eigenpro --points 10000 20000 --data cifar10 --data-dir DIR
 
 Every contender runs in a process of its own, for its peak memory, on the same images and the same
@@ -103,11 +103,9 @@ def row(contender: str, points: int, got: dict[str, Any], direct: dict[str, Any]
         "points": str(points),
         "seconds": f"{got['seconds']:.1f}",
         "GiB": f"{got['memory']:.2f}",
-        "accuracy": f"{got['accuracy']:.4f}",
+        "correct": f"{got['accuracy']:.4f}",
         "agree": "–" if same is None else f"{same:.4f}",
-        "epochs": str(got.get("epochs", "–")),
-        "iterations": str(got.get("iterations", "–")),
-        "gradient": f"{got['gradient']:.1e}" if "gradient" in got else "–",
+        "steps": str(got.get("iterations", "–")),
     }
 
 

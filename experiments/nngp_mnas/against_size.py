@@ -78,7 +78,8 @@ def compare(
         f"{size_best} (τ {taus[accuracy]:.3f} against {taus[size_best]:.3f}, difference {alone}); "
         f"its best measure, {best.removeprefix('NNGP ')}, {_said(best_alone)} it "
         f"({taus[best]:.3f}, difference {best_alone}). Added to a fit on parameters and "
-        f"multiply-adds it {'gains' if mixed.low > 0 else 'does not measurably gain'} {mixed}. {published}"
+        f"multiply-adds it {'gains' if mixed.low > 0 else 'does not measurably gain'} {mixed}. "
+        f"{published}"
     )
 
 
@@ -112,8 +113,8 @@ def notes(benchmark: Benchmark) -> list[str]:
     return [
         f"{len(scores.frame)} architectures, {failed} without a finite score (features that "
         f"vanish) left out; median {scores.seconds:.2f} s each for all settings. Settings are "
-        f"(n_train, n_valid, ensemble). Fits are of the truth by least squares, each of {FOLDS} folds "
-        f"predicted from the others. Discovered: the best truth of the ten best over "
+        f"(n_train, n_valid, ensemble). Fits are of the truth by least squares, each of {FOLDS} "
+        f"folds predicted from the others. Discovered: the best truth of the ten best over "
         f"{kind(len(scores.frame) - failed)}, mean ± standard error."
     ]
 

@@ -173,22 +173,23 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
     drawn = f"uniform from the table's {len(accuracy):,}, n={n}, seed={options.seed}"
     others: dict[str, Pool] = {}
     if name == ACCEL:
-        images = _images("tiny_imagenet100", options, None)
-        fewer = _images("tiny_imagenet100", options, 10)
+        images = _images("tiny_imagenet100", options)
+        fewer = _images("tiny_imagenet100", options, labels=10)
+        small = _images("tiny_imagenet100", options, labels=10, resolution=32)
         request = Request(
-            NNGP(n_train=(200, 1000), n_valid=500, ensemble=(1, 2), norm_images=16, width=16), n
+            NNGP(n_train=(200, 500), n_valid=250, ensemble=(1, 2), norm_images=16, width=16), n
         )
-        few = Request(NNGP(n_train=500, n_valid=250, ensemble=2, norm_images=16, width=16), n)
-        short = Request(Training(epochs=5, batch=32, learning_rate=0.02, width=16), min(60, n))
+        few = Request(NNGP(n_train=250, n_valid=250, ensemble=1, norm_images=16, width=16), n)
+        short = Request(Training(epochs=3, batch=32, learning_rate=0.02, width=16), min(30, n))
         requests = {"nngp": request, "nngp, 10 labels": few, "training": short}
         pool = Pool(space, architectures, images, store, drawn, options.progress)
-        others = dict.fromkeys(
-            ("nngp, 10 labels", "training"),
-            Pool(space, architectures, fewer, store, drawn, options.progress),
-        )
+        others = {
+            label: Pool(space, architectures, other, store, drawn, options.progress)
+            for label, other in (("nngp, 10 labels", fewer), ("training", small))
+        }
     else:
         images = data.load(options.data or "cifar10", data_dir=options.data_dir)
-        sizes = {"n_train": (100, 200), "n_valid": 100, "ensemble": (1, 2, 4), "norm_images": 16}
+        sizes = {"n_train": (100, 200), "n_valid": 100, "ensemble": (1, 2), "norm_images": 16}
         requests = {"nngp": Request(NNGP(**sizes, width=16), n)}
         pool = Pool(space, architectures, images, store, drawn, options.progress)
     return Benchmark(name, pool, accuracy, latency, columns.said, requests, others)
@@ -221,8 +222,8 @@ def _enlarged(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
     return images.repeat(4, axis=1).repeat(4, axis=2), labels
 
 
-def _images(name: str, options: Options, labels: int | None) -> Dataset:
-    return data.load(name, data_dir=options.data_dir, labels=labels)
+def _images(name: str, options: Options, **settings: int) -> Dataset:
+    return data.load(name, data_dir=options.data_dir, **settings)
 
 
 def _read(path: Path, space: Any, columns: Columns) -> tuple[pd.Series, pd.Series | None]:

@@ -162,15 +162,15 @@ def full_scale(cells: int) -> dict[str, Request]:
     return {
         "many": nngp(cells, n_train=(100, 200), n_valid=100, ensemble=(1, 2, 4)),
         "images": nngp(200, n_train=train_sizes, n_valid=(100, 500)),
-        "members": nngp(250, n_train=(100, 200), n_valid=(100, 200), ensemble=(1, 2, 4, 8)),
+        "members": nngp(150, n_train=(100, 200), n_valid=(100, 200), ensemble=(1, 2, 4, 8)),
         "ntk": Request(NTK(**equal), min(300, cells)),
-        "ntk of all logits": Request(NTK(**equal, output="trace"), min(100, cells)),
+        "ntk of all logits": Request(NTK(**equal, output="trace"), min(30, cells)),
         "nngp": nngp(300, **small),
         "wide": nngp(200, **small, width=128),
         "narrow": nngp(200, **small),
         "narrow again": nngp(200, **small, seed=1),
         **{f"momentum {m:g}": nngp(250, **pair, momentum=m, norm_images=64) for m in momenta},
-        **_variations(lambda **changes: nngp(150, **(pair | changes))),
+        **_variations(lambda **changes: nngp(100, **(pair | changes))),
     }
 
 

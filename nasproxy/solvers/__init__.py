@@ -1,7 +1,8 @@
 """Solvers of kernel systems."""
 
+from nasproxy.solvers.conjugate_gradient import ConjugateGradient
 from nasproxy.solvers.direct import Ridge
 from nasproxy.solvers.eigenpro import EigenPro
 from nasproxy.solvers.estimator import Precomputed
 
-__all__ = ["EigenPro", "Precomputed", "Ridge"]
+__all__ = ["ConjugateGradient", "EigenPro", "Precomputed", "Ridge"]

@@ -167,6 +167,7 @@ class EigenPro(KernelMachine):
         self.coefficients_ = np.empty_like(fit.alpha)
         self.coefficients_[order] = fit.alpha
         self.history_, self.stopped_ = fit.history, fit.stopped
+        assert fit.preconditioner is not None
         self.preconditioner_, self.batch_, self.step_ = fit.preconditioner, fit.batch, fit.step
         return self
 

@@ -10,9 +10,9 @@ from scipy.linalg import eigh
 from nasproxy.errors import DataError, SettingError
 from nasproxy.solvers.estimator import Kernel, Matrix, diagonal
 
-EXACT = 2500
+EXACT = 1000
 """Subsamples up to so many points are decomposed exactly, larger ones by subspace iteration."""
-SWEEPS = 4
+SWEEPS = 3
 """Of subspace iteration. Vectors that it has not settled on make a weaker preconditioner, and no
 wrong answer."""
 FRESH = 2000
@@ -138,7 +138,7 @@ def _largest(matrix: Matrix) -> float:
 def top_eigenpairs(matrix: Matrix, count: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
     """The largest eigenvalues ``[count]``, falling, and orthonormal vectors ``[n, count]``.
 
-    Beyond 2,500 rows by subspace iteration, whose last vectors are approximate.
+    Beyond 1,000 rows by subspace iteration, whose last vectors are approximate.
     """
     n = len(matrix)
     if n <= EXACT or count > n // 3:
