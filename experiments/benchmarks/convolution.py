@@ -42,7 +42,7 @@ def forms(side: int, size: int) -> dict[str, Callable[[Array, Array], Array]]:
     """The forms that a shape can be computed in."""
     if size == 1:
         return {"plain": convolution.plain, "summed": convolution.summed}
-    found = {"plain": convolution.plain}
+    found: dict[str, Callable[[Array, Array], Array]] = {"plain": convolution.plain}
     for group in (2, 4):
         if side % group == 0:
             found[f"grouped {group}"] = partial(convolution.grouped, group=group)

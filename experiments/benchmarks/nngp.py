@@ -13,7 +13,7 @@ width ≥ 60 % of the matrix-product rate in the forward pass.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
@@ -175,7 +175,7 @@ def main() -> None:
     )
 
 
-def _forward(graph: Graph, batches: list[jax.Array]) -> float:
+def _forward(graph: Graph, batches: Sequence[jax.Array]) -> float:
     """Seconds of one pass of the images, without the batch-norm pass."""
     norm = monte_carlo.BatchNorm(momentum=1)
 
