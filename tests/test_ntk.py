@@ -119,7 +119,7 @@ def test_dead_networks_and_kernels_that_overflow_are_no_score(
     scale: float, tiny_data: Dataset
 ) -> None:
     """Black images leave gradients of biases alone, 1e30 moves batch norm to a variance of ∞."""
-    images = tiny_data.train_images * scale, tiny_data.valid_images * scale
+    images = [np.asarray(x) * scale for x in (tiny_data.train_images, tiny_data.valid_images)]
     broken = replace(
         tiny_data,
         mean=tiny_data.mean * 0,

@@ -20,13 +20,10 @@ def run(study: Study) -> Finding:
     n_valid = len(study.images.valid_labels)
     for kind in ("ntk", "nngp"):
         for n, values in study.direct(kind).items():
-            best = int(values.idxmax())
-            rows.append(_row(f"direct, {kind.upper()}, best ε", n, best, values[best], n_valid))
+            rows.append(_row(f"direct, {kind.upper()}, best ε", n, values, n_valid))
     for loss in LOSSES:
-        frame = study.frame(f"eigenpro {loss} {study.tops[1]}")
-        best = int(frame["ntk_regression"].idxmax())
-        value = frame["ntk_regression"][best]
-        rows.append(_row(f"EigenPro, {loss}", study.points, best, value, n_valid))
+        values = study.frame(f"eigenpro {loss} {study.tops[1]}")["ntk_regression"]
+        rows.append(_row(f"EigenPro, {loss}", study.points, values, n_valid))
     table = pd.DataFrame(rows)
     return Finding(
         _verdict(table, study),
@@ -39,11 +36,14 @@ def run(study: Study) -> Finding:
     )
 
 
-def _row(solver: str, n: int, depth: int, value: float, n_valid: int) -> dict[str, object]:
+def _row(solver: str, n: int, values: pd.Series, n_valid: int) -> dict[str, object]:
+    """The best of accuracies by depth."""
+    depths, accuracies = values.index.to_numpy(int), values.to_numpy(float)
+    value = accuracies.max()
     return {
         "solver": solver,
         "images": n,
-        "best depth": depth,
+        "best depth": int(depths[accuracies.argmax()]),
         "accuracy": float(value),
         "standard error": float(np.sqrt(value * (1 - value) / n_valid)),
     }

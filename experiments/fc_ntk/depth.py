@@ -27,7 +27,7 @@ def run(study: Study) -> Finding:
     for loss in LOSSES:
         for top in study.tops:
             frame = study.frame(f"eigenpro {loss} {top}")
-            for depth, row in frame.iterrows():
+            for depth, row in zip(frame.index.tolist(), frame.to_dict("records"), strict=True):
                 rows.append(
                     {
                         "solver": NAMES[loss],
@@ -49,7 +49,7 @@ def run(study: Study) -> Finding:
                 "error": 1 - value,
                 "kernel seconds": seconds[depth],
             }
-            for depth, value in values.items()
+            for depth, value in zip(values.index.tolist(), values.tolist(), strict=True)
         ]
     table = pd.DataFrame(rows)
     return Finding(

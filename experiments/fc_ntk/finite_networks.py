@@ -77,7 +77,7 @@ def _verdict(table: pd.DataFrame, rankings: pd.DataFrame, kernel: pd.Series) -> 
             f"{row['τ low']:.2f} to {row['τ high']:.2f}), least error {best['error']:.3f} at depth "
             f"{best['depth']}, {deep['error']:.3f} at depth {deep['depth']}"
         )
-    best = int(kernel.idxmin())
+    best = int(kernel.index.to_numpy()[kernel.to_numpy().argmin()])
     agrees = bool((rankings["τ low"] > 0).all())
     return (
         f"Kernel and networks {'order' if agrees else 'do not always order'} depths alike"

@@ -65,7 +65,7 @@ class Study:
         pool, request = self.requests[label]
         frame = self.pools[pool].frame(request)
         depths = [network.depth for network in self.pools[pool].architectures.values()]
-        return frame.set_axis(depths[: len(frame)])
+        return frame.set_axis(pd.Index(depths[: len(frame)], name="depth"))
 
     def direct(self, kind: str) -> dict[int, pd.Series]:
         """Accuracy by depth of the direct solve with the best ε, by number of training images."""
@@ -175,9 +175,7 @@ def _requests(
     direct = dataclasses.replace(NTKRegression(**sizes), n_train=(*nested, points))
     requests["direct ntk"] = "kernel", Request(direct, n)
     # Its solves cost as much again and say nearly the same: the second largest size is enough.
-    fewer = dataclasses.replace(
-        direct, kernel="nngp", n_train=(*nested[:-1], (*nested, points)[-2])
-    )
+    fewer = dataclasses.replace(direct, kernel="nngp", n_train=nested or (points,))
     requests["direct nngp"] = "kernel", Request(fewer, n)
     n_trained = sum(depth <= DEEPEST_TRAINED for depth in DEPTHS[:n])
     recipe = {"batch": 32, "learning_rate": 0.01, "augment": False}

@@ -1,0 +1,144 @@
+"""The suites fc_ntk and nngp_mnas from end to end, on few images and few architectures."""
+
+import dataclasses
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import fc_ntk, nngp_mnas, reproduction, statistics
+from experiments.fc_ntk import finite_networks, spectrum
+from experiments.fc_ntk import study as kernels
+from experiments.nngp_mnas import against_size
+from experiments.nngp_mnas import study as spaces
+from experiments.nngp_mnas.study import ACCEL, TOPOLOGY, Benchmark, Study
+from experiments.pool import Pool
+from experiments.reproduction import Options
+from experiments.scores import Request
+from nasproxy import NNGP, Params, Store
+from nasproxy.data import from_arrays
+from nasproxy.errors import SettingError, TruthError
+from nasproxy.proxies import Score
+from search_spaces import NASBench201
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "RESAMPLES", 20)
+    monkeypatch.setattr(spectrum, "EPOCHS", 50)
+
+
+def written(suite: str, name: str, study: object, folder: Path) -> reproduction.Finding:
+    experiment = importlib.import_module(f"experiments.{suite}.{name}")
+    finding = experiment.run(study)
+    reproduction.write(folder / name, experiment, finding, study)  # type: ignore[arg-type]
+    assert re.search(r"\d", finding.verdict)
+    assert (folder / name / "figure.png").stat().st_size > 5000
+    assert finding.verdict in (folder / name / "README.md").read_text(encoding="utf-8")
+    return finding
+
+
+@pytest.mark.slow
+def test_kernels_of_wide_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "WIDTHS", (8,))
+    monkeypatch.setattr(kernels, "SEEDS", (0, 1))
+    monkeypatch.setattr(finite_networks, "WIDTHS", (8,))
+    monkeypatch.setattr(finite_networks, "SEEDS", (0, 1))
+    study = fc_ntk.prepare(Options(cells=3, points=200, out=tmp_path, progress=False))
+    try:
+        found = {n: written("fc_ntk", n, study, tmp_path) for n in fc_ntk.EXPERIMENTS}
+    finally:
+        study.close()
+    iterations = (
+        found["spectrum"].tables["iterations"].set_index("descent")["iterations to error 0.1"]
+    )
+    assert iterations.iloc[1] <= iterations["plain"]
+    depth = found["depth"].tables["depth"]
+    assert set(depth["depth"]) == {1, 2, 3}
+    assert (depth["error"] < 0.3).all()  # Digits are easy; chance is .9.
+    assert found["accuracy"].tables["accuracy"]["accuracy"].min() > 0.7
+
+
+def test_more_points_than_there_are() -> None:
+    with pytest.raises(SettingError, match="class-balanced"):
+        fc_ntk.prepare(Options(points=10**6))
+    with pytest.raises(SettingError, match="--truth"):
+        fc_ntk.prepare(Options(truth=Path("truth")))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Stands in for training, which takes long."""
+
+    epochs: int = 5
+    name: ClassVar[str] = "training"
+
+    def prepare(self, space: Any, data: Any, seed: int) -> Callable[[Any], Score]:
+        return lambda architecture: Score(len(space.key(architecture)) / 100, 0.0)
+
+
+@pytest.fixture(scope="module")
+def ranked() -> Study:
+    """Networks whose invented truth follows their size."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 4
+    images = rng.normal(size=(80, 32, 32, 3)) + labels[:, None, None, None]
+    data = from_arrays(images[:48], labels[:48], images[48:], labels[48:], name="tiny")
+    store = Store(None)
+    benchmarks = {}
+    space, n = NASBench201(width=8), 12
+    for name in (
+        TOPOLOGY,
+        ACCEL,
+    ):  # Mobile networks take minutes to compile, and look no different.
+        keyed = {space.key(a): a for a in space.sample(n, 0)}
+        pool = Pool(space, keyed, data, store, "invented", progress=False)
+        size = np.log(pool.frame(Request(Params(), n))["params"])
+        truth = 0.9 + 0.01 * size + 0.001 * rng.normal(size=n)
+        nngp = NNGP(n_train=(16, 32), n_valid=32, norm_images=8, width=8)
+        requests = {"nngp": Request(nngp, n)}
+        if name == ACCEL:
+            requests["nngp, 10 labels"] = Request(dataclasses.replace(nngp, n_train=32), n)
+            requests["training"] = Request(Trained(), 10)
+        latency = pd.Series(rng.uniform(5, 50, n), index=list(keyed))
+        benchmarks[name] = Benchmark(name, pool, truth, latency, "invented", requests)
+    return Study("nngp_mnas", benchmarks)
+
+
+def test_size_is_found_where_truth_follows_it(ranked: Study, tmp_path: Path) -> None:
+    finding = written("nngp_mnas", "nasbench201", ranked, tmp_path)
+    table = finding.tables["scores"].set_index("score")
+    assert table.loc["parameters", "τ"] > 0.8
+    assert table.loc["fit on size", "τ"] > 0.5
+    assert "loses to parameters" in finding.verdict or "on a par with parameters" in finding.verdict
+
+
+def test_fits_predict_what_they_did_not_see() -> None:
+    rng = np.random.default_rng(1)
+    noise = [rng.normal(size=60) for _ in range(20)]
+    target = rng.normal(size=60)
+    assert np.corrcoef(against_size._cross_fitted(noise, target), target)[0, 1] < 0.4
+    exact = against_size._cross_fitted([2 * target + 1, noise[0]], target)
+    np.testing.assert_allclose(exact, target, atol=1e-8)
+
+
+@pytest.mark.slow
+def test_accel_nasbench_by_accuracy_and_reward(ranked: Study, tmp_path: Path) -> None:
+    finding = written("nngp_mnas", "accel_nasbench", ranked, tmp_path)
+    assert set(finding.tables) == {"accuracy", "reward"}
+    top = written("nngp_mnas", "top_networks", ranked, tmp_path).tables["top"]
+    assert top["share of random tens below"].between(0, 1).all()
+
+
+def test_missing_tables_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TruthError, match=r"accel_nasbench\.parquet"):
+        nngp_mnas.prepare(Options(truth=tmp_path, out=tmp_path))
+    with pytest.raises(SettingError, match="at least 10"):
+        nngp_mnas.prepare(Options(cells=2, out=tmp_path))
+    assert spaces.COLUMNS[TOPOLOGY].unit == 100
