@@ -32,6 +32,10 @@ SUITES = {
 """Packages beside this module, and the papers they reproduce."""
 
 
+HERE = "**Here.**"
+"""Before the verdict in a report."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What a user may ask of a suite; None leaves the choice to it.
@@ -144,6 +148,7 @@ def reproduce(name: str, options: Options) -> Iterator[Written]:
                 finding = experiment.run(study)
                 folder = options.out / study.name / label
                 write(folder, experiment, finding, study)
+                index(folder.parent, suite)
                 yield Written(title(experiment), finding.verdict, folder)
     finally:
         study.close()
@@ -164,7 +169,7 @@ def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) 
         "",
         f"**The paper's claim.** {experiment.CLAIM}",
         "",
-        f"**Here.** {finding.verdict}",
+        f"{HERE} {finding.verdict}",
         "",
         "![figure](figure.png)",
         "",
@@ -175,6 +180,17 @@ def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) 
         "",
         statement(command),
     ]
+    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def index(folder: Path, suite: str) -> None:
+    """Writes a suite's README.md: the verdicts of all experiments that its folder holds."""
+    lines = [f"# {SUITES[suite]}", ""]
+    for label, experiment in experiments(suite).items():
+        report = folder / label / "README.md"
+        if report.is_file():
+            found = report.read_text(encoding="utf-8").split(f"\n{HERE} ")[-1].partition("\n")[0]
+            lines += [f"## [{title(experiment)}]({label}/README.md)", "", found, ""]
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 

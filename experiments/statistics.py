@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from nasproxy import metrics
 
-RESAMPLES = 400
+RESAMPLES = 200
 """Bootstrap resamples of an interval: its ends are then good to about a tenth of its width."""
 DISJOINT_FROM = 50
 """Subsets do not overlap if that leaves each so many architectures."""

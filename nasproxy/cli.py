@@ -444,7 +444,7 @@ def reproduce(
             console.print(f"[bold]{suite}[/]: {paper}", highlight=False)
             for label, experiment in reproduction.experiments(suite).items():
                 line = f"  {suite}/{label}: {reproduction.title(experiment)}"
-                console.print(line, highlight=False, markup=False)
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
         return
     if name is None:
         raise SettingError("name a suite or an experiment; nasproxy reproduce --list shows them")
