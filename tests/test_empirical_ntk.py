@@ -15,7 +15,7 @@ from nasproxy.errors import SettingError
 from nasproxy.kernels import empirical_ntk, monte_carlo, neural_tangents
 from nasproxy.kernels.empirical_ntk import OUTPUTS
 from nasproxy.kernels.monte_carlo import BatchNorm
-from search_spaces import NASBench101, execution
+from search_spaces import NASBench101, NASBench201, execution
 from search_spaces.differentiation import pullback_each
 from search_spaces.execution import Variables
 from search_spaces.graph import Graph
@@ -118,6 +118,15 @@ def test_equals_the_jacobian_of_the_flax_network(name: str, stacks: int) -> None
     assert functions.keys() == set(OUTPUTS)
     for output, j in functions.items():
         close(found(graph, output), np.einsum("nkp,mkp->nm", j, j[:N_TRAIN]))
+
+
+def test_steps_that_no_logit_depends_on_add_nothing() -> None:
+    """The convolution of this cell leads nowhere; other spaces' layers have gradients of images."""
+    cell = "|none~0|+|nor_conv_3x3~0|none~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
+    graph = NASBench201(width=3).graph(cell, (8, 8, 3), 3)
+    assert not all(graph.live)
+    by_logit = jacobian(graph).sum(1) / 3**0.5
+    close(found(graph, "sum"), by_logit @ by_logit[:N_TRAIN].T)
 
 
 def test_padding_would_add_to_it() -> None:

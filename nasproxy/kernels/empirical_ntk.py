@@ -50,9 +50,9 @@ def ntk(
 
     A gradient for every image and a product of matrices for every layer cost n·n_train·P products,
     where contracting activations and cotangents would cost n·n_train·(h·w)²: more in all but the
-    last layers. Gradients are float32, as the networks are; so are the
-    products of ``COLUMNS`` parameters at a time, less their mean over images, whose sums over all
-    parameters are float64: eigenvalues are off by about 1e-8 of their mean.
+    last layers. Gradients are float32, as the networks are; so are the products of ``COLUMNS``
+    parameters at a time, less their mean over images, whose sums over all parameters are float64:
+    eigenvalues are off by about 1e-8 of their mean.
 
     Memory: ``BUFFER_BYTES`` of gradients, and a batch's values and gradients a core. Where all
     gradients (4·n·P bytes an output) take more, the images go through the network once for every
@@ -150,10 +150,13 @@ class _Block:
 
 
 def _blocks(graph: Graph, outputs: int, n: int) -> Iterator[_Block]:
-    """All parameters for every output, last steps first, none larger than the buffer."""
+    """Parameters that the logits depend on, for every output, the last steps first.
+
+    None is larger than the buffer.
+    """
     largest = max(1, BUFFER_BYTES // (4 * n))
     for output in range(outputs):
-        for step in reversed(range(len(graph.steps))):
+        for step in reversed([i for i, live in enumerate(graph.live) if live]):
             for name, (*rows, channels) in graph.steps[step].layer.parameters().items():
                 few = max(1, largest // math.prod(rows))
                 for start in range(0, channels, few):
