@@ -5,7 +5,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
+
+from nasproxy.plots import short
 
 COLOURS = ("#1f4e79", "#c8553d", "#3b8c5a", "#8d6cab", "#b08900", "#5b7f95", "#7a7a7a")
 """Told apart by colour-blind readers too, and in grey."""
@@ -21,6 +24,15 @@ def panels(columns: int, rows: int = 1, **options: Any) -> tuple[Figure, list[Ax
         one.spines[["top", "right"]].set_visible(False)
         one.tick_params(labelsize=8)
     return figure, list(axes.flat)
+
+
+def logarithmic(axes: Axes, which: str = "x") -> None:
+    """A logarithmic axis over few decades, its ticks written out: 200, 5k."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def label(axes: Axes, x: str, y: str, title: str = "") -> None:

@@ -117,7 +117,7 @@ def _panel(axes: Axes, x: np.ndarray, y: np.ndarray, name: str, floor: float) ->
         axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
         axes.xaxis.set_minor_formatter(NullFormatter())
     if axes.get_xscale() == "log" or np.abs(x).max() >= 1e4:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.grid(alpha=0.25, linewidth=0.5)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -143,7 +143,8 @@ def _agreement(x: np.ndarray, y: np.ndarray) -> str:
     return f"τ = {tau:+.2f}{interval}, n = {n:,}"
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """A number for an axis: 50000 as 50k."""
     for size, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if size <= abs(value) < 1e15:
             return f"{value / size:g}{suffix}"

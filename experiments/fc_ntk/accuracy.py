@@ -97,7 +97,7 @@ def _figure(table: pd.DataFrame) -> Figure:
             capsize=2,
             label=str(solver),
         )
-    axes.set_xscale("log")
-    figures.label(axes, "training images", "validation accuracy at the best depth, 95 % interval")
+    figures.logarithmic(axes)
+    figures.label(axes, "training images", "validation accuracy (95 % interval)")
     figures.legend(axes)
     return figure

@@ -164,8 +164,8 @@ def _figure(table: pd.DataFrame, study: Study) -> Figure:
             part["depth"], part["error"], color=colour, lw=1.3, marker="s", ms=3, label=str(solver)
         )
     for one, name in zip(axes, ("validation error, share", "seconds, kernel and fit"), strict=True):
-        one.set_xscale("log")
+        figures.logarithmic(one)
         figures.label(one, "depth, hidden layers", name)
-    axes[1].set_yscale("log")
+    figures.logarithmic(axes[1], "y")
     figures.legend(axes[0])
     return figure

@@ -117,8 +117,8 @@ def _figure(table: pd.DataFrame, kernel: pd.Series) -> Figure:
             )
     axes[0].plot(kernel.index, kernel, color="black", lw=1.6, marker="s", ms=3, label="NTK, direct")
     for one, name in zip(axes, ("validation error, share", "training time, seconds"), strict=True):
-        one.set_xscale("log")
+        figures.logarithmic(one)
         figures.label(one, "depth, hidden layers", name)
-    axes[1].set_yscale("log")
+    figures.logarithmic(axes[1], "y")
     figures.legend(axes[0])
     return figure

@@ -148,6 +148,6 @@ def draw(benchmark: Benchmark, compared: list[pd.DataFrame]) -> Figure:
     axes[1].scatter(column[seen], truth[seen], **style)
     figures.label(axes[1], f"NNGP accuracy {scores.largest}", "true accuracy", left)
     axes[2].scatter(params[seen] / 1e6, truth[seen], **style)
-    axes[2].set_xscale("log")
+    figures.logarithmic(axes[2])
     figures.label(axes[2], "parameters, millions", "true accuracy", left)
     return figure

@@ -114,7 +114,7 @@ def _figure(
     shown = truth >= floor
     dots = {"s": 4, "alpha": 0.35, "color": figures.COLOURS[0], "lw": 0, "rasterized": True}
     axes[0].scatter(params[shown] / 1e6, truth[shown], **dots)
-    axes[0].set_xscale("log")
+    figures.logarithmic(axes[0])
     figures.label(
         axes[0],
         "parameters, millions",
@@ -122,7 +122,7 @@ def _figure(
         f"{(~shown).sum()} cells below {floor:.3f} are left out",
     )
     axes[1].scatter(params / 1e6, by_name[accuracy], **dots)
-    axes[1].set_xscale("log")
+    figures.logarithmic(axes[1])
     figures.label(
         axes[1],
         "parameters, millions",
@@ -134,7 +134,7 @@ def _figure(
         bins=np.geomspace(params.min(), params.max(), 60) / 1e6,
         color=figures.COLOURS[0],
     )
-    axes[2].set_xscale("log")
+    figures.logarithmic(axes[2])
     axes[2].axvline(LIMIT / 1e6, color="0.4", ls="--", lw=1)
     figures.label(axes[2], "parameters, millions", "cells")
     names = ["parameters", accuracy, *(f"{e} epochs" for e in study.budgets)]
