@@ -1,0 +1,43 @@
+"""Arguments and options that several commands have."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SpaceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPACE", help="Search space, with settings if wanted: nasbench101:stacks=2"
+    ),
+]
+DataOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        help="digits, a TFDS name (cifar10), an .npz, a prepared folder or one of pictures; with "
+        "settings: imagenet2012:resolution=224,labels=100.",
+    ),
+]
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where TFDS keeps prepared data sets.")
+]
+SeedOption = Annotated[
+    int, typer.Option(help="Of the sample, the subsets and the initialisations.")
+]
+WidthOption = Annotated[
+    int,
+    typer.Option(
+        help="Stem channels of networks that are run, where a proxy names none. Parameters and "
+        "FLOPs are always those of the benchmark's own width (nasbench101: 128)."
+    ),
+]
+ProxyOption = Annotated[
+    list[str],
+    typer.Option(
+        "--proxy",
+        help="Proxy with settings, again for more: nngp:preset=paper,n_train=400,ensemble=2. "
+        "Several sizes at once: n_train=100/200/400.",
+    ),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]

@@ -1,0 +1,104 @@
+"""From what users write to spaces, proxies, data and architectures."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasproxy.errors import SettingError
+
+
+def space_of(text: str) -> Any:
+    """The space of ``NAME`` or ``NAME:setting=value,…``."""
+    from nasproxy.proxies import make, parse_settings
+    from search_spaces import SPACES
+
+    name, settings = parse_settings(text)
+    if name not in SPACES:
+        raise SettingError(f"search space {name!r}: choose one of {', '.join(SPACES)}")
+    return make(SPACES[name], name, settings)
+
+
+def proxy_of(text: str, width: int) -> Any:
+    """The proxy of ``NAME:setting=value,…``; ``width`` is for one that names none."""
+    from nasproxy.proxies import PROXIES, make, parse_settings
+
+    name, settings = parse_settings(text)
+    if name not in PROXIES:
+        raise SettingError(f"proxy {name!r}: choose one of {', '.join(PROXIES)}")
+    kind = PROXIES[name]
+    if any(field.name == "width" for field in dataclasses.fields(kind)):
+        settings.setdefault("width", width)
+    return make(kind, name, settings)
+
+
+def data_of(text: str, data_dir: Path | None) -> Any:
+    """The data set of ``NAME``, ``PATH`` or either with ``:resolution=64,labels=100``."""
+    from nasproxy import data
+    from nasproxy.proxies import parse_settings
+
+    name, colon, rest = text.rpartition(":")
+    if not colon or "=" not in rest:
+        return data.load(text, data_dir=data_dir)
+    _, settings = parse_settings(f"data:{rest}")
+    known = ("resolution", "labels", "valid_fraction", "seed")
+    if unknown := [key for key in settings if key not in known]:
+        raise SettingError(f"data has no setting {unknown[0]!r}: it has {', '.join(known)}")
+    return data.load(name, data_dir=data_dir, **settings)
+
+
+def architectures_of(
+    space: Any,
+    sample: int | None,
+    path: Path | None,
+    grid: list[str] | None,
+    sampler: str | None,
+    seed: int,
+) -> tuple[list[Any], str]:
+    """Architectures, and how they were drawn, for tables to state."""
+    from nasproxy.architectures import read_architectures
+
+    if grid is not None:
+        if (sample, path, sampler) != (None, None, None):
+            raise SettingError("--grid names every architecture: leave out the other ways")
+        return _grid(space, grid), f"grid {' '.join(grid)}"
+    if path is not None:
+        if sampler is not None:
+            raise SettingError(
+                "--sampler draws from the space; a file is read or drawn from evenly"
+            )
+        found = read_architectures(path, space)
+        if sample is None:
+            return found, f"file {path.name}"
+        if not 0 <= sample <= len(found):
+            raise SettingError(f"--sample {sample}: {path} holds {len(found)} architectures")
+        chosen = np.random.default_rng(seed).choice(len(found), sample, replace=False)
+        return [found[i] for i in chosen], f"file {path.name}, n={sample}, seed={seed}"
+    if sample is None:
+        raise SettingError(
+            "give --sample N and --architectures FILE, or one of them; or --grid AXIS=VALUES"
+        )
+    sampler = sampler or space.samplers[0]
+    return space.sample(sample, seed, sampler), f"{sampler}, n={sample}, seed={seed}"
+
+
+def _grid(space: Any, axes: list[str]) -> list[Any]:
+    from nasproxy.proxies import parse_settings
+
+    if not hasattr(space, "grid"):
+        raise SettingError(f"{space.name} has no grid: give --sample N or --architectures FILE")
+    # Written as a setting, but for the commas.
+    parsed = [parse_settings(f"grid:{axis.strip().replace(',', '/')}")[1] for axis in axes]
+    values = {axis: values for one in parsed for axis, values in one.items()}
+    if len(values) < len(axes):
+        raise SettingError(f"--grid {' '.join(axes)}: give each axis once, as depth=1,2,5")
+    return space.grid(**{a: v if isinstance(v, tuple) else (v,) for a, v in values.items()})
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """``I/N``."""
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise SettingError(f"shard {text!r}: give I/N with I from 0 to N−1, such as 0/4")
+    return int(index), int(count)

@@ -1,0 +1,72 @@
+"""Ranking stored scores, and the tables of truth to rank them against."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nasproxy.cli.app import app, truth_app
+from nasproxy.cli.options import (
+    QuietOption,
+)
+from nasproxy.errors import SettingError
+
+
+@app.command()
+def rank(
+    store: Annotated[Path, typer.Option(help="Store that `score` wrote.")],
+    truth: Annotated[
+        str,
+        typer.Option(
+            help="FILE:COLUMN of a .parquet or .csv table, or a stored proxy such as "
+            "training:epochs=4."
+        ),
+    ],
+    key: Annotated[str | None, typer.Option(help="Key column of the truth table.")] = None,
+    percentile: Annotated[
+        float | None, typer.Option(help="Percentile of the truth that PQETP thresholds at.")
+    ] = None,
+    threshold: Annotated[float | None, typer.Option(help="The same, as a value of truth.")] = None,
+    output: Annotated[
+        str, typer.Option("--format", help="table, csv, markdown or json.")
+    ] = "table",
+    plot: Annotated[
+        Path | None, typer.Option(help="Write a scatter plot here (.png, .pdf).")
+    ] = None,
+) -> None:
+    """Rank stored proxies against a truth: Kendall tau with its interval, Pearson, PQETP, and cost.
+
+    Example: `nasproxy rank --store s.db --truth nasbench101_cells.parquet:test_accuracy_108`
+    """
+    from nasproxy import ranking
+    from nasproxy.store import Store
+
+    if not store.exists():
+        raise SettingError(
+            f"there is no store {store}: make one with nasproxy score --store {store}"
+        )
+    with Store(store) as opened:
+        values = ranking.read_truth(truth, opened, key=key)
+        table = ranking.rank_store(opened, values, percentile=percentile, threshold=threshold)
+        typer.echo(ranking.render(table, output))
+        if plot is not None:
+            ranking.plot_store(opened, values, plot)
+
+
+@truth_app.command("import")
+def import_truth(
+    source: Annotated[
+        Path, typer.Argument(help="nasbench_only108.tfrecord or nasbench_full.tfrecord")
+    ],
+    out: Annotated[Path, typer.Option(help="Table to write: .parquet or .csv.")],
+    quiet: QuietOption = False,
+) -> None:
+    """Turn the official NAS-Bench-101 file into a table, without TensorFlow; checks every CRC."""
+    from nasproxy.nasbench101_file import import_nasbench101
+    from nasproxy.progress import fraction
+    from nasproxy.truth import write_table
+
+    with fraction(f"reading {source.name}", shown=not quiet) as advance:
+        frame = import_nasbench101(source, progress=advance)
+    write_table(frame, out)
+    typer.echo(f"{len(frame)} cells in {out}: {', '.join(frame.columns)}")

@@ -1,0 +1,89 @@
+"""Papers' figures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from nasproxy.cli.app import app
+from nasproxy.cli.options import (
+    DataDirOption,
+    QuietOption,
+    SeedOption,
+)
+from nasproxy.cli.parsing import shard_of
+from nasproxy.errors import SettingError
+
+
+@app.command()
+def reproduce(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="SUITE, or SUITE/EXPERIMENT; --list shows them."),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Show suites and experiments.")] = False,
+    cells: Annotated[
+        int | None, typer.Option(help="Architectures to draw.", show_default=False)
+    ] = None,
+    points: Annotated[
+        int | None,
+        typer.Option(help="Training images, of suites that solve big kernels.", show_default=False),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder or file of published accuracies. Without it a few architectures are "
+            "trained here, on embedded data: minutes on a laptop."
+        ),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="As for `score`; the paper's own by default.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Scores, resumable; scores.db beside the results.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("results"),
+    seed: SeedOption = 0,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="I/N: only score every N-th architecture from the I-th; no results."),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Reproduce a paper's figures: a table, a figure and a verdict on each claim.
+
+    Scores that the store holds are not computed again, so a killed run resumes, and several
+    processes may share the work: run each with `--shard I/N` and one `--store`, then once without.
+
+    Example: `nasproxy reproduce nngp_nas/kendall_vs_cost --cells 5000 --data-dir DIR --truth DIR`
+    """
+    from experiments import reproduction
+
+    console = Console()
+    if listed:
+        for suite, paper in reproduction.SUITES.items():
+            console.print(f"[bold]{suite}[/]: {paper}", highlight=False)
+            for label, experiment in reproduction.experiments(suite).items():
+                line = f"  {suite}/{label}: {reproduction.title(experiment)}"
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
+        return
+    if name is None:
+        raise SettingError("name a suite or an experiment; nasproxy reproduce --list shows them")
+    options = reproduction.Options(
+        cells=cells,
+        points=points,
+        data=data,
+        data_dir=data_dir,
+        truth=truth,
+        store=store,
+        out=out,
+        seed=seed,
+        shard=(0, 1) if shard is None else shard_of(shard),
+        progress=not quiet,
+    )
+    for found in reproduction.reproduce(name, options):
+        console.print(f"[bold]{found.title}[/]", highlight=False)
+        console.print(found.verdict, highlight=False, markup=False, soft_wrap=True)
+        console.print(f"→ {found.folder}", highlight=False, soft_wrap=True)

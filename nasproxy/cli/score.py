@@ -1,0 +1,126 @@
+"""Scoring architectures, and the demonstration of it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nasproxy.cli.app import app
+from nasproxy.cli.options import (
+    DataDirOption,
+    DataOption,
+    ProxyOption,
+    QuietOption,
+    SeedOption,
+    SpaceArgument,
+    WidthOption,
+)
+from nasproxy.cli.parsing import architectures_of, data_of, proxy_of, shard_of, space_of
+
+
+@app.command()
+def score(
+    space: SpaceArgument,
+    proxy: ProxyOption,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            help="Draw this many architectures, of the space or of the file.", show_default=False
+        ),
+    ] = None,
+    architectures: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with one architecture a line, a key or the space's JSON; or a .parquet or "
+            ".csv table of the space's benchmark."
+        ),
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Every combination of values instead, an axis each: --grid depth=1,2,5 "
+            "--grid width=64,256; for fully_connected.",
+            show_default=False,
+        ),
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="How to draw; `spaces` lists them.")] = None,
+    seed: SeedOption = 0,
+    data: DataOption = "digits",
+    data_dir: DataDirOption = None,
+    width: WidthOption = 16,
+    store: Annotated[
+        Path | None, typer.Option(help="Keep scores here; a second run computes what is missing.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write a .csv or .parquet table.")] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="I/N: score every N-th architecture from the I-th, counting from 0."),
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option(help="Compute failed scores again.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Score architectures by one or more proxies.
+
+    Example: `nasproxy score nasbench101 --sample 50 --proxy nngp --proxy params --store s.db`
+    """
+    from nasproxy.scoring import score as score_all
+    from nasproxy.truth import write_table
+
+    chosen = space_of(space)
+    proxies = [proxy_of(text, width) for text in proxy]
+    drawn_from, drawn = architectures_of(chosen, sample, architectures, grid, sampler, seed)
+    if shard is not None:
+        index, count = shard_of(shard)
+        drawn_from = drawn_from[index::count]
+    loaded = data_of(data, data_dir)
+    frame = score_all(
+        drawn_from,
+        chosen,
+        proxies,
+        loaded,
+        seed=seed,
+        store=store,
+        drawn=drawn,
+        retry_failed=retry_failed,
+        progress=not quiet,
+    )
+    if out is not None:
+        write_table(frame, out)
+    _show_scores(frame, proxies, store)
+
+
+def _show_scores(frame: Any, proxies: list[Any], store: Path | None) -> None:
+    """The best architectures by the first proxy, and where everything is."""
+    shown = [c for c in frame.columns if not c.endswith((" seconds", " flops")) and "[" not in c]
+    table = Table(title=f"{min(10, len(frame))} best of {len(frame)} architectures by {shown[0]}")
+    table.add_column("architecture")
+    for column in shown:
+        table.add_column(column, justify="right")
+    best = frame.sort_values(shown[0], ascending=False, kind="stable").head(10)
+    for key, row in best[shown].iterrows():
+        table.add_row(str(key), *(f"{value:.6g}" for value in row))
+    console = Console()
+    console.print(table)
+    for column in shown:
+        failed = int(frame[column].isna().sum())
+        seconds = frame[f"{column} seconds"].median()
+        note = f", {failed} failed (their reasons are in the store)" if failed else ""
+        console.print(f"{column}: median {seconds:.3g} s an architecture{note}")
+    if store is not None:
+        console.print(f"stored in {store}; rank with: nasproxy rank --store {store} --truth …")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the store, the table and the plot.")] = Path(
+        "demo"
+    ),
+    cells: Annotated[int, typer.Option(help="Cells to score and train.")] = 60,
+    quiet: QuietOption = False,
+) -> None:
+    """The main job on embedded data: score cells, train them, rank the proxies, draw the result."""
+    from nasproxy.demo import run
+
+    run(out, cells, progress=not quiet)
