@@ -76,9 +76,7 @@ def architectures_of(
         chosen = np.random.default_rng(seed).choice(len(found), sample, replace=False)
         return [found[i] for i in chosen], f"file {path.name}, n={sample}, seed={seed}"
     if sample is None:
-        raise SettingError(
-            "give --sample N and --architectures FILE, or one of them; or --grid AXIS=VALUES"
-        )
+        raise SettingError("give --sample N, --architectures FILE (or both), or --grid AXIS=VALUES")
     sampler = sampler or space.samplers[0]
     return space.sample(sample, seed, sampler), f"{sampler}, n={sample}, seed={seed}"
 
