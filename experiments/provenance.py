@@ -30,7 +30,14 @@ def statement(command: str) -> str:
 
 def named(words: list[str]) -> list[str]:
     """Arguments with this machine's folders left out: a file's name, DIR for a folder."""
-    return ["DIR" if Path(w).is_dir() else Path(w).name if "/" in w else w for w in words]
+
+    def shown(word: str) -> str:
+        if Path(word).is_dir():
+            return "DIR"
+        # Not every word with a slash is a path: a suite's experiment has one too.
+        return Path(word).name if Path(word).is_absolute() or Path(word).exists() else word
+
+    return [shown(word) for word in words]
 
 
 def commit() -> str:

@@ -184,7 +184,7 @@ def rank_store(
         SettingError: a λ that is none, or two.
     """
     columns, truth, run = opposed(store, truth)
-    matched = [column.series[column.series.index.isin(truth.index)] for column in columns]
+    matched = [column.series[tables.known(column.series.index, truth)] for column in columns]
     rows = []
     for column, known in zip(columns, matched, strict=True):
         ranking = Ranking(0, unmatched=len(column.series))
@@ -218,7 +218,7 @@ def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> 
         SettingError: the path cannot be written, or has another suffix than .png, .pdf and .svg.
     """
     columns, truth, run = opposed(store, truth)
-    matched = [c for c in columns if c.series.index.isin(truth.index).any()]
+    matched = [c for c in columns if len(tables.known(c.series.index, truth))]
     shown = sorted(matched, key=lambda c: (c.run == run, -len(c.series)))[: plots.MAX_PANELS]
     varying = [
         part for part in ("space", "data", "seed") if len({c.about[part] for c in columns}) > 1
@@ -237,7 +237,7 @@ def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> 
         for p in ("space", "data", "seed")
         if p not in varying
     ]
-    drawn = {c.drawn(c.series.index[c.series.index.isin(truth.index)]) for c in shown}
+    drawn = {c.drawn(tables.known(c.series.index, truth)) for c in shown}
     left = f"{len(shown)} of {len(columns)} rows shown; " if len(columns) > len(shown) else ""
     plots.scatter(
         pd.DataFrame(series),

@@ -122,15 +122,22 @@ def join(scores: Scores, truth: pd.Series) -> Joined[Scores]:
     **Raises:** `TruthError` where no key is in both, or where one occurs twice in either.
     """
     scores, truth = _keyed("scores", scores), _keyed("truth", truth)
-    matched = scores.index[scores.index.isin(truth.index)]
-    if matched.empty:
+    places = truth.index.get_indexer(scores.index)  # See known.
+    found = places >= 0
+    if not found.any():
         raise TruthError(
             f"none of {len(scores)} scored architectures is among the {len(truth)} of the truth: "
             f"scores have keys such as {_example(scores)}, the truth {_example(truth)}; read the "
             "truth with the key column that the search space's keys come from"
         )
-    n = len(matched)
-    return Joined(scores.loc[matched], truth.loc[matched], len(scores) - n, len(truth) - n)
+    n = int(found.sum())
+    return Joined(scores[found], truth.iloc[places[found]], len(scores) - n, len(truth) - n)
+
+
+def known(keys: pd.Index, truth: pd.Series) -> pd.Index:
+    """Those of the keys that the truth has, in their order."""
+    # get_indexer keeps the truth's hash table; isin takes seconds on the text of a large table.
+    return keys[truth.index.get_indexer(keys) >= 0]
 
 
 def write_table(frame: pd.DataFrame, path: StrPath) -> None:

@@ -9,6 +9,7 @@ from experiments.nngp_mnas.study import ACCEL, Study
 from experiments.reproduction import Finding
 from experiments.statistics import top
 from nasproxy import metrics
+from nasproxy.truth import known
 
 CLAIM = (
     "The best networks by NNGP are worse than the best of ten random ones: NNGP tells that a "
@@ -36,14 +37,14 @@ def run(study: Study) -> Finding:
     truth = benchmark.truth
     epochs = benchmark.requests["training"].proxy.epochs
     # All choose among the same: those that were also trained.
-    shared = trained.index[trained.index.isin(truth.index)]
+    shared = known(trained.index, truth)
     groups = {
         f"all {len(scores.frame)}": (columns, scores.frame.index),
         f"the {len(shared)} trained": (columns | {f"{epochs} epochs": trained}, shared),
     }
     rows, chosen = [], {}
     for group, (scored, keys) in groups.items():
-        keys = keys[keys.isin(truth.index)]
+        keys = known(keys, truth)
         k = top(len(keys))
         random = _random(truth.reindex(keys).to_numpy(float), k)
         rows.append(

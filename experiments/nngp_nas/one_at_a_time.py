@@ -9,6 +9,7 @@ from experiments.reproduction import Finding
 from experiments.scores import MEASURES
 from experiments.statistics import correlations, estimate
 from nasproxy import metrics
+from nasproxy.truth import known
 
 CLAIM = (
     "The paper's text and its notebook differ in balance, order and sampler; it does not say what "
@@ -30,11 +31,11 @@ def run(study: Study) -> Finding:
     rows = []
     for need in NEEDS:
         scores = study.scores(need)
-        known = scores.frame.index[scores.frame.index.isin(study.truth.index)]
-        if len(known) < 10:
+        judged = known(scores.frame.index, study.truth)
+        if len(judged) < 10:
             continue  # Published truth covers every cell; without it only those trained here.
         for measure, text in MEASURES.items():
-            value, truth = study.joined(scores.column(measure=measure).reindex(known))
+            value, truth = study.joined(scores.column(measure=measure).reindex(judged))
             rows.append(
                 {
                     "changed": need,
@@ -46,7 +47,7 @@ def run(study: Study) -> Finding:
         if need == "random matrices":
             rows.append({"changed": need, "score": "parameters", **_size(study, need)})
         if need == "baseline":
-            value, truth = study.joined(study.sizes["params"].reindex(known))
+            value, truth = study.joined(study.sizes["params"].reindex(judged))
             rows.append({"changed": need, "score": "parameters", **correlations(value, truth)})
     table = pd.DataFrame(rows)
     return Finding(

@@ -28,10 +28,10 @@ class Published:
 
     def draw(self, n: int, seed: int) -> list[str]:
         """Hashes of cells that have both, each equally likely; a smaller draw begins a larger."""
-        known = self.shortened.index[self.shortened.index.isin(self.truth.index)]
-        if n > len(known):
-            raise SettingError(f"cells={n}: shortened training is published for {len(known)} cells")
-        return pd.Series(sorted(known)).sample(frac=1, random_state=seed)[:n].tolist()
+        both = tables.known(self.shortened.index, self.truth)
+        if n > len(both):
+            raise SettingError(f"cells={n}: shortened training is published for {len(both)} cells")
+        return pd.Series(sorted(both)).sample(frac=1, random_state=seed)[:n].tolist()
 
 
 def read_published(path: Path) -> Published:

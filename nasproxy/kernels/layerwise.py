@@ -97,17 +97,21 @@ class Path:
                 self._activation.append(activation.vectors(variance))
                 before = np.sqrt(activation.variance(variance))
         self._weight_variance, self._limits = kernel.weight_variance, np.finfo(kernel.dtype)
+        self._normalise = kernel.normalise
 
     def check(self, depth: int) -> None:
         """Raises SettingError if at this depth variances leave the kernel's dtype."""
-        variance = self._variances[depth]
-        for scales in (variance, variance * self._tangents[depth]):
-            if not (np.all(scales < self._limits.max) and np.all(scales > self._limits.tiny)):
-                raise SettingError(
-                    f"weight_variance={self._weight_variance:g}: at depth {depth} the kernel "
-                    f"reaches {scales[-1]:.1e}, beyond {self._limits.dtype}; give one nearer to "
-                    "2, at which a ReLU network keeps its variances"
-                )
+        variance, limits = self._variances[depth], self._limits
+        # Normalised kernels hold no product of the two.
+        ntk = [] if self._normalise else [variance * self._tangents[depth]]
+        scales = np.concatenate([variance, *ntk])
+        outside = scales[~((scales < limits.max) & (scales > limits.tiny))]
+        if len(outside):
+            raise SettingError(
+                f"weight_variance={self._weight_variance:g}: at depth {depth} the kernel reaches "
+                f"{outside[0]:.1e}, beyond {limits.dtype}; give one nearer to 2, at which a ReLU "
+                "network keeps its variances, or scale inputs to variances nearer to 1"
+            )
 
     def diagonal(self, kind: str, depth: int) -> Vector:
         """k(x, x), ``[n + 1]``."""
