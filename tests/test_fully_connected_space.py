@@ -197,7 +197,7 @@ def test_a_grid_is_scored_from_the_command_line(tmp_path: Path) -> None:
     for words, named in [
         (["nasbench101", "--grid", "depth=1"], "has no grid"),
         (["fully_connected"], "or --grid AXIS=VALUES"),
-        (["fully_connected", "--grid", "depth=1", "--sample", "3"], "give --sample N"),
+        (["fully_connected", "--grid", "depth=1", "--sample", "3"], "leave out the other ways"),
         (["fully_connected", "--grid", "depth=1", "--grid", "depth=2"], "each axis once"),
         (["fully_connected", "--grid", "depth"], "key=value"),
     ]:
