@@ -129,7 +129,9 @@ def _figure(study: Study, table: pd.DataFrame) -> Figure:
         low, high = row["discovered"] - row["error"], row["discovered"] + row["error"]
         axes.fill_between(ends, low, high, color=colour, alpha=0.15, lw=0)
         axes.plot(ends, [row["discovered"]] * 2, color=colour, lw=1, ls="--", label=name)
+        if row["PFLOPs"] > 0:
+            axes.plot(row["PFLOPs"], row["discovered"], "^", color=colour, ms=5)
     axes.set_xscale("log")
     figures.label(axes, "cost of scoring one network, PFLOPs", "discovered accuracy")
-    figures.legend(axes, loc="best")
+    figures.legend(axes, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -126,7 +126,7 @@ def _figure(study: Study, table: pd.DataFrame) -> Figure:
                     colour,
                     marker,
                     label=shown,
-                    alpha=0.75,
+                    alpha=0.9 if need == "many" else 0.3,  # Few cells, wide intervals.
                 )
         for epochs, marker in zip(study.budgets, "^v*", strict=False):
             rows = table[table["score"] == f"{epochs} epochs"]

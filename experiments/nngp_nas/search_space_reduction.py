@@ -139,7 +139,7 @@ def _figure(table: pd.DataFrame, budgets: list[int]) -> Figure:
                 capsize=2,
                 ls="-" if len(part) > 1 else "none",
             )
-        one.set_xscale("log")
+        figures.logarithmic(one)
         figures.label(one, "cost of the search, EFLOPs", "", f"random search by {epochs} epochs")
     axes[0].set_ylabel("discovered accuracy", fontsize=9)
     figures.legend(axes[0], title="30 % and 10 % kept by", title_fontsize=7)
