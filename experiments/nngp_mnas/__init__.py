@@ -2,6 +2,6 @@
 
 from experiments.nngp_mnas.study import prepare
 
-EXPERIMENTS = ("top_networks", "accel_nasbench", "nasbench_macro", "nasbench201")
+EXPERIMENTS = ("top_networks", "accel_nasbench", "nasbench_macro", "nasbench201", "what_limits")
 
 __all__ = ["EXPERIMENTS", "prepare"]

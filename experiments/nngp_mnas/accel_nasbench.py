@@ -8,7 +8,7 @@ from experiments.reproduction import Finding
 from nasproxy import metrics
 
 CLAIM = "On MNAS the NNGP's accuracy correlates non-trivially with the reward of 5-epoch training."
-NEEDS = (ACCEL,)
+NEEDS = (f"{ACCEL}/nngp",)
 
 
 def run(study: Study) -> Finding:

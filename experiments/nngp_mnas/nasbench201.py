@@ -8,7 +8,7 @@ CLAIM = (
     "(Not the paper's.) Published Spearman correlations on CIFAR-10: nwot .77, synflow .73, "
     "parameters .72 (1,000 architectures, NAS-Bench-Suite-Zero)."
 )
-NEEDS = (TOPOLOGY,)
+NEEDS = (f"{TOPOLOGY}/nngp",)
 
 
 def run(study: Study) -> Finding:

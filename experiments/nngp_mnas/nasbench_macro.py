@@ -8,7 +8,7 @@ CLAIM = (
     "(Not the paper's.) A proxy is worth its cost if it ranks better than counting; over all 6,561 "
     "networks FLOPs have τ .556, parameters .218."
 )
-NEEDS = (MACRO,)
+NEEDS = (f"{MACRO}/nngp",)
 
 
 def run(study: Study) -> Finding:

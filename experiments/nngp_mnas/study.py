@@ -99,28 +99,28 @@ class Benchmark:
     def frame(self, label: str) -> pd.DataFrame:
         return self.pool_of(label).frame(self.requests[label])
 
-    def compute(self, shard: tuple[int, int]) -> None:
-        for label, request in self.requests.items():
-            self.pool_of(label).frame(request, shard)
+    def compute(self, labels: Sequence[str], shard: tuple[int, int]) -> None:
+        for label in labels:
+            self.pool_of(label).frame(self.requests[label], shard)
         if self.published is None:
             self.pool.frame(TRUTH, shard)
 
-    def describe(self) -> list[str]:
+    def describe(self, labels: Sequence[str]) -> list[str]:
         lines = [
             f"- {self.name}: {self.pool.drawn}, on {self.pool.images.name} at "
             f"{self.pool.images.image_shape[0]}×{self.pool.images.image_shape[1]} pixels; truth is "
             f"{self.said}."
         ]
-        for label, request in self.requests.items():
+        for label in labels:
             pool = self.pool_of(label)
             images = "" if pool is self.pool else f", on {pool.images.name}"
-            lines.append(f"  {pool.line(label, request)}{images}")
+            lines.append(f"  {pool.line(label, self.requests[label])}{images}")
         return lines
 
 
 @dataclass(eq=False)
 class Study:
-    """See :mod:`experiments.reproduction`; needs are names of benchmarks."""
+    """See :mod:`experiments.reproduction`; needs are ``benchmark/request``."""
 
     name: str
     benchmarks: Mapping[str, Benchmark]
@@ -129,12 +129,22 @@ class Study:
         next(iter(self.benchmarks.values())).pool.store.close()
 
     def compute(self, needs: Sequence[str], shard: tuple[int, int]) -> None:
-        for need in needs:
-            self.benchmarks[need].compute(shard)
+        for name, labels in _grouped(needs).items():
+            self.benchmarks[name].compute(labels, shard)
 
     def describe(self, needs: Sequence[str]) -> list[str]:
-        lines = [line for need in needs for line in self.benchmarks[need].describe()]
+        groups = _grouped(needs).items()
+        lines = [line for name, labels in groups for line in self.benchmarks[name].describe(labels)]
         return [*lines, "", "Brackets hold 95 % bootstrap intervals over architectures.", ""]
+
+
+def _grouped(needs: Sequence[str]) -> dict[str, list[str]]:
+    """Labels of requests by benchmark."""
+    groups: dict[str, list[str]] = {}
+    for need in needs:
+        name, _, label = need.partition("/")
+        groups.setdefault(name, []).append(label)
+    return groups
 
 
 def prepare(options: Options) -> Study:
@@ -182,6 +192,7 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
         few = Request(NNGP(n_train=250, n_valid=250, ensemble=1, norm_images=16, width=16), n)
         short = Request(Training(epochs=3, batch=32, learning_rate=0.02, width=16), min(30, n))
         requests = {"nngp": request, "nngp, 10 labels": few, "training": short}
+        requests |= _limits(request, min(200, n), n_train=(500, 2000), n_valid=1000)
         pool = Pool(space, architectures, images, store, drawn, options.progress)
         others = {
             label: Pool(space, architectures, other, store, drawn, options.progress)
@@ -190,7 +201,10 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
     else:
         images = data.load(options.data or "cifar10", data_dir=options.data_dir)
         sizes = {"n_train": (100, 200), "n_valid": 100, "ensemble": (1, 2), "norm_images": 16}
-        requests = {"nngp": Request(NNGP(**sizes, width=16), n)}
+        request = Request(NNGP(**sizes, width=16), n)
+        first = min(150 if name == MACRO else 100, n)
+        more = {"n_train": (200, 1000), "n_valid": 500, "ensemble": (1, 4)}
+        requests = {"nngp": request} | _limits(request, first, **more)
         pool = Pool(space, architectures, images, store, drawn, options.progress)
     return Benchmark(name, pool, accuracy, latency, columns.said, requests, others)
 
@@ -207,7 +221,8 @@ def _embedded(name: str, options: Options, store: Store) -> Benchmark:
     drawn = f"uniform, n={n}, seed={options.seed}"
     narrow: SearchSpace = dataclasses.replace(space, width=16)
     nngp = NNGP(n_train=(50, 100), n_valid=100, ensemble=(1, 2), norm_images=32)
-    requests = {"nngp": Request(dataclasses.replace(nngp, width=16), n)}
+    request = Request(dataclasses.replace(nngp, width=16), n)
+    requests = {"nngp": request} | _limits(request, n, n_train=(100, 300), n_valid=200)
     others: dict[str, Pool] = {}
     if name == ACCEL:
         requests["nngp, 10 labels"] = Request(dataclasses.replace(nngp, n_train=200, width=16), n)
@@ -215,6 +230,13 @@ def _embedded(name: str, options: Options, store: Store) -> Benchmark:
     pool = Pool(narrow, keyed, images, store, drawn, options.progress)
     said = "accuracy after 4 epochs of training here, at width 16"
     return Benchmark(name, pool, None, None, said, requests, others)
+
+
+def _limits(request: Request, first: int, **more: Any) -> dict[str, Request]:
+    """The first few again: with other images and weights, and with more of them."""
+    again = dataclasses.replace(request, cells=first, seed=request.seed + 1)
+    larger = dataclasses.replace(request.proxy, **more)
+    return {"again": again, "more": dataclasses.replace(again, proxy=larger, seed=request.seed)}
 
 
 def _enlarged(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

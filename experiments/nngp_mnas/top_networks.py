@@ -15,7 +15,7 @@ CLAIM = (
     "The best networks by NNGP are worse than the best of ten random ones: NNGP tells that a "
     "network is reasonable, not which is best."
 )
-NEEDS = (ACCEL,)
+NEEDS = tuple(f"{ACCEL}/{label}" for label in ("nngp", "nngp, 10 labels", "training"))
 REPEATS = 2000
 """Random tens, for the distribution that a selection is compared with."""
 
