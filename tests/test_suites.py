@@ -15,13 +15,13 @@ import pytest
 from experiments import fc_ntk, nngp_mnas, reproduction, statistics
 from experiments.fc_ntk import finite_networks, spectrum
 from experiments.fc_ntk import study as kernels
-from experiments.nngp_mnas import against_size
+from experiments.nngp_mnas import against_size, what_limits
 from experiments.nngp_mnas import study as spaces
-from experiments.nngp_mnas.study import ACCEL, TOPOLOGY, Benchmark, Study
+from experiments.nngp_mnas.study import ACCEL, MACRO, TOPOLOGY, Benchmark, Study
 from experiments.pool import Pool
 from experiments.reproduction import Options
 from experiments.scores import Request
-from nasproxy import NNGP, Params, Store
+from nasproxy import NNGP, Params, Store, metrics
 from nasproxy.data import from_arrays
 from nasproxy.errors import SettingError, TruthError
 from nasproxy.proxies import Score
@@ -93,16 +93,15 @@ def ranked() -> Study:
     store = Store(None)
     benchmarks = {}
     space, n = NASBench201(width=8), 12
-    for name in (
-        TOPOLOGY,
-        ACCEL,
-    ):  # Mobile networks take minutes to compile, and look no different.
+    # Mobile networks take minutes to compile, and look no different.
+    for name in (TOPOLOGY, ACCEL, MACRO):
         keyed = {space.key(a): a for a in space.sample(n, 0)}
         pool = Pool(space, keyed, data, store, "invented", progress=False)
         size = np.log(pool.frame(Request(Params(), n))["params"])
-        truth = 0.9 + 0.01 * size + 0.001 * rng.normal(size=n)
+        truth = 0.9 + 0.01 * size + pd.Series(0.001 * rng.normal(size=n), index=size.index)
         nngp = NNGP(n_train=(16, 32), n_valid=32, norm_images=8, width=8)
         requests = {"nngp": Request(nngp, n)}
+        requests |= spaces._limits(requests["nngp"], n, n_train=48)
         if name == ACCEL:
             requests["nngp, 10 labels"] = Request(dataclasses.replace(nngp, n_train=32), n)
             requests["training"] = Request(Trained(), 10)
@@ -114,8 +113,8 @@ def ranked() -> Study:
 def test_size_is_found_where_truth_follows_it(ranked: Study, tmp_path: Path) -> None:
     finding = written("nngp_mnas", "nasbench201", ranked, tmp_path)
     table = finding.tables["scores"].set_index("score")
-    assert table.loc["parameters", "τ"] > 0.8
-    assert table.loc["fit on size", "τ"] > 0.5
+    assert float(table["τ"]["parameters"]) > 0.8
+    assert float(table["τ"]["fit on size"]) > 0.5
     assert "loses to parameters" in finding.verdict or "on a par with parameters" in finding.verdict
 
 
@@ -126,6 +125,23 @@ def test_fits_predict_what_they_did_not_see() -> None:
     assert np.corrcoef(against_size._cross_fitted(noise, target), target)[0, 1] < 0.4
     exact = against_size._cross_fitted([2 * target + 1, noise[0]], target)
     np.testing.assert_allclose(exact, target, atol=1e-8)
+
+
+def test_what_limits_names_every_space(ranked: Study, tmp_path: Path) -> None:
+    finding = written("nngp_mnas", "what_limits", ranked, tmp_path)
+    rankings = finding.tables["rankings"]
+    assert set(rankings["space"]) == {TOPOLOGY, ACCEL, MACRO}
+    assert (rankings["cells"] == 12).all()
+    assert "two seeds of NNGP accuracy (32, 32, 1) agree" in finding.verdict
+
+
+def test_partial_tau_leaves_out_what_size_explains() -> None:
+    rng = np.random.default_rng(0)
+    size, noise = rng.normal(size=(2, 400))
+    assert what_limits._partial(size + 1e-3 * noise, size, noise) > 0.99
+    # Both follow size and are independent otherwise.
+    value, truth = size + rng.normal(size=400), size + rng.normal(size=400)
+    assert abs(what_limits._partial(value, truth, size)) < 0.5 * metrics.kendall_tau(value, truth)
 
 
 @pytest.mark.slow

@@ -21,8 +21,7 @@ NEEDS = tuple(f"{space}/{label}" for space in SPACES for label in ("nngp", "agai
 
 
 def run(study: Study) -> Finding:
-    known = [study.benchmarks[name] for name in SPACES if name in study.benchmarks]
-    found = [_limits(benchmark) for benchmark in known]
+    found = [_limits(study.benchmarks[name]) for name in SPACES]
     ranked = pd.concat([table for table, _, _ in found], ignore_index=True)
     agreement = pd.concat([table for _, table, _ in found], ignore_index=True)
     return Finding(
