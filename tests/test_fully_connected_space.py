@@ -15,7 +15,7 @@ from nasproxy import cli, data
 from nasproxy.data import Dataset
 from nasproxy.errors import ArchitectureError, SettingError
 from nasproxy.kernels import FullyConnected, fully_connected, monte_carlo
-from nasproxy.proxies import NTKRegression, Training
+from nasproxy.proxies import NTKRegression, Training, ntk_regression
 from nasproxy.proxies.kernel_regression import REGULARISERS
 from nasproxy.scoring import score
 from nasproxy.solvers import EigenPro
@@ -142,8 +142,12 @@ def test_depths_share_a_pass_in_any_order(tiny_data: Dataset) -> None:
     assert "n_train=20,n_valid=32,ensemble=1" in together[0].columns
 
 
+@pytest.mark.parametrize("shared", [ntk_regression.SHARED, 0])
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
-def test_the_proxy_is_an_eigenpro_fit_on_the_kernel(tiny_data: Dataset, loss: str) -> None:
+def test_the_proxy_is_an_eigenpro_fit_on_the_kernel(
+    tiny_data: Dataset, loss: str, shared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ntk_regression, "SHARED", shared)
     proxy = NTKRegression(
         solver="eigenpro",
         n_train=60,

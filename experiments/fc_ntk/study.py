@@ -18,6 +18,8 @@ from nasproxy.proxies import NTKRegression
 from search_spaces import FullyConnectedNetworks
 
 DEPTHS = (1, 2, 3, 5, 10, 20, 50, 100, 200)
+BEST_DEPTHS = (3, 5)
+"""Those that kernels are best at with few images, tried with all."""
 WIDTHS = (64, 128)
 DEEPEST_TRAINED = 50
 """Deeper networks take hours on two processors and, without batch norm, do not train."""
@@ -59,6 +61,11 @@ class Study:
     def group(self, need: str) -> list[str]:
         """Names of the requests that a need stands for."""
         return [label for label in self.requests if label == need or label.startswith(f"{need} ")]
+
+    def size(self, label: str) -> tuple[int, int]:
+        """Training and validation images of an EigenPro request."""
+        proxy = self.requests[label][1].proxy
+        return proxy.n_train, proxy.n_valid
 
     def frame(self, label: str) -> pd.DataFrame:
         """Scores of one request by depth."""
@@ -123,8 +130,27 @@ def prepare(options: Options) -> Study:
         str(key): _pool(width, depths, images, store, options.progress)
         for key, width in (("kernel", 512), *((w, w) for w in WIDTHS))
     }
+    pools["whole"] = _pool(512, BEST_DEPTHS, source, store, options.progress)
     tops = tuple(min(top, points * top // 5000) for top in (350, 500, 700))
-    return Study(name, pools, _requests(len(depths), points, images, tops), tops)
+    requests = _requests(len(depths), points, images, tops)
+    requests |= {f"whole {loss}": ("whole", _whole(source, loss, tops[1])) for loss in LOSSES}
+    return Study(name, pools, requests, tops)
+
+
+def _whole(source: Dataset, loss: str, top: int) -> Request:
+    """All images; minibatches, as the spectrum suggests."""
+    proxy = NTKRegression(
+        solver="eigenpro",
+        loss=loss,
+        top=top,
+        n_train=len(source.train_labels),
+        n_valid=len(source.valid_labels),
+        balanced=False,
+        train_accuracy=STOP,
+        tolerance=0.0,
+        epochs=400,
+    )
+    return Request(proxy, len(BEST_DEPTHS))
 
 
 def _pool(width: int, depths: Sequence[int], images: Dataset, store: Store, shown: bool) -> Pool:

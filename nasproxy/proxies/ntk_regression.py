@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
+import psutil
 
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
@@ -13,11 +14,13 @@ from nasproxy.proxies import kernel_regression
 from nasproxy.proxies.base import Score, Scorer
 from nasproxy.proxies.kernel_regression import Fit, Problem, Sizes, sizes
 from nasproxy.solvers.eigenpro import EigenPro
-from nasproxy.solvers.estimator import Precomputed
+from nasproxy.solvers.estimator import Kernel, Precomputed
 from nasproxy.solvers.ridge import KernelSweep
 from search_spaces import SearchSpace
 
 SOLVERS = ("ridge", "eigenpro")
+SHARED = 4 * 2**30
+"""Bytes up to which kernels of several depths share a pass."""
 
 
 @runtime_checkable
@@ -37,8 +40,10 @@ class NTKRegression:
     :class:`~nasproxy.proxies.nngp.NNGP`; kernels are float64, which deep ones need at the smallest.
     With ``solver=eigenpro``, of one fit by :class:`~nasproxy.solvers.EigenPro` (Bordelon et al.),
     on float32 kernels; the columns ``train_accuracy``, ``epochs`` and ``fit_seconds`` (the kernel's
-    own time left out) stand beside it. Architectures that come in
-    the order of their depths share one pass through the layers.
+    own time left out) stand beside it. Architectures that come in the order of their depths share
+    one pass through the layers, unless it would take more than 4 GiB and ``solver=eigenpro``: then
+    each kernel is computed by itself, its time in ``fit_seconds``, and held if it takes up to a
+    third of the machine's memory, otherwise computed again for every epoch.
 
     Attributes:
         kernel: ``ntk`` or ``nngp``.
@@ -111,6 +116,7 @@ class NTKRegression:
             epochs=self.epochs,
             train_accuracy=self.train_accuracy,
             tolerance=self.tolerance,
+            memory=max(4.0, psutil.virtual_memory().total / 3 / 2**30),
             seed=seed,
         )
 
@@ -123,14 +129,19 @@ class NTKRegression:
         problem = Problem.of(self, data, seed)
         n_train = len(problem.targets)
         inputs = self._function(1, "relu").prepare(problem.images[:])
+        # A pass keeps two float32 numbers a pair beside the kernel, which EigenPro copies.
+        shared = self.solver == "ridge" or 16 * n_train * len(inputs) <= SHARED
         blocks = _Blocks(inputs[:n_train], inputs[n_train:])
+        flops = self._flops(data, n_train, len(inputs) - n_train)
 
         def score(architecture: Any) -> Score:
-            depth, activation = space.infinite_width(architecture)
-            train, valid = blocks(self._function(depth, activation))
-            flops = self._flops(data, n_train, len(valid))
+            function = self._function(*space.infinite_width(architecture))
+            if not shared:
+                return self._fitted(function, inputs, problem, seed, flops)
+            train, valid = blocks(function)
             if self.solver == "eigenpro":
-                return self._fitted(train, valid, problem, seed, flops)
+                kernel = Precomputed(np.concatenate([train, valid]))
+                return self._fitted(kernel, np.arange(len(inputs)), problem, seed, flops)
 
             def fit(some: int, ensemble: int) -> Fit:
                 sweep = KernelSweep(train[:some, :some], problem.targets[:some])
@@ -141,13 +152,12 @@ class NTKRegression:
         return score
 
     def _fitted(
-        self, train: np.ndarray, valid: np.ndarray, problem: Problem, seed: int, flops: float
+        self, kernel: Kernel, inputs: Any, problem: Problem, seed: int, flops: float
     ) -> Score:
-        n_train = len(train)
-        kernel = Precomputed(np.concatenate([train, valid]))
-        labels = problem.targets.argmax(1)
-        model = self._eigenpro(seed).fit(kernel, np.arange(n_train), labels)
-        value = model.score(np.arange(n_train, n_train + len(valid)), problem.valid_labels)
+        """Fits training inputs, and judges on those after them."""
+        n_train = len(problem.targets)
+        model = self._eigenpro(seed).fit(kernel, inputs[:n_train], problem.targets.argmax(1))
+        value = model.score(inputs[n_train:], problem.valid_labels)
         last = model.history_[-1]
         return Score(
             value,
