@@ -54,7 +54,10 @@ def commit() -> str:
         return result.stdout.strip() if result.returncode == 0 else ""
 
     head = git("rev-parse", "--short=12", "HEAD")
-    changed = " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+    # Reports written before this one change results/, which computes nothing.
+    sources = ["--", ":(top)", ":(top,exclude)results"]
+    dirty = git("status", "--porcelain", "--untracked-files=no", *sources)
+    changed = " with changes" if dirty else ""
     return f"{head}{changed}" if head else "unknown"
 
 
