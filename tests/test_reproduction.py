@@ -17,6 +17,7 @@ from experiments.nngp_nas import study as studies
 from experiments.nngp_nas.published import Published, read_published
 from experiments.nngp_nas.study import Study
 from experiments.pool import Pool
+from experiments.provenance import named
 from experiments.reproduction import Options
 from experiments.scores import Request, Setting
 from nasproxy import NNGP, Store, metrics
@@ -187,3 +188,10 @@ def test_a_gain_is_of_the_same_architectures() -> None:
     assert gain.low > 0
     assert statistics.verdict(gain) == "beats"
     assert statistics.verdict(statistics.tau_gain(bad, good, truth)) == "is worse than"
+
+
+def test_recorded_commands_name_experiments_and_no_folders(tmp_path: Path) -> None:
+    store = tmp_path / "scores.db"
+    words = ["reproduce", "nngp_nas/hybrid", "--store", str(store), "--data-dir", str(tmp_path)]
+    expected = ["reproduce", "nngp_nas/hybrid", "--store", "scores.db", "--data-dir", "DIR"]
+    assert named(words) == expected
