@@ -157,7 +157,7 @@ class Pass:
 
     def __init__(self, kernel: FullyConnected, a: Inputs, b: Inputs | None, deepest: int) -> None:
         """Begins with pairs of ``a`` and ``b``, or of ``a`` with itself, on the way to a depth."""
-        self._kernel, self._symmetric = kernel, b is None
+        self._kernel, self._symmetric, self._deepest = kernel, b is None, deepest
         norms = a.norms if b is None else np.concatenate([a.norms, b.norms])
         self._path = Path(kernel, norms, a.values.shape[1], deepest)
         vectors = self._path.vectors(kernel.dtype)
@@ -210,7 +210,8 @@ class Pass:
             a, b = self._rows.part(tile.rows), self._columns.part(tile.columns)
             state = _begin(name, deficits(a, b, self._kernel.dtype), rows, columns)
             start = 1
-        tile.state = state = _advance(name, *state, rows, columns, start, depth)
+        state = _advance(name, *state, rows, columns, start, depth)
+        tile.state = state if depth < self._deepest else None  # Two numbers a pair less to hold.
         blocks = []
         for kind in kinds:
             factor = self._path.factor(kind, self._kernel.normalise, depth)
