@@ -326,3 +326,13 @@ def test_a_singular_system_is_explained() -> None:
         direct.solve(gram, np.ones((80, 1)), 1e-6)
     advised = float(str(caught.value).split("ridge of at least ")[1].split(",")[0])
     assert np.isfinite(direct.solve(gram, np.ones((80, 1)), advised)).all()
+
+
+@pytest.mark.parametrize("block", [7, 40, 100])
+def test_systems_are_solved_block_by_block(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(direct, "BLOCK", block)
+    rng = np.random.default_rng(0)
+    factor, targets = rng.normal(size=(80, 90)), rng.normal(size=(80, 3))
+    gram = factor @ factor.T
+    expected = np.linalg.solve(gram + 0.1 * np.trace(gram) / 80 * np.eye(80), targets)
+    np.testing.assert_allclose(direct.solve(gram, targets, 0.1), expected, rtol=1e-9)

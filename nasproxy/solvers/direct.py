@@ -5,11 +5,14 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.sparse.linalg import eigsh
 
 from nasproxy.errors import DataError, SettingError
 from nasproxy.solvers.estimator import Kernel, KernelMachine, Matrix
+
+BLOCK = 4096
+"""Rows that are factorised at a time."""
 
 
 def solve(matrix: ArrayLike, targets: ArrayLike, ridge: float) -> Matrix:
@@ -30,16 +33,36 @@ def solve(matrix: ArrayLike, targets: ArrayLike, ridge: float) -> Matrix:
         raise DataError("the kernel gave NaN or infinity: look at its inputs and settings")
     system.flat[:: n + 1] += ridge * scale
     try:
-        factor = cho_factor(system, lower=True, check_finite=False)
+        _factorise(system)
     except LinAlgError as error:
-        smallest = _smallest(system)
+        # What is left of the system is half factorised.
+        smallest = _smallest(np.array(matrix, np.float64)) + ridge * scale
         raise SettingError(
             f"ridge={ridge:g}: the kernel matrix of {n} points is not positive definite, its "
             f"smallest eigenvalue is about {smallest / scale - ridge:.1e} of the mean one; give a "
             f"ridge of at least {max(10 * ridge, 2 * (ridge - smallest / scale)):.0e}, or compute "
             "the kernel in float64"
         ) from error
-    return cho_solve(factor, np.asarray(targets, np.float64), check_finite=False)
+    half = solve_triangular(system, np.asarray(targets, np.float64), lower=True, check_finite=False)
+    return solve_triangular(system, half, lower=True, trans=1, check_finite=False)
+
+
+def _factorise(system: Matrix) -> None:
+    """L of LLᵀ in the lower triangle, in place.
+
+    By blocks, because the threaded Cholesky factorisation and syrk of OpenBLAS 0.3.30 crash beyond
+    some 15,000 rows.
+    """
+    n = len(system)
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        own, done = slice(start, stop), slice(0, start)
+        system[own, own] -= system[own, done] @ system[own, done].T
+        diagonal = cholesky(system[own, own], lower=True, check_finite=False)
+        system[own, own] = diagonal
+        below = system[stop:, own]
+        below -= system[stop:, done] @ system[own, done].T
+        below[...] = solve_triangular(diagonal, below.T, lower=True, check_finite=False).T
 
 
 def _smallest(system: Matrix) -> float:
