@@ -102,6 +102,7 @@ def ranked() -> Study:
         nngp = NNGP(n_train=(16, 32), n_valid=32, norm_images=8, width=8)
         requests = {"nngp": Request(nngp, n)}
         requests |= spaces._limits(requests["nngp"], n, n_train=48)
+        requests |= spaces._members(requests["nngp"], n, ensemble=(1, 2))
         if name == ACCEL:
             requests["nngp, 10 labels"] = Request(dataclasses.replace(nngp, n_train=32), n)
             requests["training"] = Request(Trained(), 10)

@@ -193,6 +193,7 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
         short = Request(Training(epochs=3, batch=32, learning_rate=0.02, width=16), min(30, n))
         requests = {"nngp": request, "nngp, 10 labels": few, "training": short}
         requests |= _limits(request, min(200, n), n_train=(500, 2000), n_valid=1000)
+        requests |= _members(request, min(60, n), n_train=500, n_valid=500, ensemble=(1, 4, 16))
         pool = Pool(space, architectures, images, store, drawn, options.progress)
         others = {
             label: Pool(space, architectures, other, store, drawn, options.progress)
@@ -205,6 +206,8 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
         first = min(150 if name == MACRO else 100, n)
         more = {"n_train": (200, 1000), "n_valid": 500, "ensemble": (1, 4)}
         requests = {"nngp": request} | _limits(request, first, **more)
+        members = {"n_train": 200, "n_valid": 200, "ensemble": (1, 4, 16, 32)}
+        requests |= _members(request, min(60, n), **members)
         pool = Pool(space, architectures, images, store, drawn, options.progress)
     return Benchmark(name, pool, accuracy, latency, columns.said, requests, others)
 
@@ -223,6 +226,7 @@ def _embedded(name: str, options: Options, store: Store) -> Benchmark:
     nngp = NNGP(n_train=(50, 100), n_valid=100, ensemble=(1, 2), norm_images=32)
     request = Request(dataclasses.replace(nngp, width=16), n)
     requests = {"nngp": request} | _limits(request, n, n_train=(100, 300), n_valid=200)
+    requests |= _members(request, n, ensemble=(1, 4, 8))
     others: dict[str, Pool] = {}
     if name == ACCEL:
         requests["nngp, 10 labels"] = Request(dataclasses.replace(nngp, n_train=200, width=16), n)
@@ -237,6 +241,12 @@ def _limits(request: Request, first: int, **more: Any) -> dict[str, Request]:
     again = dataclasses.replace(request, cells=first, seed=request.seed + 1)
     larger = dataclasses.replace(request.proxy, **more)
     return {"again": again, "more": dataclasses.replace(again, proxy=larger, seed=request.seed)}
+
+
+def _members(request: Request, first: int, **sizes: Any) -> dict[str, Request]:
+    """Ever more draws of the same networks."""
+    proxy = dataclasses.replace(request.proxy, **sizes)
+    return {"members": dataclasses.replace(request, proxy=proxy, cells=first)}
 
 
 def _enlarged(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What limits the NNGP here: noise, few images, or what it measures? (behind all the rest)"""
+"""What limits the NNGP here: noise, images, members, or what it measures? (behind the rest)"""
 
 import numpy as np
 import pandas as pd
@@ -13,21 +13,25 @@ from experiments.statistics import Estimate, correlations, estimate, tau, tau_ga
 from nasproxy import metrics
 
 CLAIM = (
-    "(Not the paper's.) A score of few images is noisy: if that is what hides the signal, another "
-    "seed disagrees with the first, and more images and members rank better."
+    "(Not the paper's.) A score of few images and members is noisy: if that is what hides the "
+    "signal, another seed disagrees with the first, and more images or members rank better."
 )
 SPACES = (ACCEL, MACRO, TOPOLOGY)
-NEEDS = tuple(f"{space}/{label}" for space in SPACES for label in ("nngp", "again", "more"))
+NEEDS = tuple(
+    f"{space}/{label}" for space in SPACES for label in ("nngp", "again", "more", "members")
+)
 
 
 def run(study: Study) -> Finding:
     found = [_limits(study.benchmarks[name]) for name in SPACES]
+    drawn = [_members(study.benchmarks[name]) for name in SPACES]
     ranked = pd.concat([table for table, _, _ in found], ignore_index=True)
     agreement = pd.concat([table for _, table, _ in found], ignore_index=True)
+    members = pd.concat([table for table, _ in drawn], ignore_index=True)
     return Finding(
-        " ".join(said for _, _, said in found),
-        {"rankings": ranked, "agreement": agreement},
-        _figure(ranked),
+        " ".join(f"{a}; {b}." for (_, _, a), (_, b) in zip(found, drawn, strict=True)),
+        {"rankings": ranked, "agreement": agreement, "members": members},
+        _figure(ranked, members),
         (
             "Settings are (n_train, n_valid, ensemble); all rows of a space are of the same "
             "architectures. 'At a given size' is the partial Kendall τ: what a score and the truth "
@@ -80,7 +84,28 @@ def _limits(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame, str]:
         pd.DataFrame(agreement),
         f"{benchmark.name} ({len(truth)} architectures): two seeds of NNGP accuracy {small} agree "
         f"with τ {reliable}; {large} ranks with τ {ranks}, a gain of {gain}{_said(gain)}; at a "
-        f"given size, {estimate(_partial, more[0], truth, params)}.",
+        f"given size, {estimate(_partial, more[0], truth, params)}",
+    )
+
+
+def _members(benchmark: Benchmark) -> tuple[pd.DataFrame, str]:
+    """The ranking by ever more draws of the same networks."""
+    scores = benchmark.scores("members")
+    rows, taus = [], {}
+    for measure, text in MEASURES.items():
+        columns = {s.ensemble: scores.column(s, measure) for s in scores.settings}
+        *values, truth = joined(benchmark.truth, *columns.values())
+        for ensemble, value in zip(columns, values, strict=True):
+            about = {"space": benchmark.name, "measure": text, "members": ensemble}
+            rows.append(about | correlations(value, truth))
+        taus[measure] = tau_gain(values[-1], values[0], truth)
+    few, many = scores.settings[0].ensemble, scores.settings[-1].ensemble
+    gain = taus["accuracy"]
+    last = next(r for r in rows if r["members"] == many)
+    return pd.DataFrame(rows), (
+        f"{many} members instead of {few} (n_train {scores.largest.n_train}, n_valid "
+        f"{scores.largest.n_valid}, {last['cells']} architectures) change τ by {gain} to "
+        f"{last['τ']:.3f} [{last['τ low']:.3f}, {last['τ high']:.3f}]"
     )
 
 
@@ -95,9 +120,7 @@ def _with(value: np.ndarray, params: np.ndarray) -> dict[str, float]:
 
 
 def _said(gain: Estimate) -> str:
-    if gain.low > 0:
-        return ", so noise hid some of it"
-    return ", a loss" if gain.high < 0 else ", which shows nothing that noise hid"
+    return "" if gain.low > 0 or gain.high < 0 else ", not measurable"
 
 
 def _partial(value: np.ndarray, truth: np.ndarray, size: np.ndarray) -> float:
@@ -108,10 +131,19 @@ def _partial(value: np.ndarray, truth: np.ndarray, size: np.ndarray) -> float:
     return (vt - vs * ts) / float(np.sqrt((1 - vs**2) * (1 - ts**2)))
 
 
-def _figure(ranked: pd.DataFrame) -> Figure:
+def _figure(ranked: pd.DataFrame, members: pd.DataFrame) -> Figure:
     spaces = list(dict.fromkeys(ranked["space"]))
-    figure, axes = figures.panels(len(spaces), sharey=True)
-    for one, space in zip(axes, spaces, strict=True):
+    figure, axes = figures.panels(len(spaces), 2, sharey=True)
+    for one, space in zip(axes[len(spaces) :], spaces, strict=True):
+        groups = members[members["space"] == space].groupby("measure", sort=False)
+        for colour, (_, part) in zip(figures.COLOURS, groups, strict=False):
+            lines = part[["members", "τ", "τ low", "τ high"]].to_numpy(float).T
+            figures.band(one, lines[0], *lines[1:], colour, "")
+        one.axhline(0, color="0.5", ls=":", lw=1)
+        figures.logarithmic(one)
+        figures.label(one, "members", "")
+    axes[len(spaces)].set_ylabel("Kendall τ with the truth", fontsize=9)
+    for one, space in zip(axes, spaces, strict=False):
         rows = ranked[ranked["space"] == space]
         names = list(dict.fromkeys(rows["setting"]))
         groups = rows.groupby("measure", sort=False)
