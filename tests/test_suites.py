@@ -97,7 +97,7 @@ def ranked() -> Study:
     for name in (TOPOLOGY, ACCEL, MACRO):
         keyed = {space.key(a): a for a in space.sample(n, 0)}
         pool = Pool(space, keyed, data, store, "invented", progress=False)
-        size = np.log(pool.frame(Request(Params(), n))["params"])
+        size = pool.frame(Request(Params(), n))["params"].map(np.log)
         truth = 0.9 + 0.01 * size + pd.Series(0.001 * rng.normal(size=n), index=size.index)
         nngp = NNGP(n_train=(16, 32), n_valid=32, norm_images=8, width=8)
         requests = {"nngp": Request(nngp, n)}

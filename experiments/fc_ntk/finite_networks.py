@@ -64,7 +64,7 @@ def _tau(kernel: pd.Series, errors: pd.DataFrame) -> dict[str, float]:
         "τ": metrics.kendall_tau(kernel, mean),
         "τ low": float(np.nanmin(singles)),
         "τ high": float(np.nanmax(singles)),
-        "p": float(kendalltau(kernel, mean).pvalue),
+        "p": float(kendalltau(kernel, mean)[1]),
         "depths": len(kernel),
     }
 
@@ -82,7 +82,8 @@ def _verdict(table: pd.DataFrame, rankings: pd.DataFrame, kernel: pd.Series) -> 
         )
     best = int(kernel.index.to_numpy()[kernel.to_numpy().argmin()])
     worst = table.loc[table.groupby(["trained", "width"])["error"].idxmax(), "depth"]
-    agree = int((worst == int(kernel.idxmax())).sum())
+    hardest = kernel.index.to_numpy()[kernel.to_numpy().argmax()]
+    agree = int((worst == hardest).sum())
     beyond = int(((rankings["τ"] > 0) & (rankings["p"] < 0.05)).sum())
     return (
         f"Kernel and networks order depths alike beyond chance (p < .05) in {beyond} of "

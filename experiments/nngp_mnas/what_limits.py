@@ -137,8 +137,8 @@ def _figure(ranked: pd.DataFrame, members: pd.DataFrame) -> Figure:
     for one, space in zip(axes[len(spaces) :], spaces, strict=True):
         groups = members[members["space"] == space].groupby("measure", sort=False)
         for colour, (_, part) in zip(figures.COLOURS, groups, strict=False):
-            lines = part[["members", "τ", "τ low", "τ high"]].to_numpy(float).T
-            figures.band(one, lines[0], *lines[1:], colour, "")
+            x, value, low, high = part[["members", "τ", "τ low", "τ high"]].to_numpy(float).T
+            figures.band(one, x, value, low, high, colour, "")
         one.axhline(0, color="0.5", ls=":", lw=1)
         figures.logarithmic(one)
         figures.label(one, "members", "")
