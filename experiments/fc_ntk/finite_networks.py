@@ -64,7 +64,7 @@ def _tau(kernel: pd.Series, errors: pd.DataFrame) -> dict[str, float]:
         "τ": metrics.kendall_tau(kernel, mean),
         "τ low": float(np.nanmin(singles)),
         "τ high": float(np.nanmax(singles)),
-        "p": float(kendalltau(kernel, mean)[1]),
+        "p": float(kendalltau(kernel, mean).pvalue),  # type: ignore[attr-defined]  # scipy has no stubs
         "depths": len(kernel),
     }
 
