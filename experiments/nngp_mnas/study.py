@@ -193,7 +193,7 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
         short = Request(Training(epochs=3, batch=32, learning_rate=0.02, width=16), min(30, n))
         requests = {"nngp": request, "nngp, 10 labels": few, "training": short}
         requests |= _limits(request, min(200, n), n_train=(500, 2000), n_valid=1000)
-        requests |= _members(request, min(60, n), n_train=500, n_valid=500, ensemble=(1, 4, 16))
+        requests |= _members(request, min(120, n), n_train=500, n_valid=500, ensemble=(1, 4, 16))
         pool = Pool(space, architectures, images, store, drawn, options.progress)
         others = {
             label: Pool(space, architectures, other, store, drawn, options.progress)
@@ -207,7 +207,7 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
         more = {"n_train": (200, 1000), "n_valid": 500, "ensemble": (1, 4)}
         requests = {"nngp": request} | _limits(request, first, **more)
         members = {"n_train": 200, "n_valid": 200, "ensemble": (1, 4, 16, 32)}
-        requests |= _members(request, min(60, n), **members)
+        requests |= _members(request, min(150, n), **members)
         pool = Pool(space, architectures, images, store, drawn, options.progress)
     return Benchmark(name, pool, accuracy, latency, columns.said, requests, others)
 
