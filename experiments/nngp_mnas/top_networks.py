@@ -101,16 +101,18 @@ def _verdict(table: pd.DataFrame) -> str:
     nngp = table[(table["among"] == group) & table["chosen by"].str.startswith("NNGP")]
     random = table.iloc[0]
     said = [
-        f"{row['chosen by']} {row['best']:.4f} (better than "
+        f"{row['chosen by']} {row['best']:.4g} (better than "
         f"{row['share of random tens below']:.0%} of random choices)"
         for row in nngp.to_dict("records")
     ]
-    worse = bool((nngp["best"] < random["best"]).all())
+    shares = nngp["share of random tens below"]
+    holds = "holds" if (shares < 0.05).all() else "does not hold" if (shares > 0.95).all() else None
     size = table[(table["among"] == group) & (table["chosen by"] == "parameters")].iloc[0]
     return (
-        f"The claim {'holds' if worse else 'does not hold'} on {group} architectures: the best of "
-        f"those chosen by {', '.join(said)}; at random {random['best']:.4f} on average, by "
-        f"parameters {size['best']:.4f}."
+        f"{f'The claim {holds}' if holds else 'A choice by NNGP cannot be told from a random one'} "
+        f"on {group} architectures: the best of those chosen by {', '.join(said)}; at random "
+        f"{random['best']:.4g} on average, by parameters {size['best']:.4g} "
+        f"({size['share of random tens below']:.0%})."
     )
 
 
@@ -124,5 +126,5 @@ def _figure(chosen: dict[tuple[str, str], np.ndarray], groups: list[str]) -> Fig
             one.plot(place, values.max(), "_", ms=14, mew=2, color=figures.COLOURS[1])
         one.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=6)
         figures.label(one, "", "", f"chosen among {group}")
-    axes[0].set_ylabel("true accuracy of those chosen (bar: best)", fontsize=9)
+    axes[0].set_ylabel("true accuracy (bar: best)", fontsize=9)
     return figure

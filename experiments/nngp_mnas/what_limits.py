@@ -1,14 +1,18 @@
 """What limits the NNGP here: noise, images, members, or what it measures? (behind the rest)"""
 
+import dataclasses
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments import figures
+from experiments.nngp_mnas.against_size import cross_fitted
 from experiments.nngp_mnas.study import ACCEL, MACRO, TOPOLOGY, Benchmark, Study
 from experiments.pool import joined
 from experiments.reproduction import Finding
-from experiments.scores import MEASURES, Scores
+from experiments.scores import MEASURES
 from experiments.statistics import Estimate, correlations, estimate, tau, tau_gain
 from nasproxy import metrics
 
@@ -25,102 +29,122 @@ NEEDS = tuple(
 def run(study: Study) -> Finding:
     found = [_limits(study.benchmarks[name]) for name in SPACES]
     drawn = [_members(study.benchmarks[name]) for name in SPACES]
-    ranked = pd.concat([table for table, _, _ in found], ignore_index=True)
-    agreement = pd.concat([table for _, table, _ in found], ignore_index=True)
-    members = pd.concat([table for table, _ in drawn], ignore_index=True)
+    ranked = pd.concat([f.rankings for f in found], ignore_index=True)
+    agreement = pd.concat([f.agreement for f in found], ignore_index=True)
+    members = pd.concat([f.rankings for f in drawn], ignore_index=True)
     return Finding(
-        " ".join(f"{a}; {b}." for (_, _, a), (_, b) in zip(found, drawn, strict=True)),
-        {"rankings": ranked, "agreement": agreement, "members": members},
+        f"Two seeds of the small score's accuracy agree with τ "
+        f"{'; '.join(f.said for f in found)}. Members alone: {'; '.join(f.said for f in drawn)}.",
+        {"rankings": ranked, "members": members, "agreement": agreement},
         _figure(ranked, members),
         (
             "Settings are (n_train, n_valid, ensemble); all rows of a space are of the same "
-            "architectures. 'At a given size' is the partial Kendall τ: what a score and the truth "
-            "share beyond what both share with parameters. Reliability is τ between two seeds "
-            "(other images, other weights): a score that agrees with itself and not with the truth "
-            "measures something else than accuracy after training.",
+            "architectures, and so are those of the lower panels, which are fewer. 'At a given "
+            "size' is the partial Kendall τ: what a score and the truth share beyond what both "
+            "share with parameters. Agreement is τ between two seeds (other images, other "
+            "weights): a score that agrees with itself and not with the truth measures something "
+            "else than accuracy after training.",
+            *(f.note for f in found + drawn),
         ),
     )
 
 
-def _limits(benchmark: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+@dataclass(frozen=True)
+class Limits:
+    """What one space shows: tables, a clause of the verdict, and a note."""
+
+    rankings: pd.DataFrame
+    said: str
+    note: str
+    agreement: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+
+
+def _limits(benchmark: Benchmark) -> Limits:
+    """Another seed of the small score, and more images and members."""
     scores = {label: benchmark.scores(label) for label in ("nngp", "again", "more")}
     small, large = scores["nngp"].largest, scores["more"].largest
-    measures = list(MEASURES)
-    columns = [
-        scores[label].column(measure=measure)
-        for label in ("nngp", "again", "more")
-        for measure in measures
-    ]
-    others = [_each(scores["more"], measure) for measure in measures]
+    # The settings between the two are kept, so that each step is seen alone.
+    wanted = [("nngp", small), ("again", small), *(("more", s) for s in scores["more"].settings)]
+    columns = {
+        (label, s, measure): scores[label].column(s, measure)
+        for measure in MEASURES
+        for label, s in wanted
+    }
     *values, params, truth = joined(
-        benchmark.truth,
-        *columns,
-        *(column for group in others for column in group.values()),
-        benchmark.pool.sizes["params"],
+        benchmark.truth, *columns.values(), benchmark.pool.sizes["params"]
     )
-    ranked, agreement = [], []
-    first, again, more = (values[i : i + len(measures)] for i in (0, 3, 6))
-    rest = iter(values[9:])
-    for measure, a, b, c, group in zip(measures, first, again, more, others, strict=True):
-        about = {"space": benchmark.name, "measure": MEASURES[measure]}
-        named = {str(small): a, f"{small}, other seed": b}
-        named |= {name: next(rest) for name in group} | {str(large): c}
-        for name, value in named.items():
-            ranked.append(
-                about
-                | {"setting": name, **correlations(value, truth)}
-                | {
-                    "at a given size": estimate(_partial, value, truth, params).value,
-                    "mean": float(np.mean(value)),
-                }
-            )
-        agreement.append(about | {"between": "two seeds"} | tau(a, b)._asdict())
-        agreement.append(about | {"between": "few and many images"} | tau(a, c)._asdict())
-        agreement.append(about | {"between": "many images and parameters"} | _with(c, params))
-    gain = tau_gain(more[0], first[0], truth)
-    reliable, ranks = tau(first[0], again[0]), tau(more[0], truth)
-    return (
-        pd.DataFrame(ranked),
-        pd.DataFrame(agreement),
-        f"{benchmark.name} ({len(truth)} architectures): two seeds of NNGP accuracy {small} agree "
-        f"with τ {reliable}; {large} ranks with τ {ranks}, a gain of {gain}{_said(gain)}; at a "
-        f"given size, {estimate(_partial, more[0], truth, params)}",
-    )
-
-
-def _members(benchmark: Benchmark) -> tuple[pd.DataFrame, str]:
-    """The ranking by ever more draws of the same networks."""
-    scores = benchmark.scores("members")
-    rows, taus = [], {}
+    by = dict(zip(columns, values, strict=True))
+    ranked = [
+        {
+            "space": benchmark.name,
+            "measure": MEASURES[measure],
+            "setting": f"{s}, other seed" if label == "again" else str(s),
+            **correlations(value, truth),
+            "at a given size": _partial(value, truth, params),
+            "mean": float(np.mean(value)),
+        }
+        for (label, s, measure), value in by.items()
+    ]
+    agreement = []
     for measure, text in MEASURES.items():
-        columns = {s.ensemble: scores.column(s, measure) for s in scores.settings}
-        *values, truth = joined(benchmark.truth, *columns.values())
-        for ensemble, value in zip(columns, values, strict=True):
-            about = {"space": benchmark.name, "measure": text, "members": ensemble}
-            rows.append(about | correlations(value, truth))
-        taus[measure] = tau_gain(values[-1], values[0], truth)
-    few, many = scores.settings[0].ensemble, scores.settings[-1].ensemble
-    gain = taus["accuracy"]
-    last = next(r for r in rows if r["members"] == many)
-    return pd.DataFrame(rows), (
-        f"{many} members instead of {few} (n_train {scores.largest.n_train}, n_valid "
-        f"{scores.largest.n_valid}, {last['cells']} architectures) change τ by {gain} to "
-        f"{last['τ']:.3f} [{last['τ low']:.3f}, {last['τ high']:.3f}]"
+        a, b, c = (by[k, s, measure] for k, s in (*wanted[:2], ("more", large)))
+        about = {"space": benchmark.name, "measure": text}
+        agreement += [
+            about | {"between": "two seeds"} | tau(a, b)._asdict(),
+            about | {"between": "few and many images"} | tau(a, c)._asdict(),
+            about | {"between": "many images and parameters"} | tau(c, params)._asdict(),
+        ]
+    first, again, more = (by[k, s, "accuracy"] for k, s in (*wanted[:2], ("more", large)))
+    gain = tau_gain(more, first, truth)
+    return Limits(
+        pd.DataFrame(ranked),
+        f"{tau(first, again)} on {benchmark.name}",
+        f"- {benchmark.name}, {len(truth)} architectures: accuracy {large} ranks with τ "
+        f"{tau(more, truth)}, {_said(gain)} than {small} ({gain}); at a given size, "
+        f"{estimate(_partial, more, truth, params)}.",
+        pd.DataFrame(agreement),
     )
 
 
-def _each(scores: Scores, measure: str) -> dict[str, pd.Series]:
-    """Settings between the small score and the largest, so that each step is seen alone."""
-    between = scores.settings[:-1]
-    return {str(s): scores.column(s, measure) for s in between}
-
-
-def _with(value: np.ndarray, params: np.ndarray) -> dict[str, float]:
-    return tau(value, params)._asdict()
+def _members(benchmark: Benchmark) -> Limits:
+    """The ranking by ever more draws of the same networks, and what it adds to size."""
+    scores = benchmark.scores("members")
+    columns = {
+        (measure, s): scores.column(s, measure) for measure in MEASURES for s in scores.settings
+    }
+    sizes = benchmark.pool.sizes
+    *values, params, flops, truth = joined(
+        benchmark.truth, *columns.values(), sizes["params"], sizes["flops"]
+    )
+    by = dict(zip(columns, values, strict=True))
+    rows = [
+        {"space": benchmark.name, "measure": MEASURES[measure], "members": s.ensemble}
+        | correlations(value, truth)
+        | {
+            "at a given size": _partial(value, truth, params),
+            "τ of parameters": metrics.kendall_tau(params, truth),
+        }
+        for (measure, s), value in by.items()
+    ]
+    few, many = scores.settings[0], scores.settings[-1]
+    gain = tau_gain(by["accuracy", many], by["accuracy", few], truth)
+    size = [np.log(params), np.log(flops)]
+    alone = cross_fitted(size, truth)
+    added = cross_fitted([*size, *(by[measure, many] for measure in MEASURES)], truth)
+    return Limits(
+        pd.DataFrame(rows),
+        f"on {benchmark.name} {many.ensemble} instead of {few.ensemble} rank with τ "
+        f"{tau(by['accuracy', many], truth)}, {_said(gain)} ({gain})",
+        f"- {benchmark.name}, {len(truth)} architectures with {many.ensemble} members, n_train "
+        f"{many.n_train}, n_valid {many.n_valid}: parameters rank with τ {tau(params, truth)}; "
+        f"accuracy at a given size with {estimate(_partial, by['accuracy', many], truth, params)}; "
+        f"a cross-fit on parameters and multiply-adds with {tau(alone, truth)}, the three measures "
+        f"added change that by {tau_gain(added, alone, truth)}.",
+    )
 
 
 def _said(gain: Estimate) -> str:
-    return "" if gain.low > 0 or gain.high < 0 else ", not measurable"
+    return "better" if gain.low > 0 else "worse" if gain.high < 0 else "not measurably other"
 
 
 def _partial(value: np.ndarray, truth: np.ndarray, size: np.ndarray) -> float:
@@ -140,8 +164,11 @@ def _figure(ranked: pd.DataFrame, members: pd.DataFrame) -> Figure:
             x, value, low, high = part[["members", "τ", "τ low", "τ high"]].to_numpy(float).T
             figures.band(one, x, value, low, high, colour, "")
         one.axhline(0, color="0.5", ls=":", lw=1)
+        size = members.loc[members["space"] == space, "τ of parameters"].iloc[0]
+        one.axhline(size, color="0.3", ls="--", lw=1, label="parameters")
         figures.logarithmic(one)
         figures.label(one, "members", "")
+    figures.legend(axes[len(spaces)], loc="center right")
     axes[len(spaces)].set_ylabel("Kendall τ with the truth", fontsize=9)
     for one, space in zip(axes, spaces, strict=False):
         rows = ranked[ranked["space"] == space]
