@@ -152,7 +152,7 @@ def test_accel_nasbench_by_accuracy_and_reward(ranked: Study, tmp_path: Path) ->
     finding = written("nngp_mnas", "accel_nasbench", ranked, tmp_path)
     assert set(finding.tables) == {"accuracy", "reward"}
     top = written("nngp_mnas", "top_networks", ranked, tmp_path).tables["top"]
-    assert top["share of random tens below"].between(0, 1).all()
+    assert top["share of random choices below"].between(0, 1).all()
 
 
 def test_missing_tables_are_named(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def full_scale(cells: int) -> dict[str, Request]:
     return {
         "many": nngp(cells, n_train=(100, 200), n_valid=100, ensemble=(1, 2, 4)),
         "images": nngp(200, n_train=train_sizes, n_valid=(100, 500)),
-        "members": nngp(200, n_train=(100, 200, 1000), n_valid=(100, 500), ensemble=(1, 2, 4, 8)),
+        "members": nngp(200, n_train=(100, 200, 1000), n_valid=(100, 200), ensemble=(1, 2, 4, 8)),
         "ntk": Request(NTK(**equal), min(300, cells)),
         "ntk of all logits": Request(NTK(**equal, output="trace"), min(30, cells)),
         "nngp": nngp(300, **small),
@@ -171,7 +171,7 @@ def full_scale(cells: int) -> dict[str, Request]:
         "narrow again": nngp(200, **small, seed=1),
         **{f"momentum {m:g}": nngp(250, **pair, momentum=m, norm_images=64) for m in momenta},
         **_momentum_causes(lambda first, **changes: nngp(first, **(pair | changes))),
-        **_variations(lambda **changes: nngp(400, **(pair | changes))),
+        **_variations(lambda **changes: nngp(250, **(pair | changes))),
     }
 
 
@@ -211,9 +211,9 @@ def small_scale(cells: int) -> dict[str, Request]:
 def _momentum_causes(nngp: Any) -> dict[str, Request]:
     """Momentum 0 and .997 with more images in the pass, to train on, or channels."""
     changes: dict[str, tuple[int, dict[str, Any]]] = {
-        "512 images in the pass": (250, {"norm_images": 512}),
-        "500 training images": (250, {"norm_images": 64, "n_train": 500}),
-        "width 64": (100, {"norm_images": 64, "width": 64}),
+        "512 images in the pass": (120, {"norm_images": 512}),
+        "500 training images": (120, {"norm_images": 64, "n_train": 500}),
+        "width 64": (60, {"norm_images": 64, "width": 64}),
     }
     return {
         f"momentum {m:g}, {label}": nngp(first, momentum=m, **settings)
