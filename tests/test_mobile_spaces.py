@@ -272,24 +272,6 @@ def test_json_out_of_range() -> None:
             space.from_json(json.dumps({"blocks": blocks}))
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"filters": (16, 24)},
-        {"multipliers": (0.755,)},
-        {"multipliers": (0.0,)},
-        {"ratios": (-0.25,)},
-        {"layers": (0,) * 7},
-        {"gate": "none"},
-        {"activation": "gelu"},
-        {"divisor": 0},
-    ],
-)
-def test_settings_out_of_range(settings: dict[str, Any]) -> None:
-    with pytest.raises(SettingError, match=f"{next(iter(settings))}=.* of mnas"):
-        MNAS(**settings)
-
-
 def test_images_smaller_than_the_strides() -> None:
     spaces: list[tuple[Any, int]] = [(MNAS(), 32), (AccelNASBench(), 32), (NASBenchMacro(), 8)]
     for space, side in spaces:
