@@ -211,7 +211,7 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
         more = {"n_train": (200, 1000), "n_valid": 500, "ensemble": (1, 4)}
         requests = {"nngp": request} | _limits(request, first, **more)
         members = {"n_train": 200, "n_valid": 200, "ensemble": (1, 4, 16, 32)}
-        requests |= _members(request, min(150, n), **members)
+        requests |= _members(request, min(150 if name == MACRO else 120, n), **members)
         pool = Pool(space, architectures, images, store, drawn, options.progress)
     return Benchmark(name, pool, accuracy, latency, columns.said, requests, others)
 
