@@ -114,14 +114,15 @@ def discovered(score: np.ndarray, truth: np.ndarray, drawn: list[np.ndarray]) ->
 
 
 def mean(values: ArrayLike) -> Mean:
-    """Of one value a subset."""
+    """Of one value a subset; the error of one value alone is unknown (NaN)."""
     array = np.asarray(values, float)
-    return Mean(float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))))
+    error = array.std(ddof=1) / np.sqrt(len(array)) if len(array) > 1 else np.nan
+    return Mean(float(array.mean()), float(error))
 
 
 def student(of: Mean, count: int) -> Estimate:
     """Student's t interval of a mean of so many values; unknown (NaN) of one."""
-    half = stats.t.ppf(0.975, count - 1) * of.error if count > 1 else np.nan
+    half = float(stats.t.ppf(0.975, count - 1)) * of.error if count > 1 else np.nan
     return Estimate(of.value, of.value - half, of.value + half)
 
 

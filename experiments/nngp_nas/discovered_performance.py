@@ -61,9 +61,9 @@ def run(study: Study) -> Finding:
         _figure(study, table),
         (
             f"The top {top(len(draws[0][0]))} by each score of {kind(n)} of {n:,} scored, ties "
-            f"averaged over their orders: mean ± standard error, averaged over {DRAWS} draws of the "
-            "subsets. Gains are on the same subsets; their 95 % intervals are Student's t over the "
-            "subsets of one draw, each by itself: of many settings, one in forty exceeds 0 by "
+            f"averaged over their orders: mean ± standard error, averaged over {DRAWS} draws of "
+            "the subsets. Gains are on the same subsets; their 95 % intervals are Student's t over "
+            "the subsets of one draw, each by itself: of many settings, one in forty exceeds 0 by "
             "chance. The paper draws subsets of 10,000 from all 423,624, where the best are better "
             "and ten are a smaller share.",
         ),
@@ -119,9 +119,7 @@ def _figure(study: Study, table: pd.DataFrame) -> Figure:
     spent = table["PFLOPs"][table["PFLOPs"] > 0]
     ends = [spent.min() / 2, spent.max() * 1.5]
     for name, colour in [
-        *zip(
-            (f"{e} epochs" for e in study.budgets), (*figures.COLOURS[3:5], "0.5"), strict=False
-        ),
+        *zip((f"{e} epochs" for e in study.budgets), (*figures.COLOURS[3:5], "0.5"), strict=False),
         ("parameters", "black"),
         ("random", "0.7"),
     ]:
@@ -134,7 +132,9 @@ def _figure(study: Study, table: pd.DataFrame) -> Figure:
         if name != "random":
             gain.axhline(row[against], color=colour, lw=1, ls="--")
     cost.set_xscale("log")
-    figures.label(cost, "cost of scoring one network, PFLOPs", "discovered accuracy ± standard error")
+    figures.label(
+        cost, "cost of scoring one network, PFLOPs", "discovered accuracy ± standard error"
+    )
     cost.set_title("measures of one cost are shifted apart", fontsize=8)
     gain.set_xticks(range(len(settings)), settings, rotation=30, ha="right", fontsize=7)
     figures.label(gain, "", f"gain over {short} epochs, 95 % interval")
