@@ -41,11 +41,34 @@ def estimate(statistic: Callable[..., float], *arrays: ArrayLike) -> Estimate:
     return Estimate(statistic(*arrays), low, high)
 
 
+def resampled(statistic: Callable[..., ArrayLike], *arrays: np.ndarray) -> np.ndarray:
+    """The statistic of all architectures, then of each bootstrap resample.
+
+    Arrays of one length are resampled alike, call by call, so that differences of what comes back
+    are paired. Returns ``[1 + RESAMPLES, ...]``.
+    """
+    rng = np.random.default_rng(0)
+    n = len(arrays[0])
+    draws = [np.arange(n), *(rng.integers(n, size=n) for _ in range(RESAMPLES))]
+    return np.array([statistic(*(array[i] for array in arrays)) for i in draws])
+
+
+def interval(values: np.ndarray) -> Estimate:
+    """The first of what :func:`resampled` returns, with the 95 % interval of the rest."""
+    defined = values[1:][~np.isnan(values[1:])]
+    if 2 * len(defined) < len(values) - 1:
+        return Estimate(float(values[0]), float("nan"), float("nan"))
+    low, high = np.quantile(defined, [0.025, 0.975])
+    return Estimate(float(values[0]), float(low), float(high))
+
+
 def verdict(gain: Estimate) -> str:
     """What an interval of a difference says."""
     if np.isnan(gain.low):
         return "cannot be compared with"
-    return "beats" if gain.low > 0 else "is worse than" if gain.high < 0 else "is on a par with"
+    return (
+        "beats" if gain.low > 0 else "is worse than" if gain.high < 0 else "is not told apart from"
+    )
 
 
 def settled(*gains: Estimate) -> str:
@@ -145,10 +168,16 @@ def over_subsets(values: ArrayLike, n: int) -> Estimate:
     return student(subset_mean(values, n), np.shape(values)[-1])
 
 
-def found(score: np.ndarray, truth: np.ndarray, drawn: list[np.ndarray]) -> np.ndarray:
-    """Discovered performance of each subset."""
+def found(
+    score: np.ndarray, truth: np.ndarray, drawn: list[np.ndarray], most: int | None = None
+) -> np.ndarray:
+    """Discovered performance of each subset, by as many as fit or at most so many."""
+    tops = [min(most or top(len(s)), len(s)) for s in drawn]
     return np.array(
-        [metrics.discovered_performance(score[s], truth[s], top=top(len(s))).mean for s in drawn]
+        [
+            metrics.discovered_performance(score[s], truth[s], top=k).mean
+            for s, k in zip(drawn, tops, strict=True)
+        ]
     )
 
 
