@@ -279,8 +279,20 @@ def test_one_setting_that_gains_is_enough_to_match_training(
     assert kendall_vs_cost.outcomes([4], [[gain(*ends)] for ends in gains]) == expected
 
 
-def test_training_is_compared_on_the_cells_of_each_group(study: Study) -> None:
+def test_the_setting_judged_is_the_dearest_that_is_allowed(study: Study) -> None:
+    scores = study.scores("many")
+    group = kendall_vs_cost.Group("many", scores, CELLS, {})
+    cost = scores.costs[scores.largest]
+    assert group.dearest(cost) == scores.largest
+    assert group.dearest(0.99 * cost) not in (None, scores.largest)
+    assert group.dearest(0) is None
+
+
+def test_training_is_compared_on_the_cells_of_each_group(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Half as many cells in one group: its training is of those, and so is every gain."""
+    monkeypatch.setattr(statistics, "RESAMPLES", 20)
     requests = dict(study.requests)
     requests["images"] = dataclasses.replace(requests["images"], cells=CELLS // 2)
     smaller = dataclasses.replace(study, requests=requests)

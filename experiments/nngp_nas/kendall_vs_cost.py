@@ -211,7 +211,7 @@ def _figure(study: Study, groups: list[Group]) -> Figure:
                 f"{LABELS[statistic]},\n{MEASURES[measure]}" if j == 0 else "",
                 f"{group.cells:,} cells, n_valid {group.scores.largest.n_valid}" if i == 0 else "",
             )
-            figures.label(training, f"epochs\n({spent} PFLOPs)" if last else "", "")
+            figures.label(training, f"epochs\n({spent}P)" if last else "", "")
     named = {}
     for one in axes:
         named |= dict(zip(*reversed(one.get_legend_handles_labels()), strict=True))

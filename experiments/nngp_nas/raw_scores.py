@@ -150,7 +150,10 @@ def _figure(ratios: pd.DataFrame, found: dict[str, np.ndarray], truth: np.ndarra
     axes[1].plot(places, average, "o", color=figures.COLOURS[0], ms=4, label="mean")
     axes[1].plot(places, middle, "D", color=figures.COLOURS[1], ms=4, label="median")
     axes[1].vlines(places, low, high, color="0.6", lw=1, label="quartiles")
-    labels = [name.removeprefix(ACCURACY).replace("NNGP leave-one-out accuracy", "leave-one-out") for name in found]
+    labels = [
+        name.removeprefix(ACCURACY).replace("NNGP leave-one-out accuracy", "leave-one-out")
+        for name in found
+    ]
     axes[1].set_xticks(places, labels, rotation=90, fontsize=6)
     figures.label(axes[1], "", "accuracy")
     figures.legend(axes[1])

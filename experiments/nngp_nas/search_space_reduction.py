@@ -55,7 +55,9 @@ def run(study: Study) -> Finding:
         rows.append(_row(epochs, "none", 1.0, whole, n, size * train))
         for share in SHARES:
             kept = max(2, round(share * size))
-            values = {name: searched(s, kept, accuracy, truth, draws) for name, s in screens.items()}
+            values = {
+                name: searched(s, kept, accuracy, truth, draws) for name, s in screens.items()
+            }
             for name, value in values.items():
                 row = _row(epochs, name, share, value, n, kept * train + size * costs[name])
                 for other, against in (("none", whole), (RANDOM, values[RANDOM])):
