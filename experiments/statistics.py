@@ -71,6 +71,11 @@ def verdict(gain: Estimate) -> str:
     )
 
 
+def columns(name: str, of: Estimate) -> dict[str, float]:
+    """Columns of a table: the value and the ends of its interval."""
+    return {name: of.value, f"{name} low": of.low, f"{name} high": of.high}
+
+
 def settled(*gains: Estimate) -> str:
     """Whether a claim that all gains are positive holds, by their intervals."""
     if any(gain.high < 0 for gain in gains):
@@ -92,11 +97,10 @@ def tau_gain(score: ArrayLike, other: ArrayLike, truth: ArrayLike) -> Estimate:
 
 def correlations(score: ArrayLike, truth: ArrayLike) -> dict[str, float]:
     """Columns of a table: number of architectures, τ and Pearson's r with their intervals."""
-    columns: dict[str, float] = {"cells": len(np.asarray(truth))}
+    named: dict[str, float] = {"cells": len(np.asarray(truth))}
     for name, statistic in (("τ", metrics.kendall_tau), ("r", metrics.pearson)):
-        value, low, high = estimate(statistic, score, truth)
-        columns |= {name: value, f"{name} low": low, f"{name} high": high}
-    return columns
+        named |= columns(name, estimate(statistic, score, truth))
+    return named
 
 
 def subsets(n: int, count: int = 10, seed: int = 0) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ from experiments.scores import MEASURES
 from experiments.statistics import (
     DRAWS,
     Estimate,
+    columns,
     found,
     kind,
     over_subsets,
@@ -27,22 +28,22 @@ NEEDS = ("many",)
 
 def run(study: Study) -> Finding:
     scores = study.scores("many")
-    columns = {
+    read = {
         (f"NNGP {MEASURES[m]}", str(s)): (scores.column(s, m), scores.costs[s])
         for s in scores.settings
         for m in MEASURES
     }
     for epochs in study.budgets:
-        columns[f"{epochs} epochs", ""] = study.shortened[epochs], study.training_cost(epochs)
-    columns["parameters", ""] = study.sizes["params"], 0.0
-    *values, truth = study.joined(*(column for column, _ in columns.values()))
+        read[f"{epochs} epochs", ""] = study.shortened[epochs], study.training_cost(epochs)
+    read["parameters", ""] = study.sizes["params"], 0.0
+    *values, truth = study.joined(*(column for column, _ in read.values()))
     n = len(truth)
     draws = [subsets(n, seed=seed) for seed in range(DRAWS)]
     best = {
         name: np.array([found(value, truth, drawn) for drawn in draws])
-        for name, value in zip(columns, values, strict=True)
+        for name, value in zip(read, values, strict=True)
     }
-    costs = {name: cost for name, (_, cost) in columns.items()}
+    costs = {name: cost for name, (_, cost) in read.items()}
     best["random", ""] = np.array([found(np.zeros(n), truth, drawn) for drawn in draws])
     best["best there is", ""] = np.array([[truth[s].max() for s in drawn] for drawn in draws])
     rows = []
@@ -51,8 +52,7 @@ def run(study: Study) -> Finding:
         row = {"score": name, "setting": setting, "discovered": value, "error": error}
         for epochs in study.budgets[:2]:
             gain = over_subsets(values - best[f"{epochs} epochs", ""], n)
-            against = f"over {epochs} epochs"
-            row |= {against: gain.value, f"{against} low": gain.low, f"{against} high": gain.high}
+            row |= columns(f"over {epochs} epochs", gain)
         rows.append(row | {"PFLOPs": costs.get((name, setting), np.nan) / 1e15})
     table = sort(pd.DataFrame(rows), "discovered")
     return Finding(
@@ -77,7 +77,7 @@ def _verdict(study: Study, table: pd.DataFrame, largest: str) -> str:
 
     def gain(measure: str, against: str) -> Estimate:
         names = [against, f"{against} low", f"{against} high"]
-        return Estimate(*rows.loc[f"NNGP {MEASURES[measure]}", names])
+        return Estimate(*rows.loc[[f"NNGP {MEASURES[measure]}"], names].to_numpy(float)[0])
 
     early, late = gain("accuracy", short), gain("accuracy", long)
     others = [
@@ -98,7 +98,7 @@ def _figure(study: Study, table: pd.DataFrame) -> Figure:
     figure.set_size_inches(7.6, 4.0)
     short = study.budgets[0]
     against = f"over {short} epochs"
-    columns = [against, f"{against} low", f"{against} high"]
+    ends = [against, f"{against} low", f"{against} high"]
     settings = [str(s) for s in study.requests["many"].settings]
     for number, (colour, measure) in enumerate(
         zip(figures.COLOURS, MEASURES.values(), strict=False)
@@ -115,7 +115,7 @@ def _figure(study: Study, table: pd.DataFrame) -> Figure:
             label=f"NNGP {measure}",
         )
         places = [settings.index(s) + 0.2 * (number - 1) for s in rows["setting"]]
-        figures.intervals(gain, places, rows[columns], colour)
+        figures.intervals(gain, places, rows[ends], colour)
     spent = table["PFLOPs"][table["PFLOPs"] > 0]
     ends = [spent.min() / 2, spent.max() * 1.5]
     for name, colour in [

@@ -18,6 +18,7 @@ from experiments.scores import MEASURES
 from experiments.statistics import (
     DRAWS,
     Estimate,
+    columns,
     found,
     kind,
     over_subsets,
@@ -46,24 +47,24 @@ def run(study: Study) -> Finding:
     cheap["parameters"] = study.sizes["params"]
     trained = {f"{e} epochs": study.shortened[e] for e in (short, target)}
     *values, flops, truth = study.joined(*cheap.values(), *trained.values(), study.sizes["flops"])
-    columns = dict(zip([*cheap, *trained], values, strict=True))
-    four, twelve = (columns[name] for name in trained)
-    sizes = [np.log(columns["parameters"]), np.log(flops)]
+    single = dict(zip([*cheap, *trained], values, strict=True))
+    four, twelve = (single[name] for name in trained)
+    sizes = [np.log(single["parameters"]), np.log(flops)]
     untrained = [*values[: len(MEASURES)], *sizes]
-    fits = {f"{short} epochs + {name}": [four, columns[name]] for name in cheap}
+    fits = {f"{short} epochs + {name}": [four, single[name]] for name in cheap}
     fits[f"{short} epochs + parameters"] = [four, sizes[0]]
     fits |= {f"{short} epochs + all": [four, *untrained], "all without training": untrained}
-    judged = _judged(columns, fits, twelve, truth)
+    judged = _judged(single, fits, twelve, truth)
     n, rows = len(truth), []
     kernel = scores.costs[scores.largest]
     for name, (tau, best) in judged.items():
         spent = study.training_cost(target) if name == f"{target} epochs" else 0.0
         spent += study.training_cost(short) if name.startswith(f"{short} epochs") else 0.0
         spent += kernel if "NNGP" in name or "all" in name else 0.0
-        row = {"score": name} | _columns("τ", over_subsets(tau, n))
+        row = {"score": name} | columns("τ", over_subsets(tau, n))
         row |= dict(zip(("discovered", "error"), subset_mean(best, n), strict=True))
         for other in (f"{short} epochs", ACCURACY):
-            row |= _columns(f"over {other}", over_subsets(best - judged[other][1], n))
+            row |= columns(f"over {other}", over_subsets(best - judged[other][1], n))
         rows.append(row | {"PFLOPs": spent / 1e15})
     table = sort(pd.DataFrame(rows), "τ")
     n_fit = round(FITTED * n)
@@ -81,8 +82,8 @@ def run(study: Study) -> Finding:
             f"the {target}-epoch trainings that a fit needs once ({n_fit:,} × "
             f"{study.training_cost(target) / 1e15:.3g} PFLOPs), as the paper does.",
             f"Fits learn what {target}-epoch accuracy rewards. Its τ with size is "
-            f"{metrics.kendall_tau(columns['parameters'], twelve):.2f}, the truth's "
-            f"{metrics.kendall_tau(columns['parameters'], truth):.2f}: what size tells of long "
+            f"{metrics.kendall_tau(single['parameters'], twelve):.2f}, the truth's "
+            f"{metrics.kendall_tau(single['parameters'], truth):.2f}: what size tells of long "
             "training is lost on them.",
         ),
     )
@@ -125,10 +126,6 @@ def fitted(features: np.ndarray, target: np.ndarray, fit: np.ndarray) -> np.ndar
     """
     model = make_pipeline(StandardScaler(), RidgeCV(RIDGES))
     return model.fit(features[fit], target[fit]).predict(features)
-
-
-def _columns(name: str, of: Estimate) -> dict[str, float]:
-    return {name: of.value, f"{name} low": of.low, f"{name} high": of.high}
 
 
 def _verdict(judged: dict[str, np.ndarray], n: int, short: int, cheap: list[str]) -> str:
