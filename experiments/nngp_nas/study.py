@@ -125,7 +125,7 @@ class Study:
         )
         return [
             f"Cells: {self.pool.drawn}. Data: {self.images.name}; {truth}. Brackets hold 95 % "
-            "bootstrap intervals over cells.",
+            "bootstrap intervals over cells unless said otherwise.",
             "",
             *(self.pool.line(need, self.requests[need]) for need in needs),
             "",
