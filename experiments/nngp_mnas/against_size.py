@@ -122,7 +122,8 @@ def notes(benchmark: Benchmark) -> list[str]:
         f"vanish) left out; median {scores.seconds:.2f} s each for all settings. Settings are "
         f"(n_train, n_valid, ensemble). Fits are of the truth's ranks by least squares, each of "
         f"{FOLDS} folds predicted from the others. Discovered: the best truth of the ten best over "
-        f"{kind(len(scores.frame) - failed)}, mean ± standard error."
+        f"{kind(len(scores.frame) - failed)}, mean ± standard error. So small a score is mostly "
+        "noise: [what_limits](../what_limits/README.md) has larger ones, and what they add to size."
     ]
 
 

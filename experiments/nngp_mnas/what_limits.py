@@ -131,15 +131,17 @@ def _members(benchmark: Benchmark) -> Limits:
     size = [np.log(params), np.log(flops)]
     alone = cross_fitted(size, truth)
     added = cross_fitted([*size, *(by[measure, many] for measure in MEASURES)], truth)
+    mixed = tau_gain(added, alone, truth)
     return Limits(
         pd.DataFrame(rows),
         f"on {benchmark.name} {many.ensemble} instead of {few.ensemble} rank with τ "
-        f"{tau(by['accuracy', many], truth)}, {_said(gain)} ({gain})",
+        f"{tau(by['accuracy', many], truth)}, {_said(gain)} ({gain}), and add {mixed} to a fit on "
+        "size",
         f"- {benchmark.name}, {len(truth)} architectures with {many.ensemble} members, n_train "
         f"{many.n_train}, n_valid {many.n_valid}: parameters rank with τ {tau(params, truth)}; "
         f"accuracy at a given size with {estimate(_partial, by['accuracy', many], truth, params)}; "
         f"a cross-fit on parameters and multiply-adds with {tau(alone, truth)}, the three measures "
-        f"added change that by {tau_gain(added, alone, truth)}.",
+        f"added change that by {mixed}.",
     )
 
 
@@ -168,7 +170,7 @@ def _figure(ranked: pd.DataFrame, members: pd.DataFrame) -> Figure:
         one.axhline(size, color="0.3", ls="--", lw=1, label="parameters")
         figures.logarithmic(one)
         figures.label(one, "members", "")
-    figures.legend(axes[len(spaces)], loc="center right")
+    figures.legend(axes[len(spaces)], loc="lower right")
     axes[len(spaces)].set_ylabel("Kendall τ with the truth", fontsize=9)
     for one, space in zip(axes, spaces, strict=False):
         rows = ranked[ranked["space"] == space]
