@@ -17,6 +17,7 @@ from nasproxy.cli.options import (
     SpaceArgument,
     WidthOption,
 )
+from nasproxy.cli.failures import commonest
 from nasproxy.cli.parsing import architectures_of, data_of, proxy_of, shard_of, space_of
 
 
@@ -106,8 +107,10 @@ def _show_scores(frame: Any, proxies: list[Any], store: Path | None) -> None:
     for column in shown:
         failed = int(frame[column].isna().sum())
         seconds = frame[f"{column} seconds"].median()
-        note = f", {failed} failed (their reasons are in the store)" if failed else ""
-        console.print(f"{column}: median {seconds:.3g} s an architecture{note}")
+        line = f"{column}: median {seconds:.3g} s an architecture"
+        if failed:
+            line += f", {failed} failed, {commonest(frame.attrs['failed'][column])}"
+        console.print(line, markup=False, soft_wrap=True)
     if store is not None:
         console.print(f"stored in {store}; rank with: nasproxy rank --store {store} --truth …")
 

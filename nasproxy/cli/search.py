@@ -16,6 +16,7 @@ from nasproxy.cli.options import (
     SpaceArgument,
     WidthOption,
 )
+from nasproxy.cli.failures import commonest
 from nasproxy.cli.parsing import data_of, proxy_of, space_of
 
 
@@ -68,7 +69,10 @@ def _show_trace(trace: Any) -> None:
     improved = improved.drop_duplicates("best_architecture")
     if improved.empty:
         console.print(
-            f"none of {len(trace)} architectures could be scored; the store has the reasons"
+            f"none of {len(trace)} architectures could be scored, "
+            f"{commonest(trace.attrs['failed'])}",
+            markup=False,
+            soft_wrap=True,
         )
         return
     table = Table(title=f"best so far over {len(trace)} architectures")
