@@ -13,7 +13,7 @@ import pandas as pd
 from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
 from nasproxy.progress import bar
-from nasproxy.proxies.base import Proxy, Score, Scorer, describe, on_width
+from nasproxy.proxies.base import Proxy, Score, Scorer, describe, on_machine, on_width
 from nasproxy.store import Key, Record, Store
 from search_spaces import SearchSpace
 
@@ -148,7 +148,7 @@ def data_id(data: Dataset) -> str:
 
 def run_id(space: SearchSpace, proxy: Proxy) -> tuple[str, str]:
     """The names by which stores know a space and a proxy with all their settings."""
-    proxy, space = on_width(proxy, space)
+    proxy, space = on_width(on_machine(proxy), space)
     return describe(space, space.name, full=True), describe(proxy, proxy.name, full=True)
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nasproxy.cli.app import app
+from nasproxy.cli.failures import commonest
 from nasproxy.cli.options import (
     DataDirOption,
     DataOption,
@@ -17,7 +18,6 @@ from nasproxy.cli.options import (
     SpaceArgument,
     WidthOption,
 )
-from nasproxy.cli.failures import commonest
 from nasproxy.cli.parsing import architectures_of, data_of, proxy_of, shard_of, space_of
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nasproxy.cli.app import app
+from nasproxy.cli.failures import commonest
 from nasproxy.cli.options import (
     DataDirOption,
     DataOption,
@@ -16,7 +17,6 @@ from nasproxy.cli.options import (
     SpaceArgument,
     WidthOption,
 )
-from nasproxy.cli.failures import commonest
 from nasproxy.cli.parsing import data_of, proxy_of, space_of
 
 
