@@ -132,7 +132,7 @@ def rank(
             pearson_low=r.low,
             pearson_high=r.high,
         )
-    top = min(TOP, n // 5)
+    top = min(TOP, n // plots.MIN_FOR_TOP)
     if top:
         found = metrics.discovered_performance(
             x, y, top=top, subset=n // 2, n_subsets=metrics.N_SUBSETS, seed=seed

@@ -373,6 +373,18 @@ def test_csv_and_json_hold_every_number(store: Store) -> None:
     assert list(rows[0]) == list(table.columns)
 
 
+@pytest.mark.parametrize("form", ["table", "markdown"])
+def test_what_few_architectures_cannot_say_is_said(store: Store, form: str) -> None:
+    fill(store, "params", GOOD[:4])
+    text = render(quick(store), form)
+    assert "discovered: needs more architectures, it is given from n = 5 on" in text
+    assert "best truth of" not in text
+    fill(store, "nngp", GOOD)  # the row of four has no say in what the others' top is
+    assert "best truth of the 10 best by score among 30" in " ".join(
+        render(quick(store), form).split()
+    )
+
+
 def test_an_unknown_format_raises(store: Store) -> None:
     with pytest.raises(SettingError, match="table, markdown, csv, json"):
         render(filled_table(store), "html")
