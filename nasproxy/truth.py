@@ -212,8 +212,8 @@ def _key_column(
         if key is None:
             own = "".join(f", nor all of {_abridged(space.columns)}" for space in spaces)
             raise TruthError(
-                f"{path} has none of the key columns {', '.join(_KEY_COLUMNS)}{own}; {cure}, "
-                f"{_listed(columns)}"
+                f"{path} has none of the key columns {', '.join(_KEY_COLUMNS)}{own} "
+                f"({_listed(columns)}); {cure}"
             )
     elif key not in columns:
         raise TruthError(f"{path} has no key column {key!r}; {_listed(columns)}")

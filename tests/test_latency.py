@@ -9,12 +9,13 @@ import pytest
 
 from nasproxy import machine
 from nasproxy.cli.parsing import proxy_of
+from nasproxy.criterion import truth_from_store
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.metrics import MetricError, mnas_reward
 from nasproxy.proxies import Latency
 from nasproxy.proxies.latency import time as clock
-from nasproxy.ranking import rank_store, truth_from_store
+from nasproxy.ranking import rank_store
 from nasproxy.scoring import run_id, score
 from nasproxy.store import Store
 from search_spaces import NASBench201, execution
@@ -32,8 +33,8 @@ def test_medians_of_what_follows_the_warmup(
     monkeypatch.setattr(clock, "perf_counter", lambda: next(ticks))
     score = Latency(batch=4, repeats=3, warmup=2).prepare(SPACE, tiny_data, 0)(ARCHITECTURE)
     assert score.value == pytest.approx(-2)
-    assert score.columns == {"batch=4": pytest.approx(-8)}
-    assert score.info["milliseconds"]["batch=1"] == pytest.approx([1.5, 2, 2.5])
+    assert score.columns == {"images=4": pytest.approx(-8)}
+    assert score.info["milliseconds"]["images=1"] == pytest.approx([1.5, 2, 2.5])
     graph = SPACE.graph(ARCHITECTURE, tiny_data.image_shape, tiny_data.classes)
     assert score.flops == graph.flops * 5 * (1 + 4)
     assert next(ticks, None) is None

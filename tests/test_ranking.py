@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nasproxy.criterion import read_truth, truth_from_store
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
@@ -22,9 +23,7 @@ from nasproxy.ranking import (
     plot_store,
     rank,
     rank_store,
-    read_truth,
     render,
-    truth_from_store,
 )
 from nasproxy.rendering import FORMATS
 from nasproxy.scoring import run_id

@@ -21,7 +21,7 @@ QUARTILES = (25, 50, 75)
 class Latency:
     """Minus the median milliseconds of a forward pass to the logits, for one image.
 
-    Minus the milliseconds of a batch are in the column ``batch=N``. Compilation and the first
+    Minus the milliseconds of a batch are in the column ``images=N``. Compilation and the first
     passes are not counted. Networks run as everything here does, layer by layer with channels
     padded to vectors: for one image on a processor, starting some fifty programs is a good part of
     the time, so this is the latency of this executor, not of a network compiled for deployment.
@@ -68,9 +68,9 @@ class Latency:
         def score(architecture: object) -> Score:
             graph = space.graph(architecture, data.image_shape, data.classes)
             quartiles = {n: self._milliseconds(graph, images[:n], seed) for n in sizes}
-            columns = {f"batch={n}": -quartiles[n][1] for n in sizes if n > 1}
+            columns = {f"images={n}": -quartiles[n][1] for n in sizes if n > 1}
             passes = sum(sizes) * (self.repeats + self.warmup)
-            info = {"milliseconds": {f"batch={n}": q for n, q in quartiles.items()}}
+            info = {"milliseconds": {f"images={n}": q for n, q in quartiles.items()}}
             return Score(-quartiles[1][1], float(graph.flops * passes), columns, info)
 
         return score
