@@ -152,7 +152,7 @@ def test_images_too_small_end_the_run_with_the_spaces_own_error(
 ) -> None:
     space = MNAS(width=8)
     with pytest.raises(DataError, match=r"images of 8×8 pixels.*at least 32×32"):
-        score(space.sample(2, seed=0), space, proxy, tiny_data, store=tmp_path / "s.db")
+        score(space.sample(2, 0), space, proxy, tiny_data, store=tmp_path / "s.db", progress=False)
     with Store(tmp_path / "s.db") as store:
         assert list(store.records()) == [], "no failure is kept that is not the architecture's"
 
