@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from nasproxy import metrics
 
@@ -13,17 +14,25 @@ RESAMPLES = 200
 """Bootstrap resamples of an interval: its ends are then good to about a tenth of its width."""
 DISJOINT_FROM = 50
 """Subsets do not overlap if that leaves each so many architectures."""
+DRAWS = 10
+"""Draws of subsets that are averaged, so that a mean is not one draw's luck."""
 
 
 class Estimate(NamedTuple):
-    """A statistic with its 95 % bootstrap interval over architectures."""
+    """A statistic with its 95 % interval: the bootstrap's over architectures unless said."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return format(self, ".3f")
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]" if spec else str(self)
+
+    def __neg__(self) -> "Estimate":
+        return Estimate(-self.value, -self.high, -self.low)
 
 
 def estimate(statistic: Callable[..., float], *arrays: ArrayLike) -> Estimate:
@@ -32,11 +41,46 @@ def estimate(statistic: Callable[..., float], *arrays: ArrayLike) -> Estimate:
     return Estimate(statistic(*arrays), low, high)
 
 
+def resampled(statistic: Callable[..., ArrayLike], *arrays: np.ndarray) -> np.ndarray:
+    """The statistic of all architectures, then of each bootstrap resample.
+
+    Arrays of one length are resampled alike, call by call, so that differences of what comes back
+    are paired. Returns ``[1 + RESAMPLES, ...]``.
+    """
+    rng = np.random.default_rng(0)
+    n = len(arrays[0])
+    draws = [np.arange(n), *(rng.integers(n, size=n) for _ in range(RESAMPLES))]
+    return np.array([statistic(*(array[i] for array in arrays)) for i in draws])
+
+
+def interval(values: np.ndarray) -> Estimate:
+    """The first of what :func:`resampled` returns, with the 95 % interval of the rest."""
+    defined = values[1:][~np.isnan(values[1:])]
+    if 2 * len(defined) < len(values) - 1:
+        return Estimate(float(values[0]), float("nan"), float("nan"))
+    low, high = np.quantile(defined, [0.025, 0.975])
+    return Estimate(float(values[0]), float(low), float(high))
+
+
 def verdict(gain: Estimate) -> str:
     """What an interval of a difference says."""
     if np.isnan(gain.low):
         return "cannot be compared with"
-    return "beats" if gain.low > 0 else "is worse than" if gain.high < 0 else "is on a par with"
+    return (
+        "beats" if gain.low > 0 else "is worse than" if gain.high < 0 else "is not told apart from"
+    )
+
+
+def columns(name: str, of: Estimate) -> dict[str, float]:
+    """Columns of a table: the value and the ends of its interval."""
+    return {name: of.value, f"{name} low": of.low, f"{name} high": of.high}
+
+
+def settled(*gains: Estimate) -> str:
+    """Whether a claim that all gains are positive holds, by their intervals."""
+    if any(gain.high < 0 for gain in gains):
+        return "does not hold"
+    return "holds" if all(gain.low > 0 for gain in gains) else "is undecided"
 
 
 def tau(score: ArrayLike, truth: ArrayLike) -> Estimate:
@@ -53,11 +97,10 @@ def tau_gain(score: ArrayLike, other: ArrayLike, truth: ArrayLike) -> Estimate:
 
 def correlations(score: ArrayLike, truth: ArrayLike) -> dict[str, float]:
     """Columns of a table: number of architectures, τ and Pearson's r with their intervals."""
-    columns: dict[str, float] = {"cells": len(np.asarray(truth))}
+    named: dict[str, float] = {"cells": len(np.asarray(truth))}
     for name, statistic in (("τ", metrics.kendall_tau), ("r", metrics.pearson)):
-        value, low, high = estimate(statistic, score, truth)
-        columns |= {name: value, f"{name} low": low, f"{name} high": high}
-    return columns
+        named |= columns(name, estimate(statistic, score, truth))
+    return named
 
 
 def subsets(n: int, count: int = 10, seed: int = 0) -> list[np.ndarray]:
@@ -94,15 +137,52 @@ class Mean(NamedTuple):
 
 def discovered(score: np.ndarray, truth: np.ndarray, drawn: list[np.ndarray]) -> Mean:
     """Discovered performance: the best truth of the top 10 by score, over subsets."""
-    return mean(
-        [metrics.discovered_performance(score[s], truth[s], top=top(len(s))).mean for s in drawn]
-    )
+    return mean(found(score, truth, drawn))
 
 
 def mean(values: ArrayLike) -> Mean:
-    """Of one value a subset."""
+    """Of one value a subset; the error of one value alone is unknown (NaN)."""
     array = np.asarray(values, float)
-    return Mean(float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))))
+    error = array.std(ddof=1) / np.sqrt(len(array)) if len(array) > 1 else np.nan
+    return Mean(float(array.mean()), float(error))
+
+
+def student(of: Mean, count: int) -> Estimate:
+    """Student's t interval of a mean of so many values; unknown (NaN) of one."""
+    half = float(stats.t.ppf(0.975, count - 1)) * of.error if count > 1 else np.nan
+    return Estimate(of.value, of.value - half, of.value + half)
+
+
+def subset_mean(values: ArrayLike, n: int) -> Mean:
+    """Of one value a subset of n architectures, with the error that :func:`subsets` allows.
+
+    Several draws of subsets, ``[draws, subsets]``, are averaged, so that the mean is not one
+    draw's luck; they share their architectures, so the error stays one draw's. Halves overlap: the
+    deviation itself, not over the root of their number, is the error (delete-half jackknife; Shao
+    and Wu 1989).
+    """
+    drawn = np.atleast_2d(np.asarray(values, float))
+    independent = drawn.shape[1] if n >= drawn.shape[1] * DISJOINT_FROM else 1
+    variance = drawn.var(1, ddof=1).mean() / independent
+    return Mean(float(drawn.mean()), float(np.sqrt(variance)))
+
+
+def over_subsets(values: ArrayLike, n: int) -> Estimate:
+    """:func:`subset_mean` with Student's t interval."""
+    return student(subset_mean(values, n), np.shape(values)[-1])
+
+
+def found(
+    score: np.ndarray, truth: np.ndarray, drawn: list[np.ndarray], most: int | None = None
+) -> np.ndarray:
+    """Discovered performance of each subset, by as many as fit or at most so many."""
+    tops = [min(most or top(len(s)), len(s)) for s in drawn]
+    return np.array(
+        [
+            metrics.discovered_performance(score[s], truth[s], top=k).mean
+            for s, k in zip(drawn, tops, strict=True)
+        ]
+    )
 
 
 def sort(table: pd.DataFrame, by: str) -> pd.DataFrame:

@@ -20,7 +20,7 @@ def bar(
 ) -> Iterator[Callable[[], None]]:
     """A bar on standard error; the block calls what it is given once for each item finished."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -35,7 +35,7 @@ def bar(
 @contextmanager
 def fraction(what: str, *, shown: bool = True) -> Iterator[Callable[[float], None]]:
     """A bar on standard error; the block calls what it is given with the part done, 0 to 1."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=Console(stderr=True), disable=not shown)
     with progress:
         task = progress.add_task(what, total=1.0)

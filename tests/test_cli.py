@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from nasproxy import cli
 from nasproxy.architectures import read_architectures
 from nasproxy.errors import ArchitectureError, NasproxyError, SettingError
+from nasproxy.progress import bar, fraction
 from nasproxy.store import Store
 from search_spaces import NASBench101
 
@@ -144,6 +146,57 @@ def test_a_mistake_is_one_line_and_exit_2(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert result.stderr.startswith("error: proxy 'nope'")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["score", "nasbench101", "--sample", "1", "--proxy", "nngp[nope]"],
+        ["score", "nasbench101", "--sample", "1", "--proxy", "params", "--data", "./no[/a]"],
+        ["rank", "--store", ":cat:[/].db", "--truth", "t.csv:a"],
+    ],
+)
+def test_mistakes_are_printed_as_they_are(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Brackets are no markup, colons no emoji."""
+    monkeypatch.setattr(sys, "argv", ["nasproxy", *words])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main()
+    said = capsys.readouterr().err
+    strange = next(word for word in words if "[" in word).removeprefix("./")
+    assert said.startswith("error: ")
+    assert strange in said
+
+
+def test_names_are_printed_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
+    store = tmp_path / "[bold]s[" / "]:cat:.db"
+    store.parent.mkdir()
+    out = run("score", "nasbench101", "--sample", "1", "--proxy", "params", "--store", str(store))
+    assert f"stored in {store}; rank with: nasproxy rank --store {store} " in out
+    labels = np.arange(20) % 2
+    images = labels[:, None, None] + np.random.default_rng(0).normal(size=(20, 3, 3))
+    path = tmp_path / "[red]a:cat:.npz"
+    np.savez(path, x_train=images, y_train=labels, x_valid=images, y_valid=labels)
+    assert path.stem in run(
+        "fit", "--data", str(path), "--depth", "1", "--solver", "ridge", "--quiet"
+    )
+
+
+def test_progress_is_named_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with bar("a[/a]", 1) as advance:
+        advance()
+    with fraction("b[bold]") as advance_to:
+        advance_to(1.0)
+    said = capsys.readouterr().err
+    assert "a[/a]" in said
+    assert "b[bold]" in said
+
+
+def test_fit_takes_settings_of_data() -> None:
+    words = ["fit", "--depth", "1", "--solver", "ridge", "--n-train", "20", "--n-valid", "20"]
+    assert "digits:seed=1" in run(*words, "--data", "digits:seed=1", "--quiet")
 
 
 @pytest.mark.parametrize(

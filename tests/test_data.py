@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import io
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -220,10 +221,15 @@ def test_npz(tmp_path: Path) -> None:
 
 
 def test_settings_out_of_range() -> None:
-    with pytest.raises(SettingError, match=r"valid_fraction=1\.5"):
-        load("digits", valid_fraction=1.5)
-    with pytest.raises(SettingError, match="seed=-1"):
-        load("digits", seed=-1)
+    wrong: Any
+    for wrong in [1.5, 0.0, "half", (1, 3), True, None, float("nan")]:
+        said = re.escape(f"valid_fraction={wrong!r} of data: give a number between 0 and 1")
+        with pytest.raises(SettingError, match=said):
+            load("digits", valid_fraction=wrong)
+    for wrong in [-1, "x", 1.5, True, None]:
+        said = re.escape(f"seed={wrong!r} of data: give a whole number of at least 0")
+        with pytest.raises(SettingError, match=said):
+            load("digits", seed=wrong)
 
 
 def test_every_available_name_has_a_description() -> None:
@@ -313,7 +319,7 @@ def test_cifar_is_split_in_order_with_the_papers_constants(tmp_path: Path) -> No
 def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     folder = write_prepared(tmp_path, "mine", {"train": pictures(100)})
     data = load(str(folder), valid_fraction=0.3)
-    assert data.name == "mine"
+    assert data.name == "mine:valid_fraction=0.3"
     assert set(np.bincount(data.train_labels)) == {7}
     assert set(np.bincount(data.valid_labels)) == {3}
     assert data.fingerprint == load("mine", data_dir=tmp_path, valid_fraction=0.3).fingerprint

@@ -14,7 +14,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasproxy.errors import ArchitectureError, DataError, SettingError
+from nasproxy.errors import ArchitectureError, DataError
 from search_spaces import MNAS, AccelNASBench, NASBenchMacro, execution
 from search_spaces.graph import Graph
 from search_spaces.layers import BNReLU, ConvBN, DepthwiseBN, SqueezeExcite
@@ -270,24 +270,6 @@ def test_json_out_of_range() -> None:
         blocks[3] |= change
         with pytest.raises(ArchitectureError, match=message):
             space.from_json(json.dumps({"blocks": blocks}))
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"filters": (16, 24)},
-        {"multipliers": (0.755,)},
-        {"multipliers": (0.0,)},
-        {"ratios": (-0.25,)},
-        {"layers": (0,) * 7},
-        {"gate": "none"},
-        {"activation": "gelu"},
-        {"divisor": 0},
-    ],
-)
-def test_settings_out_of_range(settings: dict[str, Any]) -> None:
-    with pytest.raises(SettingError, match=f"{next(iter(settings))}=.* of mnas"):
-        MNAS(**settings)
 
 
 def test_images_smaller_than_the_strides() -> None:

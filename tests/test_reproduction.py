@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments import nngp_nas, reproduction, statistics
+from experiments.nngp_nas import kendall_vs_cost, search_space_reduction
 from experiments.nngp_nas import published as published_tables
 from experiments.nngp_nas import study as studies
 from experiments.nngp_nas.published import Published, read_published
@@ -20,6 +21,7 @@ from experiments.pool import Pool
 from experiments.provenance import named
 from experiments.reproduction import Options
 from experiments.scores import Request, Setting
+from experiments.statistics import Estimate
 from nasproxy import NNGP, Store, metrics
 from nasproxy.cli import app
 from nasproxy.data import Dataset
@@ -188,6 +190,124 @@ def test_a_gain_is_of_the_same_architectures() -> None:
     assert gain.low > 0
     assert statistics.verdict(gain) == "beats"
     assert statistics.verdict(statistics.tau_gain(bad, good, truth)) == "is worse than"
+
+
+def test_an_interval_of_resampled_differences_is_that_of_the_gain() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=80)
+    good, bad = truth + rng.normal(size=80), truth + 3 * rng.normal(size=80)
+    values = [statistics.resampled(metrics.kendall_tau, score, truth) for score in (good, bad)]
+    gain = statistics.interval(values[0] - values[1])
+    assert gain == pytest.approx(statistics.tau_gain(good, bad, truth))
+    unknown = statistics.interval(np.array([0.5, *[np.nan] * 150, *[0.4] * 50]))
+    assert unknown.value == 0.5
+    assert np.isnan([unknown.low, unknown.high]).all()
+
+
+@pytest.mark.parametrize(("n", "budget"), [(40, 4), (1000, 10)])
+def test_a_reduced_subset_is_searched_with_the_whole_ones_budget(n: int, budget: int) -> None:
+    """The best network is the one that shortened training puts in the budget's last place."""
+    size = len(statistics.subsets(n)[0])
+    accuracy = np.arange(n, 0, -1.0)
+    truth = np.zeros(n)
+    kept = np.arange(size)[: max(budget, size // 10)]
+    truth[budget - 1] = 1
+    chosen = [np.arange(size), kept]
+    assert statistics.found(accuracy, truth, chosen, statistics.top(size)).tolist() == [1, 1]
+    truth = np.roll(truth, 1)
+    assert statistics.found(accuracy, truth, chosen, statistics.top(size)).tolist() == [0, 0]
+    assert statistics.found(accuracy, truth, [kept[:2]], budget).shape == (1,)
+
+
+def test_reduction_finds_more_than_random_where_the_screen_is_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=1000)
+    accuracy = truth + rng.normal(size=1000)
+    draws = [statistics.subsets(1000, seed=seed) for seed in range(2)]
+
+    def kept(score: np.ndarray, number: int) -> np.ndarray:
+        return search_space_reduction.searched(score, number, accuracy, truth, draws)
+
+    whole, screened, random = kept(truth, 100), kept(truth, 10), kept(np.zeros(1000), 10)
+    best = [[truth[s].max() for s in drawn] for drawn in draws]
+    np.testing.assert_allclose(screened, best)
+    np.testing.assert_allclose(whole, [statistics.found(accuracy, truth, d) for d in draws])
+    tens = [truth[rng.choice(s, 10, replace=False)].max() for _ in range(400) for s in draws[0]]
+    assert random.mean() == pytest.approx(np.mean(tens), abs=0.1)
+
+
+def gain(low: float, high: float) -> Estimate:
+    return Estimate((low + high) / 2, low, high)
+
+
+@pytest.mark.parametrize(
+    ("kept", "over", "few", "expected"),
+    [
+        ((-9, 5), (1, 9), (-2, 3), "first half holds and its second is not contradicted"),
+        ((-9, 5), (-4, 9), (-2, 3), "first half is undecided"),
+        ((-9, -1), (1, 9), (-2, 3), "first half does not hold"),
+        ((-90, 50), (1, 9), (1, 3), "its second does not hold"),
+        ((-9, 5), (1, 9), (-5, -3), "its second does not hold"),
+    ],
+)
+def test_the_reductions_verdict_follows_from_its_intervals(
+    kept: tuple[int, int], over: tuple[int, int], few: tuple[int, int], expected: str
+) -> None:
+    most, least = search_space_reduction.SHARES
+    name, random = search_space_reduction.NNGP, search_space_reduction.RANDOM
+    gains = {
+        (12, name, most, "none"): gain(*kept),
+        (12, name, most, random): gain(*over),
+        (12, name, least, random): gain(*few),
+    }
+    said = search_space_reduction.judge(gains, [12])
+    assert expected in said
+    assert ("shows no loss (at most" in said) == (kept[1] > 0)
+
+
+@pytest.mark.parametrize(
+    ("gains", "expected"),
+    [
+        ([(-0.1, 0.2), (0.1, 0.2)], "holds against 4 epochs"),
+        ([(-0.1, 0.2), (-0.2, -0.1)], "is undecided against 4 epochs"),
+        ([(-0.3, -0.2), (-0.2, -0.1)], "does not hold against 4 epochs"),
+    ],
+)
+def test_one_setting_that_gains_is_enough_to_match_training(
+    gains: list[tuple[float, float]], expected: str
+) -> None:
+    assert kendall_vs_cost.outcomes([4], [[gain(*ends)] for ends in gains]) == expected
+
+
+def test_the_setting_judged_is_the_dearest_that_is_allowed(study: Study) -> None:
+    scores = study.scores("many")
+    group = kendall_vs_cost.Group("many", scores, CELLS, {})
+    cost = scores.costs[scores.largest]
+    assert group.dearest(cost) == scores.largest
+    assert group.dearest(0.99 * cost) not in (None, scores.largest)
+    assert group.dearest(0) is None
+
+
+def test_training_is_compared_on_the_cells_of_each_group(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half as many cells in one group: its training is of those, and so is every gain."""
+    monkeypatch.setattr(statistics, "RESAMPLES", 20)
+    requests = dict(study.requests)
+    requests["images"] = dataclasses.replace(requests["images"], cells=CELLS // 2)
+    smaller = dataclasses.replace(study, requests=requests)
+    table = kendall_vs_cost.run(smaller).tables["settings"]
+    for need, cells in (("many", CELLS), ("images", CELLS // 2)):
+        rows = table[table["of"] == need].set_index(["score", "setting"])
+        keys = list(study.cells)[:cells]
+        truth, trained = study.truth[keys], study.shortened[4][keys]
+        expected = metrics.kendall_tau(trained, truth)
+        assert rows.loc[("4 epochs", ""), "τ"] == pytest.approx(expected)
+        assert set(rows["cells"]) == {cells}
+        scores = smaller.scores(need)
+        own = metrics.kendall_tau(scores.column()[keys], truth)
+        said = rows.loc[("NNGP validation accuracy", str(scores.largest)), "τ over 4 epochs"]
+        assert float(str(said).partition(" ")[0]) == pytest.approx(own - expected, abs=6e-4)
 
 
 def test_recorded_commands_name_experiments_and_no_folders(tmp_path: Path) -> None:

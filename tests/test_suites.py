@@ -26,7 +26,9 @@ from nasproxy import NNGP, Params, Store, metrics
 from nasproxy.data import from_arrays
 from nasproxy.errors import SettingError, TruthError
 from nasproxy.proxies import Score
-from search_spaces import NASBench201
+from search_spaces import AccelNASBench, NASBench201, NASBenchMacro
+from tests.test_data import pictures, write_prepared
+from tests.test_image_data import write_pictures
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +154,7 @@ def test_accel_nasbench_by_accuracy_and_reward(ranked: Study, tmp_path: Path) ->
     finding = written("nngp_mnas", "accel_nasbench", ranked, tmp_path)
     assert set(finding.tables) == {"accuracy", "reward"}
     top = written("nngp_mnas", "top_networks", ranked, tmp_path).tables["top"]
-    assert top["share of random tens below"].between(0, 1).all()
+    assert top["share of random choices below"].between(0, 1).all()
 
 
 def test_missing_tables_are_named(tmp_path: Path) -> None:
@@ -161,3 +163,50 @@ def test_missing_tables_are_named(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="at least 10"):
         nngp_mnas.prepare(Options(cells=2, out=tmp_path))
     assert spaces.COLUMNS[TOPOLOGY].unit == 100
+    with pytest.raises(SettingError, match="--data pets comes with --truth"):
+        nngp_mnas.prepare(Options(data="pets", out=tmp_path))
+
+
+def test_data_is_the_imagenet_like_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the Accel-NASBench part, with its settings; the other spaces keep CIFAR-10."""
+    monkeypatch.setenv("NASPROXY_CACHE", str(tmp_path / "cache"))
+    columns = spaces.COLUMNS
+    accel, rows = AccelNASBench(), []
+    for blocks in accel.sample(10, 0):
+        row = {
+            f"block{i}_{column}": value
+            for i, b in enumerate(blocks)
+            for column, value in zip("ekl", (b.expansion, b.kernel, b.layers), strict=True)
+        }
+        rows.append(row | {f"block{i}_se": b.se > 0 for i, b in enumerate(blocks)})
+    for name, keyed in (
+        (ACCEL, pd.DataFrame(rows)),
+        (MACRO, pd.DataFrame({"arch": NASBenchMacro().sample(10, 0)})),
+        (TOPOLOGY, pd.DataFrame({"arch_str": NASBench201().sample(10, 0)})),
+    ):
+        truth = dict.fromkeys((*columns[name].accuracy, columns[name].latency or "ms"), 50.0)
+        keyed.assign(**truth).to_parquet(tmp_path / columns[name].table)
+    write_prepared(tmp_path, "cifar10", {"train": pictures(50)})
+    pets = write_pictures(tmp_path / "pets", [f"class{i:02}" for i in range(12)], count=8)
+    options = Options(cells=10, truth=tmp_path, data_dir=tmp_path, out=tmp_path / "out")
+    text = f"{pets}:resolution=40,labels=11,valid_fraction=0.5"
+    study = nngp_mnas.prepare(dataclasses.replace(options, data=text))
+    study.close()
+    benchmark = study.benchmarks[ACCEL]
+    used = {label: benchmark.pool_of(label).images for label in benchmark.requests}
+    assert (
+        used["nngp"].name
+        == used["more"].name
+        == "pets:"
+        + text.partition(":")[2].replace("resolution=40,labels=11", "labels=11,resolution=40")
+    )
+    assert (used["nngp"].classes, used["nngp"].image_shape) == (11, (40, 40, 3))
+    assert len(used["nngp"].valid_labels) == 11 * 4
+    few, small = used["nngp, 10 labels"], used["training"]
+    assert (few.classes, few.image_shape) == (10, (40, 40, 3))
+    assert (small.classes, small.image_shape) == (10, (32, 32, 3))
+    assert {study.benchmarks[n].pool.images.name for n in (MACRO, TOPOLOGY)} == {"cifar10"}
+    with pytest.raises(SettingError, match=r"--data digits: .*ten of its labels"):
+        nngp_mnas.prepare(dataclasses.replace(options, data="digits"))
+    with pytest.raises(SettingError, match="no setting 'size'"):
+        nngp_mnas.prepare(dataclasses.replace(options, data=f"{pets}:size=3"))

@@ -15,6 +15,7 @@ from experiments.reproduction import Options
 from experiments.scores import Request, Scores
 from nasproxy import NNGP, Store, Training, data
 from nasproxy import truth as tables
+from nasproxy.cli.parsing import data_settings
 from nasproxy.data import Dataset, from_arrays
 from nasproxy.errors import SettingError, TruthError
 from search_spaces import AccelNASBench, NASBench201, NASBenchMacro, SearchSpace
@@ -155,6 +156,11 @@ def prepare(options: Options) -> Study:
     """
     if options.cells is not None and options.cells < 10:
         raise SettingError(f"cells={options.cells}: rankings need at least 10 architectures")
+    if options.data is not None and options.truth is None:
+        raise SettingError(
+            f"--data {options.data} comes with --truth: without published accuracies, networks are "
+            "trained on embedded digits"
+        )
     name = "nngp_mnas" if options.truth else "nngp_mnas_embedded"
     path = options.store or options.out / name / "scores.db"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,9 +189,7 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
     drawn = f"uniform from the table's {len(accuracy):,}, n={n}, seed={options.seed}"
     others: dict[str, Pool] = {}
     if name == ACCEL:
-        images = _images("tiny_imagenet100", options)
-        fewer = _images("tiny_imagenet100", options, labels=10)
-        small = _images("tiny_imagenet100", options, labels=10, resolution=32)
+        images, fewer, small = _imagenet_like(options)
         request = Request(
             NNGP(n_train=(200, 500), n_valid=250, ensemble=(1, 2), norm_images=16, width=16), n
         )
@@ -200,14 +204,14 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
             for label, other in (("nngp, 10 labels", fewer), ("training", small))
         }
     else:
-        images = data.load(options.data or "cifar10", data_dir=options.data_dir)
+        images = data.load("cifar10", data_dir=options.data_dir)
         sizes = {"n_train": (100, 200), "n_valid": 100, "ensemble": (1, 2), "norm_images": 16}
         request = Request(NNGP(**sizes, width=16), n)
         first = min(150 if name == MACRO else 100, n)
         more = {"n_train": (200, 1000), "n_valid": 500, "ensemble": (1, 4)}
         requests = {"nngp": request} | _limits(request, first, **more)
         members = {"n_train": 200, "n_valid": 200, "ensemble": (1, 4, 16, 32)}
-        requests |= _members(request, min(150, n), **members)
+        requests |= _members(request, min(150 if name == MACRO else 120, n), **members)
         pool = Pool(space, architectures, images, store, drawn, options.progress)
     return Benchmark(name, pool, accuracy, latency, columns.said, requests, others)
 
@@ -254,8 +258,22 @@ def _enlarged(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
     return images.repeat(4, axis=1).repeat(4, axis=2), labels
 
 
-def _images(name: str, options: Options, **settings: int) -> Dataset:
-    return data.load(name, data_dir=options.data_dir, **settings)
+def _imagenet_like(options: Options) -> tuple[Dataset, Dataset, Dataset]:
+    """The set that ``--data`` names; ten of its labels; and these at 32×32 pixels."""
+    text = options.data or "tiny_imagenet100"
+    name, settings = data_settings(text)
+    few = settings | {"labels": 10}
+    try:
+        whole, fewer, small = (
+            data.load(name, data_dir=options.data_dir, **chosen)
+            for chosen in (settings, few, few | {"resolution": 32})
+        )
+    except SettingError as error:
+        raise SettingError(
+            f"--data {text}: {error} (nngp_mnas also scores on ten of its labels, and on these at "
+            "32×32 pixels)"
+        ) from error
+    return whole, fewer, small
 
 
 def _read(path: Path, space: Any, columns: Columns) -> tuple[pd.Series, pd.Series | None]:

@@ -9,6 +9,7 @@ EXPERIMENTS = (
     "linear_networks",
     "ntk_against_nngp",
     "network_size",
+    "small_networks",
     "search_space_reduction",
     "hybrid",
     "batch_norm_momentum",

@@ -7,13 +7,13 @@ on the second superdiagonal or beyond, vertices in the official order.
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy.stats import rankdata
+from scipy.stats import binomtest, rankdata
 
 from experiments import figures
 from experiments.nngp_nas.study import Study
-from experiments.reproduction import Finding
+from experiments.reproduction import Finding, markdown
 from experiments.scores import MEASURES
-from experiments.statistics import Estimate, estimate
+from experiments.statistics import Estimate, Mean, mean, settled, student
 
 CLAIM = (
     "Competitive networks with poor NNGP performance are mostly linear, with few residual "
@@ -21,7 +21,11 @@ CLAIM = (
     "them poor."
 )
 NEEDS = ("many",)
-FEWEST = 10
+FEW = 1
+"""Residual connections that a network may have and count as linear: none or a small number."""
+QUARTER = 0.25
+"""Competitive is the best quarter by the truth, poor the worst quarter by a score."""
+ACCURACY = f"NNGP {MEASURES['accuracy']}"
 
 
 def run(study: Study) -> Finding:
@@ -34,31 +38,22 @@ def run(study: Study) -> Finding:
     *values, counts, truth = study.joined(*columns.values(), residual)
     ranks = {n: rankdata(v) / len(v) for n, v in zip(columns, values, strict=True)}
     ranks["truth"] = rankdata(truth) / len(truth)
-    groups = [c for c in np.unique(counts) if (counts == c).sum() >= FEWEST]
-    rows = []
-    for name, rank in ranks.items():
-        for count in groups:
-            value, low, high = estimate(_mean, rank[counts == count])
-            rows.append(
-                {
-                    "ranked by": name,
-                    "residual connections": int(count),
-                    "cells": int((counts == count).sum()),
-                    "mean relative rank": value,
-                    "low": low,
-                    "high": high,
-                }
-            )
-    table = pd.DataFrame(rows)
+    pairs = {n: competitive(ranks[n], ranks["truth"], counts) for n in columns}
+    table = _by_count(ranks, counts)
     return Finding(
-        _verdict(study, ranks, counts),
-        {"ranks": table},
+        _verdict(study, ranks, counts, pairs[ACCURACY]),
+        {"competitive": _compared(pairs), "ranks": table},
         _figure(table, list(ranks)),
         (
-            "Relative rank is the share of cells ranked at or below (ties share their mean), so "
-            "that 0.5 is the middle. All scores are ranked among the same "
-            f"{len(truth):,} cells. The paper does not say which diagonals it counts; here all "
-            "beyond the first superdiagonal.",
+            f"First the competitive cells, the best {QUARTER:.0%} by the truth of {len(truth):,}: "
+            f"those in the worst {QUARTER:.0%} by a score against the others. A cell with at most "
+            f"{FEW} residual connection counts as linear. The paper does not say which diagonals "
+            "it counts; here all beyond the first superdiagonal.",
+            "Then mean relative ranks by residual connections, of all cells. A relative rank is "
+            "the share of cells ranked at or below (ties share their mean), so that 0.5 is the "
+            "middle. Intervals (95 %) are Student's t, cut at the possible 0 and 1; a single cell "
+            "has none.",
+            "\n".join(markdown(_wide(table))),
         ),
     )
 
@@ -67,34 +62,108 @@ def _residual(adjacency: tuple[tuple[int, ...], ...]) -> int:
     return int(np.triu(np.array(adjacency), 2).sum())
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean())
+def competitive(
+    rank: np.ndarray, truth: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Residual connections of the competitive cells: of those a score has poor, and the others.
+
+    Args:
+        rank: ``[cells]``, relative ranks by the score.
+        truth: ``[cells]``, relative ranks by the truth.
+        counts: ``[cells]``, residual connections.
+    """
+    good, poor = truth > 1 - QUARTER, rank <= QUARTER
+    return counts[good & poor], counts[good & ~poor]
 
 
-def _verdict(study: Study, ranks: dict[str, np.ndarray], counts: np.ndarray) -> str:
-    linear = counts <= 1
-    if linear.sum() < FEWEST:
-        return f"Only {linear.sum()} cells have at most one residual connection: too few to say."
-    first = f"{study.budgets[0]} epochs"
-    accuracy = f"NNGP {MEASURES['accuracy']}"
+def _linear(counts: np.ndarray) -> Estimate:
+    """Share of linear cells, with its exact binomial interval."""
+    of = binomtest(int((counts <= FEW).sum()), len(counts))
+    return Estimate(float(of.statistic), *map(float, of.proportion_ci()))
 
-    def against_truth(name: str) -> Estimate:
-        return estimate(_mean, (ranks[name] - ranks["truth"])[linear])
 
-    early, nngp = against_truth(first), against_truth(accuracy)
-    good = linear & (ranks["truth"] >= 0.5)
-    best = estimate(_mean, ranks[accuracy][good]) if good.sum() >= FEWEST else None
-    holds = early.high < 0 and nngp.high < 0
-    return (
-        f"The claim {'holds' if holds else 'does not hold as stated'}: the "
-        f"{int(linear.sum())} cells with at most one residual connection rank "
-        f"{estimate(_mean, ranks['truth'][linear])} by the truth; after {first} they rank {early} "
-        f"from there, by NNGP accuracy {nngp}"
-        + (
-            f", and the {int(good.sum())} of them in the better half rank {best} by NNGP."
-            if best
-            else "."
+def _difference(poor: np.ndarray, others: np.ndarray) -> Estimate:
+    """Of mean residual connections; Student's t with the smaller group's degrees of freedom."""
+    own, other = mean(poor), mean(others)
+    error = float(np.hypot(own.error, other.error))
+    return student(Mean(own.value - other.value, error), min(len(poor), len(others)))
+
+
+def _compared(pairs: dict[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
+    rows = []
+    for name, (poor, others) in pairs.items():
+        row = {"poor by": name, "poor": len(poor), "others": len(others)}
+        if min(len(poor), len(others)) > 1:
+            share, difference = _linear(poor), _difference(poor, others)
+            row |= {"linear poor": share.value, "low": share.low, "high": share.high}
+            row |= {"linear others": _linear(others).value, "residual poor": poor.mean()}
+            row |= {"residual others": others.mean(), "difference": difference.value}
+            row |= {"difference low": difference.low, "difference high": difference.high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _by_count(ranks: dict[str, np.ndarray], counts: np.ndarray) -> pd.DataFrame:
+    """Every group, however small."""
+    rows = []
+    for name, rank in ranks.items():
+        for count in np.unique(counts):
+            group = rank[counts == count]
+            value, low, high = student(mean(group), len(group))
+            rows.append(
+                {
+                    "ranked by": name,
+                    "residual connections": int(count),
+                    "cells": len(group),
+                    "mean relative rank": value,
+                    "low": max(low, 0.0) if len(group) > 1 else low,
+                    "high": min(high, 1.0) if len(group) > 1 else high,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _wide(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a number of residual connections, a column a ranking."""
+    shown = table.assign(
+        text=[
+            f"{value:.2f}" if np.isnan(low) else f"{Estimate(value, low, high):.2f}"
+            for value, low, high in table[["mean relative rank", "low", "high"]].to_numpy()
+        ]
+    )
+    index = ["residual connections", "cells"]
+    wide = shown.pivot_table("text", index, "ranked by", aggfunc="first", sort=False)
+    return wide.reset_index()
+
+
+def _verdict(
+    study: Study,
+    ranks: dict[str, np.ndarray],
+    counts: np.ndarray,
+    pair: tuple[np.ndarray, np.ndarray],
+) -> str:
+    poor, others = pair
+    linear, first = counts <= FEW, f"{study.budgets[0]} epochs"
+    if min(len(poor), len(others), linear.sum()) < 2:
+        return (
+            f"The claim is undecided: {len(poor)} competitive cells are poor by NNGP, and "
+            f"{int(linear.sum())} have at most {FEW} residual connection."
         )
+    share, fewer = _linear(poor), -_difference(poor, others)
+    more = Estimate(*(end - 0.5 for end in share))
+
+    def rank(values: np.ndarray) -> Estimate:
+        return student(mean(values[linear]), int(linear.sum()))
+
+    early, by_truth, by_nngp = (ranks[n] for n in (first, "truth", ACCURACY))
+    improved = rank(by_truth - early)
+    return (
+        f"The claim {settled(more, fewer, improved, rank(0.5 - early), rank(0.5 - by_nngp))}: of "
+        f"the {len(poor)} competitive cells with poor NNGP {share:.0%} are linear, and they have "
+        f"{-fewer:+.2f} residual connections to the other {len(others):,}; the {linear.sum()} "
+        f"linear cells of all rank {rank(early):.2f} after {first}, long training moves them by "
+        f"{improved:+.2f}, and NNGP accuracy ranks them {rank(by_nngp):.2f}, "
+        f"{rank(by_nngp - by_truth):+.2f} from the truth."
     )
 
 
@@ -103,24 +172,25 @@ def _figure(table: pd.DataFrame, names: list[str]) -> Figure:
     trained = [n for n in names if n.endswith("epochs")] + ["truth"]
     nngp = [n for n in names if n.startswith("NNGP")] + ["truth"]
     for one, shown in zip(axes, (trained, nngp), strict=True):
-        for colour, name in zip(figures.COLOURS, shown, strict=False):
+        for number, (colour, name) in enumerate(zip(figures.COLOURS, shown, strict=False)):
             rows = table[table["ranked by"] == name]
-            value, low, high = (
-                rows[c].to_numpy(float) for c in ("mean relative rank", "low", "high")
-            )
-            figures.band(
+            colour = "black" if name == "truth" else colour
+            x = rows["residual connections"] + 0.12 * (number - (len(shown) - 1) / 2)
+            estimates = rows[["mean relative rank", "low", "high"]].astype(float)
+            figures.intervals(
                 one,
-                rows["residual connections"].to_numpy(float),
-                value,
-                low,
-                high,
-                "black" if name == "truth" else colour,
-                "long training (truth)" if name == "truth" else name,
-                marker="o",
-                ms=3,
+                x,
+                estimates,
+                colour,
+                label="long training (truth)" if name == "truth" else name,
             )
+            one.plot(x, rows["mean relative rank"], color=colour, lw=0.8)
         one.axhline(0.5, color="0.5", lw=0.8, ls=":")
-        figures.label(one, "residual connections of the cell", "")
-        figures.legend(one, loc="lower right")
+        one.set_ylim(0, 1)
+        cells = table.drop_duplicates("residual connections")
+        ticks = [f"{c}\n({n:,})" for c, n in zip(cells.iloc[:, 1], cells["cells"], strict=True)]
+        one.set_xticks(cells["residual connections"], ticks)
+        figures.label(one, "residual connections of the cell (cells)", "")
+        figures.legend(one, loc="upper left")
     axes[0].set_ylabel("mean relative rank (1 is best)", fontsize=9)
     return figure

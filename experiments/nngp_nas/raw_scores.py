@@ -1,6 +1,7 @@
 """F_train/F, NNGP and shortened training against truth, means and medians (figures S2–S5)."""
 
 from functools import partial
+from math import ceil
 from typing import Any
 
 import jax
@@ -17,10 +18,17 @@ from experiments.statistics import correlations
 from search_spaces.graph import Graph
 from search_spaces.layers import Layer, Shape
 
-CLAIM = "A training step costs three forward passes: F_train/F ≈ 3 for every network."
+CLAIM = (
+    "A training step costs three forward passes, to a good approximation for all networks: "
+    "F_train/F ≈ 3. Of the raw scores the paper shows scatter, means and medians, and claims "
+    "nothing."
+)
 NEEDS = ("many",)
 BATCH = 256
 """Images a step, the benchmark's."""
+NEAR = 0.1
+"""A ratio is about three if it is so much of it away at most."""
+ACCURACY = "NNGP accuracy "
 
 
 def run(study: Study) -> Finding:
@@ -28,13 +36,13 @@ def run(study: Study) -> Finding:
         [_ratios(study.space.graph(c, (32, 32, 3), 10)) for c in study.cells.values()]
     )
     scores = study.scores("many")
-    shown = {f"NNGP accuracy {s}": scores.column(s) for s in scores.settings}
-    shown |= {f"NNGP {MEASURES['loo_accuracy']}": scores.column(measure="loo_accuracy")}
+    shown = {f"{ACCURACY}{s}": scores.column(s) for s in scores.settings}
+    shown[f"NNGP {MEASURES['loo_accuracy']}"] = scores.column(measure="loo_accuracy")
     shown |= {f"{e} epochs": study.shortened[e] for e in study.budgets}
-    rows, pairs = [], {}
-    for name, column in shown.items():
-        value, truth = study.joined(column)
-        pairs[name] = value, truth
+    *values, truth = study.joined(*shown.values())
+    found = dict(zip(shown, values, strict=True))
+    rows = []
+    for name, value in found.items():
         quartiles = np.percentile(value, [25, 50, 75])
         rows.append(
             {
@@ -50,10 +58,11 @@ def run(study: Study) -> Finding:
         )
     table = pd.DataFrame(rows)
     return Finding(
-        _verdict(ratios),
+        _verdict(ratios, table),
         {"scores": table, "ratios": ratios.describe().rename_axis("of").reset_index()},
-        _figure(ratios, pairs, study, str(scores.largest)),
+        _figure(ratios, found, truth),
         (
+            f"All scores are of the same {len(truth):,} cells; leave-one-out at {scores.largest}.",
             f"Both counts are over {len(ratios):,} cells at stem width 128 on 32×32 images. "
             "Products counts two operations for each multiply-add with a weight, forwards, for the "
             "weights' gradient and for the input's (which the stem does not need). XLA counts all "
@@ -110,43 +119,46 @@ def _flops(lowered: Any) -> float:
     return float((lowered.cost_analysis() or {}).get("flops", 0.0))
 
 
-def _verdict(ratios: pd.DataFrame) -> str:
+def _verdict(ratios: pd.DataFrame, table: pd.DataFrame) -> str:
+    near = (np.abs(ratios / 3 - 1) <= NEAR).mean()
     shown = [
-        f"{column.median():.3f} (from {column.min():.3f} to {column.max():.3f}) counting "
+        f"{column.median():.3f} (from {column.min():.3f} to {column.max():.3f}, within "
+        f"{NEAR:.0%} of 3 for {near[name]:.1%} of cells) counting "
         f"{'products with weights' if name == 'products' else 'all operations as XLA does'}"
         for name, column in ratios.items()
     ]
-    near = bool(((ratios > 2.5) & (ratios < 3.5)).to_numpy().all())
+    holds = "holds" if near.min() == 1 else "holds nearly" if near.min() > 0.95 else "does not hold"
+    nngp = table[table["score"].str.startswith(ACCURACY)]["mean"]
+    training = table[table["score"].str.endswith("epochs")]
+    means = ", ".join(f"{r['mean']:.3f} after {r['score']}" for _, r in training.iterrows())
     return (
-        f"The claim {'holds' if near else 'holds roughly'}: the median ratio is {', '.join(shown)}."
+        f"The claim {holds}: the median F_train/F is {' and '.join(shown)}; on the same cells NNGP "
+        f"accuracy averages {nngp.min():.3f} to {nngp.max():.3f} by setting, training {means}."
     )
 
 
-def _figure(ratios: pd.DataFrame, pairs: dict, study: Study, largest: str) -> Figure:
-    names = [f"NNGP accuracy {largest}", f"NNGP {MEASURES['loo_accuracy']}"]
-    names += [f"{e} epochs" for e in study.budgets]
-    figure, axes = figures.panels(3, 3)
+def _figure(ratios: pd.DataFrame, found: dict[str, np.ndarray], truth: np.ndarray) -> Figure:
+    figure, axes = figures.panels(4, ceil((2 + len(found)) / 4))
+    figure.set_size_inches(11, 2.7 * ceil(len(axes) / 4))
     for colour, (name, column) in zip(figures.COLOURS, ratios.items(), strict=False):
         axes[0].hist(column, bins=40, color=colour, alpha=0.7, label=str(name))
     figures.label(axes[0], "F_train / F", "cells")
     figures.legend(axes[0])
-    accuracies = [name for name in pairs if name.startswith("NNGP accuracy")]
-    for place, name in enumerate([*accuracies, *names[1:]]):
-        value = pairs[name][0]
-        style = {"color": figures.COLOURS[0], "ms": 4}
-        axes[1].plot(place, value.mean(), "o", label="mean" if place == 0 else None, **style)
-        style["color"] = figures.COLOURS[1]
-        axes[1].plot(place, np.median(value), "D", label="median" if place == 0 else None, **style)
-        axes[1].vlines(place, *np.percentile(value, [25, 75]), color="0.6", lw=1)
-    labels = [n.replace("NNGP accuracy ", "").replace(" accuracy", "") for n in accuracies]
-    labels += ["leave-one-out", *(f"{e} epochs" for e in study.budgets)]
-    axes[1].set_xticks(range(len(labels)), labels, rotation=90, fontsize=6)
-    figures.label(axes[1], "", "accuracy (line: quartiles)")
+    places = np.arange(len(found))
+    low, middle, high = np.percentile(list(found.values()), [25, 50, 75], axis=1)
+    average = [value.mean() for value in found.values()]
+    axes[1].plot(places, average, "o", color=figures.COLOURS[0], ms=4, label="mean")
+    axes[1].plot(places, middle, "D", color=figures.COLOURS[1], ms=4, label="median")
+    axes[1].vlines(places, low, high, color="0.6", lw=1, label="quartiles")
+    labels = [
+        name.removeprefix(ACCURACY).replace("NNGP leave-one-out accuracy", "leave-one-out")
+        for name in found
+    ]
+    axes[1].set_xticks(places, labels, rotation=90, fontsize=6)
+    figures.label(axes[1], "", "accuracy")
     figures.legend(axes[1])
-    for one, name in zip(axes[2:], names, strict=False):
-        value, truth = pairs[name]
-        floor = np.percentile(truth, 2)
-        seen = truth >= floor
+    seen = truth >= np.percentile(truth, 2)
+    for i, (one, (name, value)) in enumerate(zip(axes[2:], found.items(), strict=False), start=2):
         one.scatter(
             value[seen],
             truth[seen],
@@ -157,7 +169,10 @@ def _figure(ratios: pd.DataFrame, pairs: dict, study: Study, largest: str) -> Fi
             rasterized=True,
         )
         label = f"accuracy after {name}" if name.endswith("epochs") else name
-        figures.label(one, label, "accuracy after long training", f"{(~seen).sum()} lower left out")
-    for one in axes[2 + len(names) :]:
+        figures.label(one, label, "accuracy after long training" if i % 4 in (0, 2) else "")
+    figure.suptitle(
+        f"{len(truth):,} cells; scatter without the {(~seen).sum()} worst by truth", fontsize=9
+    )
+    for one in axes[2 + len(found) :]:
         one.remove()
     return figure

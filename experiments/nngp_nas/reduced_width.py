@@ -53,9 +53,9 @@ def run(study: Study) -> Finding:
         f"Full width {'changes' if differs else 'does not measurably change'} how well NNGP "
         f"accuracy ranks: τ gain of width {wide} over {scores['narrow'].request.proxy.width} is "
         f"{gain} (−MSE: {gain_mse}). The two widths agree with each other with τ {across['τ']:.3f} "
-        f"[{across['low']:.3f}, {across['high']:.3f}], and the narrow width with itself under "
-        f"another seed (other images and weights) with {again['τ']:.3f} [{again['low']:.3f}, "
-        f"{again['high']:.3f}], which is what noise alone leaves."
+        f"[{across['low']:.3f}, {across['high']:.3f}] on the same images; the narrow width with "
+        f"itself under another seed, which changes the images too, with {again['τ']:.3f} "
+        f"[{again['low']:.3f}, {again['high']:.3f}]."
     )
     figure, axes = figures.panels(2)
     for colour, (text, part) in zip(

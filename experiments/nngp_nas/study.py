@@ -125,7 +125,7 @@ class Study:
         )
         return [
             f"Cells: {self.pool.drawn}. Data: {self.images.name}; {truth}. Brackets hold 95 % "
-            "bootstrap intervals over cells.",
+            "bootstrap intervals over cells unless said otherwise.",
             "",
             *(self.pool.line(need, self.requests[need]) for need in needs),
             "",
@@ -162,7 +162,7 @@ def full_scale(cells: int) -> dict[str, Request]:
     return {
         "many": nngp(cells, n_train=(100, 200), n_valid=100, ensemble=(1, 2, 4)),
         "images": nngp(200, n_train=train_sizes, n_valid=(100, 500)),
-        "members": nngp(150, n_train=(100, 200), n_valid=(100, 200), ensemble=(1, 2, 4, 8)),
+        "members": nngp(200, n_train=(100, 200, 1000), n_valid=(100, 200), ensemble=(1, 2, 4, 8)),
         "ntk": Request(NTK(**equal), min(300, cells)),
         "ntk of all logits": Request(NTK(**equal, output="trace"), min(30, cells)),
         "nngp": nngp(300, **small),
@@ -170,7 +170,8 @@ def full_scale(cells: int) -> dict[str, Request]:
         "narrow": nngp(200, **small),
         "narrow again": nngp(200, **small, seed=1),
         **{f"momentum {m:g}": nngp(250, **pair, momentum=m, norm_images=64) for m in momenta},
-        **_variations(lambda **changes: nngp(100, **(pair | changes))),
+        **_momentum_causes(lambda first, **changes: nngp(first, **(pair | changes))),
+        **_variations(lambda **changes: nngp(250, **(pair | changes))),
     }
 
 
@@ -202,7 +203,22 @@ def small_scale(cells: int) -> dict[str, Request]:
         "narrow": nngp(**small),
         "narrow again": nngp(**small, seed=1),
         **{f"momentum {m:g}": nngp(**pair, momentum=m) for m in momenta},
+        **_momentum_causes(lambda _, **changes: nngp(**(pair | changes))),
         **_variations(lambda **changes: nngp(**(pair | changes))),
+    }
+
+
+def _momentum_causes(nngp: Any) -> dict[str, Request]:
+    """Momentum 0 and .997 with more images in the pass, to train on, or channels."""
+    changes: dict[str, tuple[int, dict[str, Any]]] = {
+        "512 images in the pass": (120, {"norm_images": 512}),
+        "500 training images": (120, {"norm_images": 64, "n_train": 500}),
+        "width 64": (60, {"norm_images": 64, "width": 64}),
+    }
+    return {
+        f"momentum {m:g}, {label}": nngp(first, momentum=m, **settings)
+        for label, (first, settings) in changes.items()
+        for m in (0.997, 0.0)
     }
 
 
@@ -211,6 +227,10 @@ def _variations(nngp: Any) -> dict[str, Request]:
     return {
         "baseline": nngp(),
         "other seed": nngp(seed=1),
+        "four members": nngp(ensemble=4),
+        "400 training images": nngp(n_train=400),
+        "500 validation images": nngp(n_valid=500),
+        "128 batch-norm images": nngp(norm_images=128),
         "not balanced": nngp(balanced=False),
         "notebook's order": nngp(balanced=False, valid_from="train"),
         "no batch-norm pass": nngp(momentum=1.0),

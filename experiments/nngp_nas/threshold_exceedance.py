@@ -8,7 +8,7 @@ from experiments import figures
 from experiments.nngp_nas.study import Study
 from experiments.reproduction import Finding
 from experiments.scores import MEASURES
-from experiments.statistics import RESAMPLES, Estimate, verdict
+from experiments.statistics import Estimate, interval, resampled, settled, verdict
 from nasproxy import metrics
 
 CLAIM = (
@@ -17,6 +17,10 @@ CLAIM = (
     "12-epoch training is better."
 )
 NEEDS = ("many",)
+PAPER = f"NNGP {MEASURES['accuracy']}"
+MEDIAN = 0.5
+SHARES = (0.92, MEDIAN, 0.2, 0.05, 0.01)
+"""Of networks above λ, those that the claim names."""
 PAPER_THRESHOLDS = np.arange(0.78, 0.9501, 0.003)
 FEWEST = 10
 """Cells that must lie on either side of a threshold: AUROC of fewer is noise."""
@@ -27,76 +31,59 @@ def run(study: Study) -> Finding:
     compared = {f"NNGP {text}": scores.column(measure=m) for m, text in MEASURES.items()}
     compared |= {f"{e} epochs": study.shortened[e] for e in study.budgets}
     compared["parameters"] = study.sizes["params"]
+    drawn = list(compared)
+    smaller = scores.settings[:-1]
+    compared |= {f"{PAPER} {setting}": scores.column(setting) for setting in smaller}
     *columns, truth = study.joined(*compared.values())
     thresholds = (
         PAPER_THRESHOLDS
         if study.published is not None
         else np.linspace(np.percentile(truth, 5), np.percentile(truth, 99), 40)
     )
+    shares = [
+        share for share in SHARES if share == MEDIAN or min(share, 1 - share) * len(truth) >= FEWEST
+    ]
     better = (truth > thresholds[:, None]).sum(1)
     thresholds = thresholds[(better >= FEWEST) & (len(truth) - better >= FEWEST)]
-    curves = {
-        name: _resampled(column, truth, thresholds)
+    levels = np.concatenate([np.quantile(truth, 1 - np.array(shares)), thresholds])
+    resamples = {
+        name: resampled(lambda s, t: metrics.pqetp_curve(s, t, levels), column, truth)
         for name, column in zip(compared, columns, strict=True)
     }
+    curves = {name: values[:, len(shares) :] for name, values in resamples.items()}
     above = (truth > thresholds[:, None]).mean(1)
     wide = {"λ": thresholds, "share above λ": above}
     wide |= {name: curve[0] for name, curve in curves.items()}
-    ranges = _ranges(study, dict(zip(compared, columns, strict=True)), truth, thresholds, curves)
-    figure = _figure(curves, thresholds, above)
+    gains = {
+        (name, epochs): dict(
+            zip(shares, map(interval, (values - resamples[f"{epochs} epochs"]).T), strict=False)
+        )
+        for name, values in resamples.items()
+        for epochs in study.budgets
+        if not name.endswith("epochs")
+    }
+    rows = []
+    for (name, epochs), some in gains.items():
+        gain = curves[name] - curves[f"{epochs} epochs"]
+        row = {
+            "score": name,
+            "against": f"{epochs} epochs",
+            "better above shares": _spans(above, gain[0] > 0),
+            "surely better": _spans(above, np.nanquantile(gain[1:], 0.025, axis=0) > 0),
+        }
+        rows.append(row | {f"gain at {share:.0%}": str(g) for share, g in some.items()})
     return Finding(
-        _verdict(study, ranges),
-        {"ranges": ranges, "curves": pd.DataFrame(wide)},
-        figure,
+        _verdict(study, gains, str(scores.largest)),
+        {"ranges": pd.DataFrame(rows), "curves": pd.DataFrame(wide)},
+        _figure({name: curves[name] for name in drawn}, thresholds, above),
         (
-            f"{len(truth):,} cells; NNGP at (n_train, n_valid, ensemble) = {scores.largest}. "
-            "Ranges are of the share of networks above λ, so that 0.5 is the median and small "
-            "numbers are the best networks: where the AUROC is higher, and where the 95 % interval "
-            "of the difference, from the same bootstrap resamples, excludes 0. Pointwise, not "
-            "corrected for the number of thresholds.",
+            f"{len(truth):,} cells; NNGP at (n_train, n_valid, ensemble) = {scores.largest} where "
+            "no other is said. A share is that of networks above λ, so that 50 % is the median and "
+            "small numbers are the best networks. Ranges are where the AUROC is higher, and where "
+            "the 95 % interval of the difference, from the same bootstrap resamples, excludes 0. "
+            "Pointwise, not corrected for the number of thresholds.",
         ),
     )
-
-
-def _resampled(score: np.ndarray, truth: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """``[1 + resamples, thresholds]``, all cells first; the same resamples for every score."""
-    rng = np.random.default_rng(0)
-    n = len(truth)
-    draws = [np.arange(n), *(rng.integers(n, size=n) for _ in range(RESAMPLES))]
-    return np.array([metrics.pqetp_curve(score[i], truth[i], thresholds) for i in draws])
-
-
-def _ranges(
-    study: Study,
-    columns: dict[str, np.ndarray],
-    truth: np.ndarray,
-    thresholds: np.ndarray,
-    curves: dict[str, np.ndarray],
-) -> pd.DataFrame:
-    above = (truth > thresholds[:, None]).mean(1)
-    rows = []
-    for name in columns:
-        for epochs in study.budgets:
-            other = f"{epochs} epochs"
-            if name == other or name.endswith("epochs"):
-                continue
-            gain = curves[name] - curves[other]
-            low = np.nanquantile(gain[1:], 0.025, axis=0)
-            middle = np.argmin(np.abs(above - 0.5))
-            best = np.argmin(np.abs(above - 0.05))
-            rows.append(
-                {
-                    "score": name,
-                    "against": other,
-                    "better above shares": _spans(above, gain[0] > 0),
-                    "surely better": _spans(above, low > 0),
-                    "gain at the median": gain[0, middle],
-                    "low": low[middle],
-                    "high": np.nanquantile(gain[1:, middle], 0.975),
-                    "gain at the best 5 %": gain[0, best],
-                }
-            )
-    return pd.DataFrame(rows)
 
 
 def _spans(above: np.ndarray, holds: np.ndarray) -> str:
@@ -111,21 +98,31 @@ def _spans(above: np.ndarray, holds: np.ndarray) -> str:
     return ", ".join(spans) or "nowhere"
 
 
-def _verdict(study: Study, ranges: pd.DataFrame) -> str:
-    said = []
-    for epochs in study.budgets[:2]:
-        for measure in ("accuracy", "loo_accuracy"):
-            name = f"NNGP {MEASURES[measure]}"
-            row = ranges[
-                (ranges["score"] == name) & (ranges["against"] == f"{epochs} epochs")
-            ].iloc[0]
-            gain = Estimate(row["gain at the median"], row["low"], row["high"])
-            said.append(
-                f"{name} {verdict(gain)} {epochs}-epoch training ({gain}; it is ahead where the "
-                f"share above λ is {row['better above shares']}, significantly so: "
-                f"{row['surely better']})"
-            )
-    return f"At telling whether a network is above the median, {'; '.join(said)}."
+def _verdict(
+    study: Study, gains: dict[tuple[str, int], dict[float, Estimate]], largest: str
+) -> str:
+    """The claim's three parts, by the paper's measure."""
+    early, late = study.budgets[:2]
+
+    def medians(epochs: int) -> str:
+        return ", ".join(f"{text} {gains[f'NNGP {text}', epochs][MEDIAN]:+.3f}" for text in rest)
+
+    rest = [text for text in MEASURES.values() if f"NNGP {text}" != PAPER]
+    over_late, over_early = gains[PAPER, late], gains[PAPER, early]
+    best = {share: gain for share, gain in over_late.items() if share < MEDIAN}
+    parts = [settled(over_late[MEDIAN]), settled(*over_early.values())]
+    said = [
+        f"at the median it {verdict(over_late[MEDIAN])} {late} epochs (gain in AUROC "
+        f"{over_late[MEDIAN]:+.3f}; {medians(late)})",
+        f"that it beats {early} epochs where up to {max(over_early):.0%} are better {parts[1]} (at "
+        f"the median {over_early[MEDIAN]:+.3f}; {medians(early)})",
+    ]
+    if best:
+        parts.append(settled(*(-gain for gain in best.values())))
+        named = ", ".join(f"{gain:+.3f} at {share:.0%}" for share, gain in best.items())
+        said.append(f"that {late} epochs are better for the best {parts[2]} ({named})")
+    whole = next((one for one in ("does not hold", "is undecided") if one in parts), "holds")
+    return f"By NNGP validation accuracy at {largest} the claim {whole}: {'; '.join(said)}."
 
 
 def _figure(curves: dict[str, np.ndarray], thresholds: np.ndarray, above: np.ndarray) -> Figure:
@@ -138,5 +135,6 @@ def _figure(curves: dict[str, np.ndarray], thresholds: np.ndarray, above: np.nda
     axes[1].invert_xaxis()
     figures.label(axes[0], "λ, accuracy after long training", "PQETP-λ, AUROC")
     figures.label(axes[1], "share of networks better than λ", "")
-    figures.legend(axes[1], loc="lower right", ncols=2)
+    handles, labels = axes[1].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=7, frameon=False, loc="outside lower center", ncols=4)
     return figure

@@ -3,9 +3,10 @@
 import sys
 from importlib import import_module
 
-from rich.console import Console
+from rich.text import Text
 
 from nasproxy.cli.app import app
+from nasproxy.cli.printing import console
 from nasproxy.errors import NasproxyError
 
 __all__ = ["app", "main"]
@@ -19,5 +20,6 @@ def main() -> None:
     try:
         app()
     except NasproxyError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        said = Text.assemble(("error:", "bold red"), f" {error}")
+        console(stderr=True).print(said, soft_wrap=True)
         sys.exit(2)

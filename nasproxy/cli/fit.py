@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from nasproxy.cli.app import app
@@ -14,6 +13,8 @@ from nasproxy.cli.options import (
     DataOption,
     QuietOption,
 )
+from nasproxy.cli.parsing import data_of
+from nasproxy.cli.printing import console
 from nasproxy.errors import SettingError
 
 
@@ -88,7 +89,6 @@ def fit(
     `nasproxy fit --depth 5 --loss cross_entropy --train-accuracy 0.99 --top 200`;
     `nasproxy fit --data cifar10 --data-dir DIR --n-train 10000 --n-valid 5000 --batch 5000`.
     """
-    from nasproxy import data as datasets
     from nasproxy import fitting
     from nasproxy.kernels import FullyConnected
     from nasproxy.solvers import ConjugateGradient, EigenPro, Ridge
@@ -117,7 +117,7 @@ def fit(
         chosen = Ridge(damping)
         if solver == "cg":
             chosen = ConjugateGradient(top, damping, tolerance, memory=memory, seed=seed)
-    loaded = datasets.load(data, data_dir=data_dir)
+    loaded = data_of(data, data_dir)
     report = fitting.fit(
         loaded,
         function,
@@ -135,4 +135,4 @@ def fit(
         unit = " (GiB)" if name == "peak_memory" else ""
         shown = f"{value:.4g}" if isinstance(value, float) else "–" if value is None else str(value)
         table.add_row(name.replace("_", " ") + unit, shown)
-    Console().print(table)
+    console().print(table)

@@ -34,18 +34,25 @@ def proxy_of(text: str, width: int) -> Any:
 
 
 def data_of(text: str, data_dir: Path | None) -> Any:
-    """The data set of ``NAME``, ``PATH`` or either with ``:resolution=64,labels=100``."""
+    """The data set of a text that :func:`data_settings` reads."""
     from nasproxy import data
+
+    name, settings = data_settings(text)
+    return data.load(name, data_dir=data_dir, **settings)
+
+
+def data_settings(text: str) -> tuple[str, dict[str, Any]]:
+    """``NAME``, ``PATH`` or either with ``:resolution=64,labels=100``: the name, the settings."""
     from nasproxy.proxies import parse_settings
 
     name, colon, rest = text.rpartition(":")
     if not colon or "=" not in rest:
-        return data.load(text, data_dir=data_dir)
+        return text, {}
     _, settings = parse_settings(f"data:{rest}")
     known = ("resolution", "labels", "valid_fraction", "seed")
     if unknown := [key for key in settings if key not in known]:
         raise SettingError(f"data has no setting {unknown[0]!r}: it has {', '.join(known)}")
-    return data.load(name, data_dir=data_dir, **settings)
+    return name, settings
 
 
 def architectures_of(

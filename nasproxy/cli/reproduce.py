@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from nasproxy.cli.app import app
 from nasproxy.cli.options import (
@@ -13,6 +13,7 @@ from nasproxy.cli.options import (
     SeedOption,
 )
 from nasproxy.cli.parsing import shard_of
+from nasproxy.cli.printing import console
 from nasproxy.errors import SettingError
 
 
@@ -38,7 +39,11 @@ def reproduce(
         ),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="As for `score`; the paper's own by default.")
+        str | None,
+        typer.Option(
+            help="As for `score`; the paper's own by default. Of nngp_mnas, the ImageNet-like set "
+            "of the Accel-NASBench part, tiny_imagenet100 by default; the others keep CIFAR-10."
+        ),
     ] = None,
     data_dir: DataDirOption = None,
     store: Annotated[
@@ -61,13 +66,13 @@ def reproduce(
     """
     from experiments import reproduction
 
-    console = Console()
+    shown = console()
     if listed:
         for suite, paper in reproduction.SUITES.items():
-            console.print(f"[bold]{suite}[/]: {paper}", highlight=False)
+            shown.print(Text.assemble((suite, "bold"), f": {paper}"))
             for label, experiment in reproduction.experiments(suite).items():
                 line = f"  {suite}/{label}: {reproduction.title(experiment)}"
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
+                shown.print(line, highlight=False, soft_wrap=True)
         return
     if name is None:
         raise SettingError("name a suite or an experiment; nasproxy reproduce --list shows them")
@@ -84,6 +89,6 @@ def reproduce(
         progress=not quiet,
     )
     for found in reproduction.reproduce(name, options):
-        console.print(f"[bold]{found.title}[/]", highlight=False)
-        console.print(found.verdict, highlight=False, markup=False, soft_wrap=True)
-        console.print(f"→ {found.folder}", highlight=False, soft_wrap=True)
+        shown.print(found.title, style="bold", highlight=False)
+        shown.print(found.verdict, highlight=False, soft_wrap=True)
+        shown.print(f"→ {found.folder}", highlight=False, soft_wrap=True)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from nasproxy.cli.app import app
@@ -19,6 +18,7 @@ from nasproxy.cli.options import (
     WidthOption,
 )
 from nasproxy.cli.parsing import architectures_of, data_of, proxy_of, shard_of, space_of
+from nasproxy.cli.printing import console
 
 
 @app.command()
@@ -102,17 +102,17 @@ def _show_scores(frame: Any, proxies: list[Any], store: Path | None) -> None:
     best = frame.sort_values(shown[0], ascending=False, kind="stable").head(10)
     for key, row in best[shown].iterrows():
         table.add_row(str(key), *(f"{value:.6g}" for value in row))
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     for column in shown:
         failed = int(frame[column].isna().sum())
         seconds = frame[f"{column} seconds"].median()
         line = f"{column}: median {seconds:.3g} s an architecture"
         if failed:
             line += f", {failed} failed, {commonest(frame.attrs['failed'][column])}"
-        console.print(line, markup=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
     if store is not None:
-        console.print(f"stored in {store}; rank with: nasproxy rank --store {store} --truth …")
+        out.print(f"stored in {store}; rank with: nasproxy rank --store {store} --truth …")
 
 
 @app.command()

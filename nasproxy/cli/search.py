@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from nasproxy.cli.app import app
@@ -18,6 +17,7 @@ from nasproxy.cli.options import (
     WidthOption,
 )
 from nasproxy.cli.parsing import data_of, proxy_of, space_of
+from nasproxy.cli.printing import console
 
 
 @app.command()
@@ -64,21 +64,17 @@ def search(
 
 
 def _show_trace(trace: Any) -> None:
-    console = Console()
+    out = console()
     improved = trace[trace["best_architecture"] == trace["architecture"]]
     improved = improved.drop_duplicates("best_architecture")
     if improved.empty:
-        console.print(
-            f"none of {len(trace)} architectures could be scored, "
-            f"{commonest(trace.attrs['failed'])}",
-            markup=False,
-            soft_wrap=True,
-        )
+        why = commonest(trace.attrs["failed"])
+        out.print(f"none of {len(trace)} architectures could be scored, {why}", soft_wrap=True)
         return
     table = Table(title=f"best so far over {len(trace)} architectures")
     for column in ("step", "score", "architecture"):
         table.add_column(column, justify="left" if column == "architecture" else "right")
     for _, row in improved.iterrows():
         table.add_row(str(row["step"]), f"{row['score']:.6g}", str(row["architecture"]))
-    console.print(table)
-    console.print(improved["architecture_json"].iloc[-1], soft_wrap=True)
+    out.print(table)
+    out.print(improved["architecture_json"].iloc[-1], soft_wrap=True)

@@ -20,8 +20,10 @@ class Dataset:
     """Raw images [N, H, W, C] (uint8 or float32) with labels [N] in 0..classes-1.
 
     Images that are too many to hold are decoded when they are indexed, see `LazyImages`.
-    `mean` and `std` ([C], float32, in the images' units) are what `standardise` uses. Make one with
-    `load` or `from_arrays`, which check the arrays; the constructor does not.
+    `mean` and `std` ([C], float32, in the images' units) are what `standardise` uses;
+    `valid_fraction` is the part of a training split that `load` drew to validate on, None where it
+    drew none. Make one with `load` or `from_arrays`, which check the arrays; the constructor does
+    not.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Dataset:
     std: NDArray[np.float32]
     test_images: Images | None = None
     test_labels: Labels | None = None
+    valid_fraction: float | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -43,7 +46,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of everything but the name: other contents, another fingerprint."""
+        """16 hex digits of all but `name` and `valid_fraction`: one contents, one fingerprint."""
         digest = hashlib.blake2b(str(self.classes).encode(), digest_size=8)
         arrays = (self.train_images, self.train_labels, self.valid_images, self.valid_labels)
         for array in (*arrays, self.test_images, self.test_labels, self.mean, self.std):
@@ -93,7 +96,7 @@ class Dataset:
         if n > len(labels):
             raise DataError(
                 f"{self.name}: n={n} is more than the {len(labels)} images of its {split} split;"
-                f" ask for at most {len(labels)}"
+                f" ask for at most {len(labels)}{self._other_split(split, n)}"
             )
         if balanced:
             order = self.balanced_order(split, seed)
@@ -121,7 +124,23 @@ class Dataset:
         return DataError(
             f"{self.name}: class {scarce} has {counts[scarce]} images in its {split} split, too few"
             f" for a balanced subset of n={n} ({-(-n // self.classes)} a class);"
-            f" ask for at most {most}, or for balanced=False"
+            f" ask for at most {most}, or for balanced=False{self._other_split(split, n)}"
+        )
+
+    def _other_split(self, split: str, n: int) -> str:
+        """The other way out where the validation split was drawn: to draw another part."""
+        counts = np.bincount(self.train_labels, minlength=self.classes)
+        rarest = int((counts + np.bincount(self.valid_labels, minlength=self.classes)).min())
+        wanted = -(-n // self.classes)
+        if self.valid_fraction is None or split == "test" or wanted >= rarest:
+            return ""
+        percent = math.ceil(100 * wanted / rarest)
+        more, percent = ("larger", percent) if split == "valid" else ("smaller", 100 - percent)
+        if not 0 < percent < 100:
+            return ""
+        return (
+            f", or load it with a {more} valid_fraction than {self.valid_fraction:g}:"
+            f" --data NAME:valid_fraction={percent / 100:g}"
         )
 
 

@@ -21,6 +21,7 @@ from nasproxy.errors import DataError, SettingError
 # 2019) and the NNGP paper (Park et al. 2020) use them.
 _CIFAR = ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7))
 _IMAGENET = ((123.7, 116.3, 103.5), (58.4, 57.1, 57.4))
+_VALID_FRACTION = 0.2  # of the training split, where no validation split is published
 _CIFAR_VALID_FRACTION = 0.2  # NAS-Bench-101: the first 40,000 train, the last 10,000 validate
 _DIGITS_VALID, _DIGITS_TEST = 520, 200  # 52 and 20 a class; 1,077 are left to train
 
@@ -49,7 +50,7 @@ def load(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
-    valid_fraction: float = 0.2,
+    valid_fraction: float = _VALID_FRACTION,
     resolution: int | None = None,
     labels: int | None = None,
 ) -> Dataset:
@@ -65,9 +66,18 @@ def load(
     Of TFDS sets and folders, `resolution` brings every image to that many pixels a side, shortest
     edge first (8/7 of it), then its centre; splits that are large then are decoded as they are
     used. `labels` keeps that many classes, drawn by `seed`, and numbers them anew.
+
+    The set's name states whichever of these settings shaped it and are not the default.
     """
     dataset = _load(name, data_dir, seed, valid_fraction, resolution, labels)
-    chosen = {"labels": labels, "resolution": resolution}
+    drawn = dataset.valid_fraction is not None
+    seeded = drawn or labels is not None or name == "digits"
+    chosen = {
+        "labels": labels,
+        "resolution": resolution,
+        "valid_fraction": valid_fraction if drawn and valid_fraction != _VALID_FRACTION else None,
+        "seed": seed if seeded and seed != 0 else None,
+    }
     settings = ",".join(f"{key}={value}" for key, value in chosen.items() if value is not None)
     return replace(dataset, name=f"{dataset.name}:{settings}") if settings else dataset
 
@@ -80,10 +90,7 @@ def _load(
     resolution: int | None,
     labels: int | None,
 ) -> Dataset:
-    if not 0 < valid_fraction < 1:
-        raise SettingError(f"valid_fraction={valid_fraction} must lie between 0 and 1")
-    if seed < 0:
-        raise SettingError(f"seed={seed} must be 0 or more")
+    _check_draw(valid_fraction, seed)
     check_resolution(resolution)
     path = Path(name).expanduser()
     if (name == "digits" or path.suffix == ".npz") and (resolution, labels) != (None, None):
@@ -105,6 +112,16 @@ def _load(
     if labels is not None:
         prepared = _with_labels(prepared, labels, seed)
     return _from_prepared(prepared, seed, valid_fraction)
+
+
+def _check_draw(valid_fraction: object, seed: object) -> None:
+    """Raises SettingError for what is no part of a split, or no seed."""
+    if not isinstance(valid_fraction, float) or not 0 < valid_fraction < 1:
+        raise SettingError(
+            f"valid_fraction={valid_fraction!r} of data: give a number between 0 and 1, such as 0.4"
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise SettingError(f"seed={seed!r} of data: give a whole number of at least 0")
 
 
 def _digits(seed: int) -> Dataset:
@@ -172,6 +189,7 @@ def _take(images: Images, chosen: NDArray[Any]) -> Images:
 def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Dataset:
     splits = dict(prepared.splits)
     cifar = prepared.name in ("cifar10", "cifar100")
+    drawn = "validation" not in splits and not cifar
     if "validation" not in splits:
         images, labels = splits["train"]
         if cifar:
@@ -187,13 +205,14 @@ def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Data
         mean, std = _CIFAR
     elif "imagenet" in prepared.name:
         mean, std = _IMAGENET
-    return from_arrays(
+    dataset = from_arrays(
         *(*splits["train"], *splits["validation"], *splits.get("test", (None, None))),
         name=prepared.name,
         classes=prepared.classes,
         mean=mean,
         std=std,
     )
+    return replace(dataset, valid_fraction=valid_fraction if drawn else None)
 
 
 def _hold_out(labels: Labels, classes: int, seed: int, fraction: float) -> NDArray[np.bool_]:

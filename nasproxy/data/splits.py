@@ -44,11 +44,11 @@ class Split:
         """Images [N, H, W, C] and labels [N]; the images lazy where they are too many to hold."""
         suffix = "" if resolution is None else f"-{resolution}"
         path = self.cache.with_stem(f"{self.cache.stem}{suffix}")
-        cached = read_cached(path)
-        if cached is not None and len(cached[0]) == self.count:
-            return cached
         (first,) = self.read([0])
         shape = resized(first, resolution).shape
+        cached = read_cached(path)
+        if cached is not None and cached[0].shape == (self.count, *shape):
+            return cached
         images = LazyImages(
             self._resizing(resolution, shape),
             (self.count, *shape),

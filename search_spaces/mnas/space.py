@@ -1,17 +1,19 @@
-"""Spaces of seven mobile blocks: what they share, MNAS, and Accel-NASBench's part of it."""
+"""Spaces of seven mobile blocks: what they share, and MNAS."""
 
 import json
+import math
 import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from nasproxy.errors import ArchitectureError, DataError, SettingError
+from nasproxy.errors import ArchitectureError, DataError
 from search_spaces.graph import Graph
 from search_spaces.layers import ACTIVATIONS, GATES, Shape
-from search_spaces.mnas.block import IDENTITY, MBCONV, OPS, SKIPS, Block, Blocks
+from search_spaces.mnas.block import OPS, SKIPS, Block, Blocks
 from search_spaces.mnas.network import STRIDES, TOTAL_STRIDE, Backbone, build
+from search_spaces.mnas.settings import check_choice, check_hundredths, check_numbers
 from search_spaces.product import ProductSpace, check_width, read_json, set_of
 
 BLOCKS = len(STRIDES)
@@ -81,7 +83,7 @@ class BlockSpace(ProductSpace[Blocks]):
                     f"{code!r} is no block of {self.name}: write one such as "
                     f"{self.encode(self.sample(1, 0)[0][0])!r}, {BLOCKS} of them joined by slashes"
                 )
-        return self._checked([found for found in decoded if found is not None])
+        return self.checked([found for found in decoded if found is not None])
 
     def to_json(self, architecture: Blocks) -> str:
         """``{"blocks": [{…}, …]}``, the searched attributes of each block."""
@@ -102,7 +104,7 @@ class BlockSpace(ProductSpace[Blocks]):
                     f"block {position} of {self.name} is {json.dumps(block)[:80]}: give it "
                     f"{', '.join(self.fields)}"
                 )
-        return self._checked(blocks)
+        return self.checked(blocks)
 
     def graph(self, architecture: Blocks, image_shape: Shape, classes: int) -> Graph:
         """The network for images of a shape; raises DataError below 32×32 pixels."""
@@ -114,7 +116,8 @@ class BlockSpace(ProductSpace[Blocks]):
             )
         return build(architecture, self.backbone, image_shape, classes)
 
-    def _checked(self, blocks: Sequence[Mapping[str, Any]]) -> Blocks:
+    def checked(self, blocks: Sequence[Mapping[str, Any]]) -> Blocks:
+        """The architecture of searched attributes; raises ArchitectureError out of range."""
         if len(blocks) != BLOCKS:
             raise ArchitectureError(
                 f"{len(blocks)} blocks: an architecture of {self.name} has {BLOCKS}"
@@ -159,8 +162,8 @@ class MNAS(BlockSpace):
         filters: of the blocks at width 32.
         layers: of the blocks, one fewer and one more being searched.
         expansions: of MBConvs in each block.
-        multipliers: of filters.
-        ratios: of squeeze-and-excitation.
+        multipliers: of filters, several or one.
+        ratios: of squeeze-and-excitation, several or one, from 0 to 1.
         head: channels of the last 1×1 convolution at width 32.
         divisor: channels are rounded to multiples of this.
         gate: of squeeze-and-excitation: sigmoid or hard_sigmoid.
@@ -187,23 +190,16 @@ class MNAS(BlockSpace):
     def __post_init__(self) -> None:
         check_width(self.name, self.width)
         for setting in ("filters", "layers", "expansions"):
-            _check_numbers(self.name, setting, getattr(self, setting), least=1, count=BLOCKS)
+            check_numbers(self.name, setting, getattr(self, setting), least=1, count=BLOCKS)
         for setting in ("head", "divisor"):
-            _check_numbers(self.name, setting, (getattr(self, setting),), least=1, count=1)
-        for setting, least in (("multipliers", 0.01), ("ratios", 0)):
-            values = getattr(self, setting)
-            if not isinstance(values, tuple) or not values or not all(map(_percent, values)):
-                raise SettingError(
-                    f"{setting}={values!r} of {self.name}: give whole hundredths, several as "
-                    "0.75/1/1.25"
-                )
-            if min(values) < least:
-                raise SettingError(f"{setting}={values!r} of {self.name}: give at least {least:g}")
-        for setting, accepted in (("gate", GATES), ("activation", ACTIVATIONS)):
-            value = getattr(self, setting)
-            if value not in accepted or value == "none":
-                names = ", ".join(name for name in accepted if name != "none")
-                raise SettingError(f"{setting}={value!r} of {self.name}: choose one of {names}")
+            check_numbers(self.name, setting, (getattr(self, setting),), least=1, count=1)
+        for setting, least, most in (("multipliers", 0.01, math.inf), ("ratios", 0, 1)):
+            given = getattr(self, setting)
+            values = given if isinstance(given, tuple) else (given,)
+            check_hundredths(self.name, setting, values, least, most)
+            object.__setattr__(self, setting, values)
+        check_choice(self.name, "gate", self.gate, GATES)
+        check_choice(self.name, "activation", self.activation, ACTIVATIONS)
 
     @property
     def backbone(self) -> Backbone:
@@ -243,88 +239,3 @@ class MNAS(BlockSpace):
             "multiplier": int(filters) / 100,
             "layers": int(layers),
         }
-
-
-@dataclass(frozen=True)
-class AccelNASBench(BlockSpace):
-    """Accel-NASBench's space: MNAS with MBConvs and identity skips only, and expansion searched.
-
-    Blocks to 16, 24, 40, 80, 112, 192 and 320 channels; expansion 1, 4 or 6; kernel 3 or 5; 1 to 3
-    layers, the sixth block to 4; squeeze-and-excitation of a quarter of a layer's input channels,
-    or none (Ahmad et al. 2024). Parameters are the benchmark's; its table's MACs count four more
-    operations for each value that batch norm makes, and every value that is averaged.
-
-    A key's code for a block is expansion, kernel, layers, and ``se`` where there is one:
-    ``e6k3l2se``. Scoring the whole space at one image shape takes 167 programs (as many again for
-    the batch-norm pass).
-
-    Attributes:
-        width: channels of the stem; 32 is the benchmark's. All others are multiplied by width / 32
-            and rounded to multiples of 8 by MobileNet's rule.
-    """
-
-    width: int = 32
-
-    name: ClassVar[str] = "accel_nasbench"
-    fields: ClassVar[tuple[str, ...]] = ("expansion", "kernel", "layers", "se")
-    columns: ClassVar[tuple[str, ...]] = tuple(
-        f"block{i}_{column}" for i in range(BLOCKS) for column in ("e", "k", "l", "se")
-    )
-    _code: ClassVar[re.Pattern[str]] = re.compile(r"e(\d+)k(\d+)l(\d+)(se)?")
-
-    def __post_init__(self) -> None:
-        check_width(self.name, self.width)
-
-    @property
-    def backbone(self) -> Backbone:
-        return Backbone(self.width, (16, 24, 40, 80, 112, 192, 320), gate="hard_sigmoid")
-
-    def block_choices(self, position: int) -> dict[str, tuple[Any, ...]]:
-        return {
-            "expansion": (1, 4, 6),
-            "kernel": (3, 5),
-            "layers": (1, 2, 3, 4) if position == 5 else (1, 2, 3),
-            "se": (0.0, 0.25),
-        }
-
-    def fixed(self, position: int) -> dict[str, Any]:
-        return {"op": MBCONV, "skip": IDENTITY, "multiplier": 1.0}
-
-    def encode(self, block: Block) -> str:
-        se = "se" if block.se else ""
-        return f"e{block.expansion}k{block.kernel}l{block.layers}{se}"
-
-    def decode(self, code: str) -> dict[str, Any] | None:
-        match = self._code.fullmatch(code)
-        if match is None:
-            return None
-        expansion, kernel, layers = map(int, match.groups()[:3])
-        se = 0.25 if match[4] else 0.0
-        return {"expansion": expansion, "kernel": kernel, "layers": layers, "se": se}
-
-    def row_key(self, row: Mapping[Any, Any]) -> str:
-        """The key of a row of the benchmark's table; raises ArchitectureError for another's."""
-        blocks = []
-        for i in range(BLOCKS):
-            e, k, layers, se = (row[f"block{i}_{column}"] for column in ("e", "k", "l", "se"))
-            if se not in (0, 1):
-                raise ArchitectureError(f"block{i}_se is {se!r}: it is true or false")
-            blocks.append({"expansion": e, "kernel": k, "layers": layers, "se": 0.25 * bool(se)})
-        return self.key(self._checked(blocks))
-
-
-def _check_numbers(name: str, setting: str, values: object, least: int, count: int) -> None:
-    whole = isinstance(values, tuple) and all(
-        isinstance(v, int) and not isinstance(v, bool) and v >= least for v in values
-    )
-    if not isinstance(values, tuple) or not whole or len(values) != count:
-        raise SettingError(
-            f"{setting}={values!r} of {name}: give {count} whole numbers of at least {least}, "
-            "joined by slashes"
-        )
-
-
-def _percent(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(100 * value - round(100 * value)) < 1e-9

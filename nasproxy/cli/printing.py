@@ -1,0 +1,8 @@
+"""Where commands print what people read."""
+
+from rich.console import Console
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Prints names, paths and messages as they are: brackets are no markup, colons no emoji."""
+    return Console(stderr=stderr, markup=False, emoji=False)
