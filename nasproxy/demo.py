@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from nasproxy import data, ranking
+from nasproxy.criterion import read_truth
 from nasproxy.proxies import NNGP, Flops, Params, Training
 from nasproxy.scoring import score
 from nasproxy.store import Store
@@ -43,7 +44,7 @@ def run(out: Path, cells: int, *, seed: int = 0, progress: bool = True) -> None:
             drawn=f"uniform, n={cells}, seed={seed}",
             progress=progress,
         )
-        truth = ranking.read_truth(TRUTH.name, store)
+        truth = read_truth(TRUTH.name, store)
         table = ranking.rank_store(store, truth)
         typer.echo(ranking.render(table))
         for name in ("csv", "markdown"):

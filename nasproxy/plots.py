@@ -20,6 +20,8 @@ from nasproxy.errors import SettingError
 MAX_PANELS = 6
 MIN_FOR_INTERVAL = 10
 """Below so many architectures there are no intervals: three in perfect order would get [1, 1]."""
+MIN_FOR_TOP = 5
+"""Below so many there is no discovered performance: its top is one architecture in so many."""
 LOG_FROM = 10.0
 """Positive scores get a logarithmic axis from this ratio of their 95th to their 5th percentile."""
 _COLOUR = "#1f4e79"

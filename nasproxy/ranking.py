@@ -16,26 +16,19 @@ import pandas as pd
 
 from nasproxy import metrics, plots
 from nasproxy import truth as tables
-from nasproxy.errors import SettingError
 from nasproxy.proxies import PROXIES
-from nasproxy.proxies.base import parse_settings
 from nasproxy.rendering import render
 from nasproxy.store import Store
-from nasproxy.stored_columns import CONTEXT, agrees, means, opposed, parsed, place, read_columns
-from search_spaces import SPACES
-from search_spaces.base import Tabular
+from nasproxy.stored_columns import CONTEXT, opposed
 
 TOP = 10
-_LISTED = 10  # candidates in an error message
 
 __all__ = [
     "Ranking",
     "plot_store",
     "rank",
     "rank_store",
-    "read_truth",
     "render",
-    "truth_from_store",
 ]
 
 
@@ -132,7 +125,7 @@ def rank(
             pearson_low=r.low,
             pearson_high=r.high,
         )
-    top = min(TOP, n // 5)
+    top = min(TOP, n // plots.MIN_FOR_TOP)
     if top:
         found = metrics.discovered_performance(
             x, y, top=top, subset=n // 2, n_subsets=metrics.N_SUBSETS, seed=seed
@@ -159,8 +152,9 @@ def rank_store(
 
     Args:
         store: what was scored.
-        truth: indexed by architecture key; `.name` says what it is. The column that a truth of
-            `truth_from_store` comes from is left out, others of the same computation are marked.
+        truth: indexed by architecture key; `.name` says what it is. The columns of the store that
+            a truth of `nasproxy.criterion` comes from are left out, others of the same computation
+            are marked.
         threshold, percentile, n_resamples, seed: as in `rank`.
 
     Returns:
@@ -183,7 +177,7 @@ def rank_store(
         TruthError: no scored architecture at all has a truth.
         SettingError: a λ that is none, or two.
     """
-    columns, truth, run = opposed(store, truth)
+    columns, truth, runs = opposed(store, truth)
     matched = [column.series[tables.known(column.series.index, truth)] for column in columns]
     rows = []
     for column, known in zip(columns, matched, strict=True):
@@ -200,7 +194,11 @@ def rank_store(
         ranking = ranking._replace(failed=column.failed)
         drawn = column.drawn(known.index if len(known) else column.series.index)
         cost = {"seconds": column.seconds, "flops": column.flops}
-        about = {"drawn": drawn, "truth": str(truth.name or "truth"), "same_run": column.run == run}
+        about = {
+            "drawn": drawn,
+            "truth": str(truth.name or "truth"),
+            "same_run": column.run in runs,
+        }
         rows.append(column.about | about | ranking._asdict() | cost)
     frame = pd.DataFrame(rows)
     by = [*CONTEXT, "kendall_tau"]
@@ -217,9 +215,9 @@ def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> 
         StoreError, TruthError: as `rank_store`.
         SettingError: the path cannot be written, or has another suffix than .png, .pdf and .svg.
     """
-    columns, truth, run = opposed(store, truth)
+    columns, truth, runs = opposed(store, truth)
     matched = [c for c in columns if len(tables.known(c.series.index, truth))]
-    shown = sorted(matched, key=lambda c: (c.run == run, -len(c.series)))[: plots.MAX_PANELS]
+    shown = sorted(matched, key=lambda c: (c.run in runs, -len(c.series)))[: plots.MAX_PANELS]
     varying = [
         part for part in ("space", "data", "seed") if len({c.about[part] for c in columns}) > 1
     ]
@@ -248,70 +246,3 @@ def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> 
         title=", ".join(fixed),
         note=f"{left}drawn: {' / '.join(sorted(drawn))}; brackets: 95 % bootstrap intervals",
     )
-
-
-def read_truth(text: str, store: Store, key: str | None = None) -> pd.Series:
-    """A truth from ``FILE:COLUMN`` (.parquet or .csv) or from the store's own scores by a proxy.
-
-    A table may name architectures by the columns of the scored spaces' own benchmarks.
-
-    Raises:
-        TruthError: see `nasproxy.truth.read`.
-        SettingError: see `truth_from_store`.
-    """
-    if not any(suffix in text.lower() for suffix in (".parquet", ".csv")):
-        return truth_from_store(store, text)
-    path, column = tables.parse_spec(text)
-    names = {parse_settings(group.space)[0] for group in store.groups()}
-    scored = [kind() for name, kind in SPACES.items() if name in names]
-    tabular = [space for space in scored if isinstance(space, Tabular)]
-    return tables.read(path, column, key, tabular).rename(f"{path.name}:{column}")
-
-
-def truth_from_store(
-    store: Store,
-    proxy: str,
-    *,
-    space: str | None = None,
-    data: str | None = None,
-    seed: int | None = None,
-) -> pd.Series:
-    """One column of a store's scores as truth, indexed by architecture key, failed ones left out.
-
-    Args:
-        store: where they are.
-        proxy: as `rank_store` names them, ``training:epochs=4`` or ``training[test_accuracy]``; or
-            as the store does, with every setting. Settings that leave one column may be left out.
-        space, data, seed: narrow it down, likewise; data by its name or ``name@fingerprint``.
-
-    Raises:
-        SettingError: none or several columns fit; lists them.
-    """
-    columns = [c for c in read_columns(store) if len(c.series)]
-    if not columns:
-        raise SettingError(f"truth {proxy!r}: {place(store)} holds no scores; score first")
-    fitting = [
-        c
-        for c in columns
-        if (proxy == c.full or means(proxy, c))
-        and (space is None or agrees(parse_settings(space), parsed(c.run[0])))
-        and (data is None or data in (c.run[2], c.run[2].partition("@")[0]))
-        and (seed is None or seed == c.run[3])
-    ]
-    exact = [c for c in fitting if proxy in (c.full, c.about["proxy"])]
-    found = exact if len(exact) == 1 else fitting
-    if len(found) != 1:
-        listed = [
-            "{proxy} ({space}, {data}, seed {seed})".format(**c.about) for c in found or columns
-        ]
-        more = [f"and {len(listed) - _LISTED} more"] if len(listed) > _LISTED else []
-        raise SettingError(
-            f"truth {proxy!r} fits {len(found)} columns of {place(store)}: name one of "
-            + "; ".join(listed[:_LISTED] + more)
-        )
-    (column,) = found
-    about = column.about
-    name = f"{about['proxy']}, {about['space']}, {about['data']}, seed {about['seed']}"
-    truth = column.series.rename(name).rename_axis("architecture")
-    truth.attrs["column"] = (column.run, column.column)
-    return truth

@@ -120,11 +120,20 @@ def _notes(table: pd.DataFrame) -> list[str]:
         f"n: architectures with a score and a truth. Brackets: 95 % bootstrap intervals over them,"
         f" from n = {plots.MIN_FOR_INTERVAL} on. ρ: Spearman's.",
         f"PQETP: AUROC of the score for truth > λ, λ = {_range(table['threshold'])}.",
-        f"discovered: best truth of the {_range(table['top'])} best by score among"
-        f" {_range(table['subset'])} architectures, a random half; mean ± standard error of"
-        f" {metrics.N_SUBSETS} halves.",
+        _discovery(table[table["top"] > 0]),
         "cost: median time and mean operations of scoring an architecture.",
     ]
+
+
+def _discovery(table: pd.DataFrame) -> str:
+    """Of the rows that have architectures enough."""
+    if table.empty:
+        return f"discovered: needs more architectures, it is given from n = {plots.MIN_FOR_TOP} on."
+    return (
+        f"discovered: best truth of the {_range(table['top'])} best by score among"
+        f" {_range(table['subset'])} architectures, a random half; mean ± standard error of"
+        f" {metrics.N_SUBSETS} halves."
+    )
 
 
 def _range(values: pd.Series) -> str:

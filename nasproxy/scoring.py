@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -10,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from nasproxy.data import Dataset
-from nasproxy.errors import SettingError
+from nasproxy.errors import DataError, SettingError
 from nasproxy.progress import bar
-from nasproxy.proxies.base import Proxy, Score, Scorer, describe, on_width
+from nasproxy.proxies.base import Proxy, Score, Scorer, describe, on_machine, on_width
 from nasproxy.store import Key, Record, Store
 from search_spaces import SearchSpace
 
@@ -32,7 +33,8 @@ def score(
     """Scores every architecture by every proxy.
 
     A score that the store holds is not computed again; a new one is stored before the next is
-    begun. An architecture whose scoring raises is stored with the reason, and is NaN in the table.
+    begun. An architecture whose scoring raises is stored with the reason, and is NaN in the table;
+    but images that no architecture takes end the run.
 
     Args:
         architectures: architectures of the space; those equal up to isomorphism are scored once.
@@ -48,10 +50,13 @@ def score(
     Returns:
         A row an architecture, indexed by key, in the order given; a column a proxy, named after it
         (with its settings where two share a name), then the proxies' further columns. Seconds and
-        operations are in the columns ``<name> seconds`` and ``<name> flops``.
+        operations are in the columns ``<name> seconds`` and ``<name> flops``. ``.attrs["failed"]``
+        counts the reasons of failures, ``{name: {reason: architectures}}``, the commonest first.
 
     Raises:
         SettingError, DataError: settings that do not fit the data, before anything is computed.
+        DataError: images that are too small for the space's networks, at the first of them, or that
+            cannot be read; what was computed before is in the store.
     """
     proxies = [proxies] if isinstance(proxies, Proxy) else list(proxies)
     keyed = {space.key(architecture): architecture for architecture in architectures}
@@ -63,10 +68,14 @@ def score(
             for proxy in proxies
         ]
         columns: dict[str, pd.Series] = {}
+        failed: dict[str, dict[str, int]] = {}
         for name, session in zip(names, sessions, strict=True):
             records = _run(keyed, session, progress, name)
             columns.update(_columns(name, records, list(keyed)))
-        return pd.DataFrame(columns, index=pd.Index(list(keyed), name="architecture"))
+            failed[name] = reasons(records[key].error for key in keyed)
+        frame = pd.DataFrame(columns, index=pd.Index(list(keyed), name="architecture"))
+        frame.attrs["failed"] = failed
+        return frame
     finally:
         if opened is not store:
             opened.close()
@@ -77,7 +86,8 @@ class Session:
 
     A score that the store held when the session was first used, or that the session computed, is
     returned at once; a new one is in the store before the call returns. An architecture whose
-    scoring raises gives a record with the reason as its `error`.
+    scoring raises gives a record with the reason as its `error`, except that a DataError is raised:
+    it is the images', and so every architecture's.
 
     Args:
         proxy, space, data: what scores, what is scored, and on what.
@@ -126,6 +136,11 @@ class Session:
         return self._store.get_many(*self._run)
 
 
+def reasons(errors: Iterable[str | None]) -> dict[str, int]:
+    """How many architectures failed for each reason, the commonest first."""
+    return dict(Counter(error for error in errors if error is not None).most_common())
+
+
 def data_id(data: Dataset) -> str:
     """The name by which stores know a data set's contents."""
     return f"{data.name}@{data.fingerprint}"
@@ -133,7 +148,7 @@ def data_id(data: Dataset) -> str:
 
 def run_id(space: SearchSpace, proxy: Proxy) -> tuple[str, str]:
     """The names by which stores know a space and a proxy with all their settings."""
-    proxy, space = on_width(proxy, space)
+    proxy, space = on_width(on_machine(proxy), space)
     return describe(space, space.name, full=True), describe(proxy, proxy.name, full=True)
 
 
@@ -167,6 +182,8 @@ def _evaluate(
         error = None
         if not np.isfinite(result.value):
             error = f"the score is {result.value}: the network's features overflow or vanish"
+    except DataError:
+        raise
     except Exception as raised:  # Whatever one architecture does, the others are scored.
         result, error = None, f"{type(raised).__name__}: {raised}"
     info: dict[str, Any] = {} if drawn is None else {"drawn": drawn}

@@ -28,7 +28,7 @@ from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.progress import bar
 from nasproxy.proxies.base import Proxy, make, parse_settings
-from nasproxy.scoring import Session
+from nasproxy.scoring import Session, reasons
 from nasproxy.store import Store
 from search_spaces import SearchSpace
 
@@ -175,9 +175,11 @@ def search(
         `best` so far and `best_architecture` (the earliest of equals), both missing until something
         scores, `seconds` that scoring took when it was done, 0 for a repeat, and
         `architecture_json`. The same whether or not the search was interrupted, up to the seconds.
+        `.attrs["failed"]` counts the reasons of failures, the commonest first.
 
     Raises:
-        SettingError, DataError: settings that do not fit, before anything is computed.
+        SettingError, DataError: settings that do not fit, before anything is computed; or images
+            that the space's networks do not take, as :func:`nasproxy.score`.
     """
     if budget < 1:
         raise SettingError(f"budget={budget}: ask for at least 1 architecture")
@@ -192,7 +194,8 @@ def search(
             proxy, space, data, opened, seed=seed, drawn=f"search by {called}, seed={seed}"
         )
         rows: list[tuple[int, str, float, float, str | None, float, str]] = []
-        best, best_key, seen = math.nan, None, set()
+        best, best_key = math.nan, None
+        seen: dict[str, str | None] = {}
         with bar(proxy.name, budget, shown=progress) as advance:
             for step in range(1, budget + 1):
                 architecture = asked.ask()
@@ -203,7 +206,7 @@ def search(
                 if (best_key is None and not math.isnan(score)) or score > best:
                     best, best_key = score, key
                 seconds = 0.0 if key in seen else record.seconds
-                seen.add(key)
+                seen[key] = record.error
                 rows.append((step, key, score, best, best_key, seconds, record.architecture_json))
                 advance()
     finally:
@@ -211,7 +214,9 @@ def search(
             opened.close()
     columns = ["step", "architecture", "score", "best", "best_architecture", "seconds"]
     columns.append("architecture_json")
-    return pd.DataFrame(rows, columns=pd.Index(columns))
+    trace = pd.DataFrame(rows, columns=pd.Index(columns))
+    trace.attrs["failed"] = reasons(seen.values())
+    return trace
 
 
 def _draw(space: SearchSpace, rng: np.random.Generator, sampler: str | None) -> Any:

@@ -118,10 +118,10 @@ def read_columns(store: Store) -> list[Column]:
     return [column for run in sorted(groups) for column in groups[run].columns(run)]
 
 
-def opposed(store: Store, truth: pd.Series) -> tuple[list[Column], pd.Series, Run | None]:
-    """All columns but the truth's own, the truth of what they score, and the run it comes from."""
-    run, own = truth.attrs.get("column", (None, None))
-    columns = [c for c in read_columns(store) if (c.run, c.column) != (run, own)]
+def opposed(store: Store, truth: pd.Series) -> tuple[list[Column], pd.Series, set[Run]]:
+    """All columns but the truth's own, the truth of what they score, and the runs it comes from."""
+    own = truth.attrs.get("columns", [])
+    columns = [c for c in read_columns(store) if (c.run, c.column) not in own]
     if not columns:
         raise StoreError(f"{place(store)} holds no scores to rank: run nasproxy score first")
     # Once, in plain Python: pandas looks up 423,624 Arrow strings in seconds, for each column.
@@ -130,7 +130,7 @@ def opposed(store: Store, truth: pd.Series) -> tuple[list[Column], pd.Series, Ru
     known = [key in scored for key in keys]
     if not any(known):
         tables.join(columns[0].series, truth)  # raises, naming a key of either side
-    return columns, truth.set_axis(keys)[known], run
+    return columns, truth.set_axis(keys)[known], {run for run, _ in own}
 
 
 def place(store: Store) -> str:

@@ -44,8 +44,11 @@ def parse_spec(text: str) -> tuple[Path, str]:
     """
     match = _SPEC.fullmatch(text)
     if match is None:
+        path = text.partition(":")[0]
+        absent = os.sep in path and not os.path.exists(path)
         raise TruthError(
-            f"{text!r} names no table; give FILE:COLUMN with a .parquet or .csv file, such as "
+            (f"there is no table {path}" if absent else f"{text!r} names no table")
+            + "; give FILE:COLUMN with a .parquet or .csv file, such as "
             "nasbench101.parquet:test_accuracy_108"
         )
     path, column = Path(match["path"]), match["column"]
@@ -78,7 +81,8 @@ def read(
     path = Path(path)
     columns = _columns(path)
     space = None if key else _naming(columns, spaces)
-    keyed = list(space.columns) if space else [_key_column(path, columns, key, spaces)]
+    cure = "name the one that holds keys by --key (in Python, key=)"
+    keyed = list(space.columns) if space else [_key_column(path, columns, key, spaces, cure)]
     if column not in columns:
         raise TruthError(f"{path} has no column {column!r}; {_listed(columns)}")
     if column in keyed:
@@ -111,7 +115,8 @@ def read_keys(path: StrPath, space: object) -> list[str]:
     path = Path(path)
     columns, spaces = _columns(path), [space] if isinstance(space, Tabular) else []
     naming = _naming(columns, spaces)
-    keyed = list(naming.columns) if naming else [_key_column(path, columns, None, spaces)]
+    cure = "rename the one that holds keys to key, or give a text file, an architecture a line"
+    keyed = list(naming.columns) if naming else [_key_column(path, columns, None, spaces, cure)]
     keys = _keys(path, _read_columns(path, keyed, []), keyed, naming)
     return keys.unique().tolist()
 
@@ -167,13 +172,13 @@ def _suffix(path: Path) -> str:
 
 def _columns(path: Path) -> list[str]:
     """The names of a table's columns, without reading it."""
+    if not path.exists():
+        raise TruthError(f"there is no table {path}; check the path")
     try:
         if _suffix(path) == ".csv":
             with csv.open_csv(path) as reader:
                 return reader.schema.names
         return parquet.read_schema(path).names
-    except FileNotFoundError:
-        raise TruthError(f"there is no table {path}; check the path") from None
     except TruthError:
         raise
     except (OSError, ValueError) as error:
@@ -199,14 +204,16 @@ def _naming(columns: list[str], spaces: Sequence[Tabular]) -> Tabular | None:
     return next((space for space in spaces if set(space.columns) <= set(columns)), None)
 
 
-def _key_column(path: Path, columns: list[str], key: str | None, spaces: Sequence[Tabular]) -> str:
+def _key_column(
+    path: Path, columns: list[str], key: str | None, spaces: Sequence[Tabular], cure: str
+) -> str:
     if key is None:
         key = next((name for name in _KEY_COLUMNS if name in columns), None)
         if key is None:
             own = "".join(f", nor all of {_abridged(space.columns)}" for space in spaces)
             raise TruthError(
-                f"{path} has none of the key columns {', '.join(_KEY_COLUMNS)}{own}; pass key=, "
-                f"{_listed(columns)}"
+                f"{path} has none of the key columns {', '.join(_KEY_COLUMNS)}{own} "
+                f"({_listed(columns)}); {cure}"
             )
     elif key not in columns:
         raise TruthError(f"{path} has no key column {key!r}; {_listed(columns)}")

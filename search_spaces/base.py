@@ -55,7 +55,11 @@ class SearchSpace(Protocol[A]):
         ...
 
     def graph(self, architecture: A, image_shape: Shape, classes: int) -> Graph:
-        """The network of an architecture, as data: see :mod:`search_spaces.graph`."""
+        """The network of an architecture, as data: see :mod:`search_spaces.graph`.
+
+        Raises:
+            DataError: images that no network of the space takes, whatever the architecture.
+        """
         ...
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nasproxy.errors import ArchitectureError, SettingError
+from nasproxy.errors import ArchitectureError, DataError, SettingError
 from search_spaces.graph import Builder, Graph
 from search_spaces.layers import (
     Add,
@@ -94,13 +94,13 @@ class NASBench201(NamedSpace):
         """The cell's network for images of a shape.
 
         Raises:
-            SettingError: height or width is no multiple of 4, so that its halves differ between a
+            DataError: height or width is no multiple of 4, so that its halves differ between a
                 residual block's two paths.
         """
         ops = self.values(architecture)
         multiple = 2 ** (STAGES - 1)
         if any(side % multiple or not side for side in image_shape[:2]):
-            raise SettingError(
+            raise DataError(
                 f"images of {image_shape[0]}×{image_shape[1]} pixels cannot be halved "
                 f"{STAGES - 1} times: use images whose sides are multiples of {multiple}"
             )

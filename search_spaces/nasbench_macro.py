@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nasproxy.errors import ArchitectureError, SettingError
+from nasproxy.errors import ArchitectureError, DataError
 from search_spaces.graph import Builder, Graph
 from search_spaces.layers import ConvBN, Dense, GlobalAverage, Shape
 from search_spaces.mobile import add_mbconv
@@ -57,10 +57,10 @@ class NASBenchMacro(NamedSpace):
         return key
 
     def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
-        """The network for images of a shape; raises SettingError below 8×8 pixels."""
+        """The network for images of a shape; raises DataError below 8×8 pixels."""
         smallest = 2 ** len(_STARTS)
         if min(image_shape[:2]) < smallest:
-            raise SettingError(
+            raise DataError(
                 f"images of {image_shape[0]}×{image_shape[1]} pixels cannot be halved "
                 f"{len(_STARTS)} times: use images of at least {smallest}×{smallest}"
             )

@@ -65,6 +65,23 @@ def test_shards_share_out_a_sample(tmp_path: Path) -> None:
         assert [group.ok for group in opened.groups()] == [5]
 
 
+@pytest.mark.parametrize("store", [[], ["--store", "s.db"]])
+def test_why_scores_failed_is_said(
+    store: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raising(*_: object) -> None:
+        raise RuntimeError("no [memory] left\nsomewhere")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(NASBench101, "graph", raising)
+    drawn = ["score", "nasbench101", "--sample", "3", "--proxy", "params", "--quiet", *store]
+    said = "3 failed, 3 of them because of RuntimeError: no [memory] left\n"
+    assert said in run(*drawn)
+    searched = ["search", "nasbench101", "--proxy", "params", "--budget", "3", "--quiet"]
+    assert "none of 3" in run(*searched)
+    assert "because of RuntimeError: no [memory] left\n" in run(*searched)
+
+
 def test_search_finds_and_resumes(tmp_path: Path) -> None:
     words = ["search", "nasbench101", "--proxy", "params", "--strategy", "random", "--budget", "6"]
     words += ["--store", str(tmp_path / "search.db"), "--quiet"]
@@ -104,6 +121,8 @@ def test_lists_say_what_there_is() -> None:
             ["score", "nasbench101", "--sample", "1", "--proxy", "params", "--shard", "2/2"],
             "0 to N",
         ),
+        (["score", "mnas", "--sample", "2", "--proxy", "params"], "at least 32×32"),
+        (["search", "mnas", "--proxy", "params", "--budget", "2"], "at least 32×32"),
         (["rank", "--store", "absent.db", "--truth", "t.csv:a"], "there is no store"),
         (["search", "nasbench101", "--proxy", "params", "--strategy", "tabu"], "evolution"),
     ],

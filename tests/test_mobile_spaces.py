@@ -14,7 +14,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasproxy.errors import ArchitectureError, SettingError
+from nasproxy.errors import ArchitectureError, DataError
 from search_spaces import MNAS, AccelNASBench, NASBenchMacro, execution
 from search_spaces.graph import Graph
 from search_spaces.layers import BNReLU, ConvBN, DepthwiseBN, SqueezeExcite
@@ -277,5 +277,5 @@ def test_images_smaller_than_the_strides() -> None:
     for space, side in spaces:
         (architecture,) = space.sample(1, 0)
         assert space.graph(architecture, (side, side, 3), 10).shapes[-3][:2] == (1, 1)
-        with pytest.raises(SettingError, match=f"at least {side}×{side}"):
+        with pytest.raises(DataError, match=f"at least {side}×{side}"):
             space.graph(architecture, (side, side - 1, 3), 10)

@@ -11,7 +11,7 @@ import pytest
 
 from nasproxy import NNGP, score
 from nasproxy.data import Dataset
-from nasproxy.errors import ArchitectureError, SettingError
+from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.store import Store
 from search_spaces import NASBench201, execution
 from search_spaces.differentiation import value_and_grad
@@ -154,5 +154,5 @@ def test_no_cell(text: str) -> None:
 
 @pytest.mark.parametrize("shape", [(30, 32, 3), (32, 2, 3)])
 def test_images_that_cannot_be_halved(shape: tuple[int, int, int]) -> None:
-    with pytest.raises(SettingError, match="multiples of 4"):
+    with pytest.raises(DataError, match="multiples of 4"):
         SPACE.graph(key(*[SKIP] * 6), shape, 10)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nasproxy.criterion import read_truth, truth_from_store
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
@@ -22,9 +23,7 @@ from nasproxy.ranking import (
     plot_store,
     rank,
     rank_store,
-    read_truth,
     render,
-    truth_from_store,
 )
 from nasproxy.rendering import FORMATS
 from nasproxy.scoring import run_id
@@ -371,6 +370,18 @@ def test_csv_and_json_hold_every_number(store: Store) -> None:
     assert rows[0]["pqetp"] is None
     assert rows[1]["kendall_tau"] == table.loc[1, "kendall_tau"]
     assert list(rows[0]) == list(table.columns)
+
+
+@pytest.mark.parametrize("form", ["table", "markdown"])
+def test_what_few_architectures_cannot_say_is_said(store: Store, form: str) -> None:
+    fill(store, "params", GOOD[:4])
+    text = render(quick(store), form)
+    assert "discovered: needs more architectures, it is given from n = 5 on" in text
+    assert "best truth of" not in text
+    fill(store, "nngp", GOOD)  # the row of four has no say in what the others' top is
+    assert "best truth of the 10 best by score among 30" in " ".join(
+        render(quick(store), form).split()
+    )
 
 
 def test_an_unknown_format_raises(store: Store) -> None:

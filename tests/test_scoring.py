@@ -20,7 +20,7 @@ from nasproxy.errors import DataError, SettingError
 from nasproxy.proxies import NNGP, Params, Score
 from nasproxy.scoring import score
 from nasproxy.store import Store
-from search_spaces import NASBench101
+from search_spaces import MNAS, NASBench101
 from search_spaces.nasbench101 import Cell
 from tests.conftest import ROOT, tiny_dataset
 
@@ -125,6 +125,55 @@ def test_a_failure_is_recorded_and_the_run_goes_on(tmp_path: Path, tiny_data: Da
     retried = run(CELLS, Counting(), tiny_data, tmp_path / "s.db", retry_failed=True)
     assert Counting.calls == [*keys(CELLS), bad]
     assert retried["counting"].tolist() == [cell.num_edges for cell in CELLS]
+
+
+def test_reasons_of_failures_are_counted(tmp_path: Path, tiny_data: Dataset) -> None:
+    class Moody(Counting):
+        def prepare(self, space: Any, data: Dataset, seed: int) -> Callable[[Cell], Score]:
+            def scorer(cell: Cell) -> Score:
+                number = keys(CELLS).index(cell.key)
+                if number < 4:
+                    raise ValueError("tired" if number % 4 == 1 else "bored")
+                return Score(1.0, 0.0)
+
+            return scorer
+
+    counts = {"ValueError: bored": 3, "ValueError: tired": 1}
+    for _ in range(2):  # also where failures come from the store
+        failed = run(CELLS, [Moody(), Params()], tiny_data, tmp_path / "s.db").attrs["failed"]
+        assert failed == {"counting": counts, "params": {}}
+        assert list(failed["counting"]) == list(counts), "the commonest first"
+    assert run(CELLS[4:], Moody(), tiny_data, tmp_path / "s.db").attrs["failed"]["counting"] == {}
+
+
+@pytest.mark.parametrize("proxy", [Params(), NNGP(n_train=16, n_valid=16)])
+def test_images_too_small_end_the_run_with_the_spaces_own_error(
+    proxy: Any, tmp_path: Path, tiny_data: Dataset
+) -> None:
+    space = MNAS(width=8)
+    with pytest.raises(DataError, match=r"images of 8×8 pixels.*at least 32×32"):
+        score(space.sample(2, 0), space, proxy, tiny_data, store=tmp_path / "s.db", progress=False)
+    with Store(tmp_path / "s.db") as store:
+        assert list(store.records()) == [], "no failure is kept that is not the architecture's"
+
+
+def test_what_was_computed_before_images_fail_is_kept(tmp_path: Path, tiny_data: Dataset) -> None:
+    class Unreadable(Counting):
+        def prepare(self, space: Any, data: Dataset, seed: int) -> Callable[[Cell], Score]:
+            scorer = super().prepare(space, data, seed)
+
+            def reading(cell: Cell) -> Score:
+                if len(self.calls) == 3:
+                    raise DataError("the disk is gone")
+                return scorer(cell)
+
+            return reading
+
+    with pytest.raises(DataError, match="the disk is gone"):
+        run(CELLS, Unreadable(), tiny_data, tmp_path / "s.db")
+    frame = run(CELLS, Counting(), tiny_data, tmp_path / "s.db")
+    assert Counting.calls == keys(CELLS), "the first three are not computed again"
+    assert frame["counting"].tolist() == [cell.num_edges for cell in CELLS]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

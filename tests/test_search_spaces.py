@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nasproxy.errors import ArchitectureError, SettingError
+from nasproxy.errors import ArchitectureError, DataError, SettingError
 from search_spaces import SPACES, SearchSpace, execution
 
 SPACE_NAMES = sorted(SPACES)
@@ -159,7 +159,7 @@ def test_a_width_that_is_none_is_refused(space: Any, width: object) -> None:
 def test_images_too_small_are_refused(space: Any) -> None:
     if space.name == "fully_connected":
         pytest.skip("flattens images of any size")
-    with pytest.raises(SettingError, match="1×1"):
+    with pytest.raises(DataError, match="1×1"):
         space.graph(space.sample(1, 0)[0], (1, 1, 3), CLASSES)
 
 

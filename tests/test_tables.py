@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from nasproxy import Params, score, truth
 from nasproxy.architectures import read_architectures
 from nasproxy.cli import app
+from nasproxy.criterion import read_truth
 from nasproxy.data import Dataset
 from nasproxy.errors import ArchitectureError, SettingError, TruthError
 from nasproxy.proxies import Macs
-from nasproxy.ranking import read_truth
 from nasproxy.store import Store
 from search_spaces import MNAS, AccelNASBench, NASBench101, NASBench201, NASBenchMacro
 from search_spaces.base import Tabular
@@ -76,7 +76,9 @@ def test_a_table_of_keys_serves_every_space(tmp_path: Path) -> None:
 
 def test_unknown_columns(tmp_path: Path) -> None:
     path = write(accel_rows(ACCEL.sample(2, 0)).drop(columns="block3_k"), tmp_path / "table.csv")
-    with pytest.raises(TruthError, match=r"nor all of block0_e, .*; pass key=, columns: block0_e"):
+    with pytest.raises(
+        TruthError, match=r"nor all of block0_e, .* \(columns: block0_e, .*\); rename .* to key, "
+    ):
         read_architectures(path, ACCEL)
     with pytest.raises(TruthError, match="none of the key columns"):
         read_architectures(path, NASBench101())

@@ -273,6 +273,14 @@ def test_parse_spec_without_a_table(spec: str) -> None:
         truth.parse_spec(spec)
 
 
+@pytest.mark.parametrize("end", ["", ":top1"])
+def test_parse_spec_of_an_absent_file_of_no_table(tmp_path: Path, end: str) -> None:
+    with pytest.raises(TruthError, match=r"there is no table .*absent; give FILE:COLUMN"):
+        truth.parse_spec(f"{tmp_path / 'absent'}{end}")
+    with pytest.raises(TruthError, match=r"names no table; give FILE:COLUMN"):
+        truth.parse_spec(f"{tmp_path}{end}")
+
+
 @pytest.mark.parametrize("end", ["", ":"])
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_parse_spec_without_a_column_lists_them(tmp_path: Path, suffix: str, end: str) -> None:
@@ -336,7 +344,7 @@ def test_read_finds_the_key_column(tmp_path: Path, suffix: str) -> None:
         assert truth.read(path, "x").index.tolist() == [key]
         del frame[name]
     truth.write_table(frame, path)
-    message = "none of the key columns module_hash, key, architecture; pass key=, columns: x"
+    message = r"none of the key columns module_hash, key, architecture \(columns: x\); name .*--key"
     with pytest.raises(TruthError, match=message):
         truth.read(path, "x")
 
@@ -427,7 +435,7 @@ def test_read_of_a_parquet_table_damaged_inside(tmp_path: Path) -> None:
         truth.read(path, "accuracy")
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ""])
 def test_read_of_an_absent_table(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(TruthError, match="there is no table"):
         truth.read(tmp_path / f"absent{suffix}", "x")

@@ -28,8 +28,9 @@ SeedOption = Annotated[
 WidthOption = Annotated[
     int,
     typer.Option(
-        help="Stem channels of networks that are run, where a proxy names none. Parameters and "
-        "FLOPs are always those of the benchmark's own width (nasbench101: 128)."
+        help="Stem channels of networks that are run, where a proxy names none. Parameters, "
+        "FLOPs and latency are always those of the benchmark's own width (nasbench101: 128), or of "
+        "the one that SPACE names (mnas:width=16)."
     ),
 ]
 ProxyOption = Annotated[

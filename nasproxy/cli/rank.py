@@ -22,7 +22,22 @@ def rank(
             "training:epochs=4."
         ),
     ],
-    key: Annotated[str | None, typer.Option(help="Key column of the truth table.")] = None,
+    key: Annotated[str | None, typer.Option(help="Key column of the tables.")] = None,
+    latency: Annotated[
+        str | None,
+        typer.Option(
+            help="Rank against MNAS's reward of the truth, accuracy × (latency / target)^exponent: "
+            "FILE:COLUMN in milliseconds, or a stored latency such as latency[images=32].",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(help="Of the reward: milliseconds; 75 by default.", show_default=False),
+    ] = None,
+    exponent: Annotated[
+        float | None, typer.Option(help="Of the reward; -0.07 by default.", show_default=False)
+    ] = None,
     percentile: Annotated[
         float | None, typer.Option(help="Percentile of the truth that PQETP thresholds at.")
     ] = None,
@@ -38,15 +53,22 @@ def rank(
 
     Example: `nasproxy rank --store s.db --truth nasbench101_cells.parquet:test_accuracy_108`
     """
-    from nasproxy import ranking
+    from nasproxy import criterion, ranking
     from nasproxy.store import Store
 
     if not store.exists():
         raise SettingError(
             f"there is no store {store}: make one with nasproxy score --store {store}"
         )
+    settings = {"target": target, "exponent": exponent}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    if settings and latency is None:
+        raise SettingError(f"--{next(iter(settings))} is of a reward: give --latency as well")
     with Store(store) as opened:
-        values = ranking.read_truth(truth, opened, key=key)
+        values = criterion.read_truth(truth, opened, key=key)
+        if latency is not None:
+            milliseconds = criterion.read_latency(latency, opened, key=key)
+            values = criterion.reward(values, milliseconds, **settings)
         table = ranking.rank_store(opened, values, percentile=percentile, threshold=threshold)
         typer.echo(ranking.render(table, output))
         if plot is not None:

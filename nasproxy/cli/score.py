@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from nasproxy.cli.app import app
+from nasproxy.cli.failures import commonest
 from nasproxy.cli.options import (
     DataDirOption,
     DataOption,
@@ -106,8 +107,10 @@ def _show_scores(frame: Any, proxies: list[Any], store: Path | None) -> None:
     for column in shown:
         failed = int(frame[column].isna().sum())
         seconds = frame[f"{column} seconds"].median()
-        note = f", {failed} failed (their reasons are in the store)" if failed else ""
-        out.print(f"{column}: median {seconds:.3g} s an architecture{note}")
+        line = f"{column}: median {seconds:.3g} s an architecture"
+        if failed:
+            line += f", {failed} failed, {commonest(frame.attrs['failed'][column])}"
+        out.print(line, soft_wrap=True)
     if store is not None:
         out.print(f"stored in {store}; rank with: nasproxy rank --store {store} --truth …")
 

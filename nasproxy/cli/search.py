@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from nasproxy.cli.app import app
+from nasproxy.cli.failures import commonest
 from nasproxy.cli.options import (
     DataDirOption,
     DataOption,
@@ -67,7 +68,8 @@ def _show_trace(trace: Any) -> None:
     improved = trace[trace["best_architecture"] == trace["architecture"]]
     improved = improved.drop_duplicates("best_architecture")
     if improved.empty:
-        out.print(f"none of {len(trace)} architectures could be scored; the store has the reasons")
+        why = commonest(trace.attrs["failed"])
+        out.print(f"none of {len(trace)} architectures could be scored, {why}", soft_wrap=True)
         return
     table = Table(title=f"best so far over {len(trace)} architectures")
     for column in ("step", "score", "architecture"):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
+from nasproxy import machine
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from search_spaces import SearchSpace
@@ -36,7 +37,9 @@ class Proxy(Protocol):
     """A frozen dataclass whose fields are the proxy's settings.
 
     One file and one line in ``nasproxy/proxies/__init__.py`` add a proxy. Proxies that run networks
-    have a field ``width``, the stem's channels, None for the space's own.
+    have a field ``width``, the stem's channels, None for the space's own, unless they measure the
+    very network of the space. Those that measure time have a field ``machine``, None for the one at
+    hand.
 
     Attributes:
         name: what the proxy is called on the command line and in tables.
@@ -62,6 +65,13 @@ def on_width(proxy: Proxy, space: SearchSpace) -> tuple[Proxy, SearchSpace]:
         dataclasses.replace(proxy, width=None),  # type: ignore[type-var]  # proxies are dataclasses
         dataclasses.replace(space, width=width),  # type: ignore[type-var]  # so are spaces
     )
+
+
+def on_machine(proxy: Proxy) -> Proxy:
+    """The proxy with the ``machine`` that it measures on, if it has such a field."""
+    if getattr(proxy, "machine", "") is not None:
+        return proxy
+    return dataclasses.replace(proxy, machine=machine.name())  # type: ignore[type-var]  # as above
 
 
 def describe(settings: object, name: str, *, full: bool) -> str:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import jax
 import numpy as np
 
+from nasproxy import machine
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.proxies.base import Score, Scorer
@@ -20,23 +21,28 @@ QUARTILES = (25, 50, 75)
 class Latency:
     """Minus the median milliseconds of a forward pass to the logits, for one image.
 
-    Minus the milliseconds of a batch are in the column ``batch=N``. Compilation and the first
+    Minus the milliseconds of a batch are in the column ``images=N``. Compilation and the first
     passes are not counted. Networks run as everything here does, layer by layer with channels
     padded to vectors: for one image on a processor, starting some fifty programs is a good part of
     the time, so this is the latency of this executor, not of a network compiled for deployment.
     It depends on what else the machine does; ``info`` has the quartiles.
 
+    Networks have the space's own width, as for ``params`` and ``macs``: the command line's
+    ``--width`` does not narrow them. A store keeps latencies under the name of the machine, so that
+    a run that is continued on another one measures anew there, and mixes nothing.
+
     Attributes:
         batch: images of the batch.
         repeats: passes timed.
         warmup: passes before them.
-        width: channels of the stem; None for the space's.
+        machine: where a stored latency was measured; None for the machine at hand, the only one to
+            measure on.
     """
 
     batch: int = 32
     repeats: int = 11
     warmup: int = 3
-    width: int | None = None
+    machine: str | None = None
 
     name: ClassVar[str] = "latency"
     unit: ClassVar[str] = "−milliseconds"
@@ -50,6 +56,11 @@ class Latency:
                 )
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
+        if self.machine not in (None, machine.name()):
+            raise SettingError(
+                f"machine={self.machine!r} of latency: this is {machine.name()!r}; leave the "
+                "setting out to measure here"
+            )
         rng = np.random.default_rng(seed)
         images = rng.standard_normal((self.batch, *data.image_shape), dtype=np.float32)
         sizes = sorted({1, self.batch})
@@ -57,9 +68,9 @@ class Latency:
         def score(architecture: object) -> Score:
             graph = space.graph(architecture, data.image_shape, data.classes)
             quartiles = {n: self._milliseconds(graph, images[:n], seed) for n in sizes}
-            columns = {f"batch={n}": -quartiles[n][1] for n in sizes if n > 1}
+            columns = {f"images={n}": -quartiles[n][1] for n in sizes if n > 1}
             passes = sum(sizes) * (self.repeats + self.warmup)
-            info = {"milliseconds": {f"batch={n}": q for n, q in quartiles.items()}}
+            info = {"milliseconds": {f"images={n}": q for n, q in quartiles.items()}}
             return Score(-quartiles[1][1], float(graph.flops * passes), columns, info)
 
         return score

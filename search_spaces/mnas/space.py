@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from nasproxy.errors import ArchitectureError, SettingError
+from nasproxy.errors import ArchitectureError, DataError
 from search_spaces.graph import Graph
 from search_spaces.layers import ACTIVATIONS, GATES, Shape
 from search_spaces.mnas.block import OPS, SKIPS, Block, Blocks
@@ -107,9 +107,9 @@ class BlockSpace(ProductSpace[Blocks]):
         return self.checked(blocks)
 
     def graph(self, architecture: Blocks, image_shape: Shape, classes: int) -> Graph:
-        """The network for images of a shape; raises SettingError below 32×32 pixels."""
+        """The network for images of a shape; raises DataError below 32×32 pixels."""
         if min(image_shape[:2]) < TOTAL_STRIDE:
-            raise SettingError(
+            raise DataError(
                 f"images of {image_shape[0]}×{image_shape[1]} pixels: the strides of {self.name} "
                 f"divide them by {TOTAL_STRIDE}, so use images of at least "
                 f"{TOTAL_STRIDE}×{TOTAL_STRIDE} (a resolution, if the data takes one)"

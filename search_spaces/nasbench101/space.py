@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nasproxy.errors import SettingError
+from nasproxy.errors import DataError, SettingError
 from search_spaces.graph import Graph
 from search_spaces.layers import Shape
 from search_spaces.nasbench101 import sampling
@@ -79,12 +79,12 @@ class NASBench101:
         """The cell's network for images of a shape.
 
         Raises:
-            SettingError: the images are too small to be halved between stacks, or ``width`` is too
-                small to be split.
+            DataError: the images are too small to be halved between stacks.
+            SettingError: ``width`` is too small to be split.
         """
         halved = 2 ** (self.stacks - 1)
         if min(image_shape[:2]) < halved:
-            raise SettingError(
+            raise DataError(
                 f"images of {image_shape[0]}×{image_shape[1]} pixels cannot be halved "
                 f"{self.stacks - 1} times: use images of at least {halved}×{halved}, or fewer "
                 "stacks"
