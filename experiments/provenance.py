@@ -3,10 +3,11 @@
 import os
 import platform
 import subprocess
-import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+
+from nasproxy.machine import processor
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pandas")
 
@@ -59,15 +60,6 @@ def commit() -> str:
     dirty = git("status", "--porcelain", "--untracked-files=no", *sources)
     changed = " with changes" if dirty else ""
     return f"{head}{changed}" if head else "unknown"
-
-
-def processor() -> str:
-    """The processor's name as the system has it."""
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def accelerator() -> str:

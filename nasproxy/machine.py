@@ -17,7 +17,7 @@ def name() -> str:
 
     It can stand in a proxy's settings, see :func:`plain`.
     """
-    return plain(f"{jax.devices()[0].device_kind} {_processor()} {cores()} cores")
+    return plain(f"{jax.devices()[0].device_kind} {processor()} {cores()} cores")
 
 
 def plain(text: str) -> str:
@@ -25,7 +25,7 @@ def plain(text: str) -> str:
     return " ".join(re.sub(r"[^\w.()@+-]", " ", text, flags=re.ASCII).split())
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name as the system has it."""
     if sys.platform == "linux":
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

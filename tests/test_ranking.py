@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nasproxy.criterion import read_truth, truth_from_store
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from nasproxy.criterion import read_truth, truth_from_store
 from nasproxy.errors import SettingError, StoreError, TruthError
 from nasproxy.metrics import bootstrap, discovered_performance, kendall_tau
 from nasproxy.proxies import NNGP
