@@ -213,7 +213,7 @@ def _momentum_causes(nngp: Any) -> dict[str, Request]:
     changes: dict[str, tuple[int, dict[str, Any]]] = {
         "512 images in the pass": (120, {"norm_images": 512}),
         "500 training images": (120, {"norm_images": 64, "n_train": 500}),
-        "width 64": (60, {"norm_images": 64, "width": 64}),
+        "width 64": (40, {"norm_images": 64, "width": 64}),
     }
     return {
         f"momentum {m:g}, {label}": nngp(first, momentum=m, **settings)
