@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nasproxy.checks import whole
 from nasproxy.errors import DataError, SettingError
 from nasproxy.kernels.dual_activations import ACTIVATIONS
 from nasproxy.kernels.layerwise import NEAR, Inputs, Matrix, Pass, Path
@@ -74,12 +75,14 @@ class FullyConnected:
         """Inputs ``[n, ...]``, flattened, checked and measured; for data that is met repeatedly.
 
         Raises:
-            DataError: something is not finite, or an input is all zeros where there is no bias:
-                its angle to others is undefined.
+            DataError: something is complex or not finite, or an input is all zeros where there is
+                no bias: its angle to others is undefined.
         """
         if isinstance(x, Inputs):
             return x
         values = np.asarray(x)
+        if np.iscomplexobj(values):
+            raise DataError("inputs are complex: give real ones, such as both parts side by side")
         if values.dtype not in (np.float32, np.float64):
             values = values.astype(np.float64)
         if values.ndim < 2 or 0 in values.shape:
@@ -170,6 +173,10 @@ def fully_connected(
     Raises:
         DataError, SettingError: as :class:`FullyConnected`.
     """
+    if kernel not in ("ntk", "nngp", "both"):
+        raise SettingError(
+            f"kernel={kernel!r} of fully-connected networks: choose ntk, nngp or both"
+        )
     kinds = ("nngp", "ntk") if kernel == "both" else (kernel,)
     function = FullyConnected(depth=depth, kind=kinds[0], **settings)
     if depths is None:
@@ -203,10 +210,11 @@ def _grid(
 
 
 def _check_depths(depths: Iterable[int]) -> tuple[int, ...]:
-    depths = tuple(depths)
-    if not depths or any(isinstance(d, bool) or not isinstance(d, int) or d < 1 for d in depths):
+    given = tuple(depths)
+    found = tuple(depth for d in given if (depth := whole(d, 1)) is not None)
+    if not given or len(found) < len(given):
         raise SettingError(
-            f"depth {', '.join(map(repr, depths)) or 'of nothing'}: give whole numbers of at "
+            f"depth {', '.join(map(repr, given)) or 'of nothing'}: give whole numbers of at "
             "least 1, the hidden layers"
         )
-    return depths
+    return found

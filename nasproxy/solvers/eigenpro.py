@@ -20,6 +20,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nasproxy.checks import whole
 from nasproxy.errors import DivergedError, SettingError
 from nasproxy.progress import bar
 from nasproxy.solvers import checkpoint as checkpoints
@@ -73,8 +74,10 @@ class EigenPro(KernelMachine):
         seed: of the subsample, the batches and their order.
 
     After fitting, besides those of :class:`~nasproxy.solvers.estimator.KernelMachine`:
-        history_: a row an epoch: ``epoch``, ``iteration``, ``seconds``, ``loss`` (a point's mean),
-            ``error`` (share of labels missed), ``gradient`` (relative to that of f = 0).
+        history_: a row an epoch: ``epoch``, ``seconds``, ``loss`` (a point's mean), ``error``
+            (share of labels missed), ``gradient`` (relative to that of f = 0), each batch measured
+            before its step; ``iteration``, the steps that the last of them was measured after, 0 in
+            the first epoch of full batches.
         stopped_: why: ``tolerance``, ``train_accuracy``, ``patience`` or ``epochs``.
         preconditioner_, batch_, step_: what was used.
     """
@@ -95,7 +98,7 @@ class EigenPro(KernelMachine):
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise SettingError(f"loss={self.loss!r} of eigenpro: choose {' or '.join(LOSSES)}")
-        for name, least in (("top", 0), ("epochs", 1), ("patience", 1)):
+        for name, least in (("top", 0), ("epochs", 1), ("patience", 1), ("seed", 0)):
             self._whole(name, least)
         for name, least in (("subsample", 2), ("batch", 1)):
             if getattr(self, name) is not None:
@@ -114,10 +117,12 @@ class EigenPro(KernelMachine):
 
     def _whole(self, name: str, least: int) -> None:
         value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        number = whole(value, least)
+        if number is None:
             raise SettingError(
                 f"{name}={value!r} of eigenpro: give a whole number of at least {least}"
             )
+        setattr(self, name, number)
 
     def fit(
         self,
@@ -142,9 +147,12 @@ class EigenPro(KernelMachine):
 
         Raises:
             DataError: one class, NaN, or numbers that do not match.
-            SettingError: sizes that do not fit the data, or a checkpoint of another fit.
+            SettingError: sizes that do not fit the data, a checkpoint of another fit, or in no
+                folder.
             DivergedError: the loss grows; says which step the spectrum allows.
         """
+        if checkpoint is not None:
+            checkpoints.check(Path(checkpoint))
         inputs, targets = self._take(kernel, x, y, centred=self.loss == "squared")
         if self.classes_ is None and self.loss != "squared":
             raise SettingError(
@@ -217,8 +225,10 @@ class _Fit:
         self._damping = settings.ridge * scale
         if self.preconditioner is None:
             rng = np.random.default_rng((settings.seed, 1))
+            # Of the loss over its curvature, whose step is that much longer.
+            ridge = self._damping / self.loss.curvature / n
             self.preconditioner = precondition(
-                self.kernel, self.inputs, self.subsample, settings.top, self._damping / n, rng
+                self.kernel, self.inputs, self.subsample, settings.top, ridge, rng
             )
         wanted = settings.batch
         if wanted is None:
@@ -268,7 +278,7 @@ class _Fit:
         n = len(self.targets)
         row = {
             "epoch": self.epoch,
-            "iteration": self.epoch * len(self._batches),
+            "iteration": self.epoch * len(self._batches) - 1,
             "seconds": self._spent,
             "loss": loss / n,
             "error": wrong / n,
@@ -301,18 +311,25 @@ class _Fit:
         found = self.preconditioner
         assert found is not None
         allowed = found.step(self.batch) / self.loss.curvature
-        cause = (
-            f"give a step of at most {allowed:.3g}, or none"
-            if self.step > allowed
-            else f"the subsample of {self.subsample} points tells too little of the top "
-            f"{self.settings.top} eigenvectors: give a larger subsample, a smaller top, or a "
-            f"step of {self.step / 4:.3g}"
-        )
+        if self.step > allowed:
+            cause = f"give a step of at most {allowed:.3g}, or none"
+        elif self.subsample < len(self.targets):
+            cause = (
+                f"the subsample of {self.subsample} points tells too little of the top "
+                f"{self.settings.top} eigenvectors: give a larger subsample, a smaller top, or a "
+                f"step of {self.step / 4:.3g}"
+            )
+        else:
+            cause = (
+                "the spectrum is that of all points, so that the kernel has negative eigenvalues "
+                "or is not the same at every call: look at it, or give a step of "
+                f"{self.step / 4:.3g}"
+            )
         raise DivergedError(
             f"eigenpro diverged in epoch {self.epoch}: the loss is {loss:.3g}, that of predicting "
             f"nothing {self._first_loss:.3g}. Step {self.step:.3g}, batches of {self.batch}; top "
             f"eigenvalue {found.eigenvalues[0]:.3g} damped to {found.level:.3g}, largest diagonal "
-            f"entry {found.reach:.3g}, so that {allowed:.3g} is stable: {cause}"
+            f"entry {found.reach:.3g}, so that {allowed:.3g} should be stable: {cause}"
         )
 
     def save(self, path: Path, *, force: bool) -> None:
