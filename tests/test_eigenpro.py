@@ -218,7 +218,8 @@ def test_numbers_of_numpy_are_whole_numbers_too(tmp_path: Path) -> None:
     x, y = points()
     kind: dict[str, Any] = {"top": 20, "subsample": 60, "batch": 30, "epochs": 3, "seed": 4}
     expected = EigenPro(**kind).fit(gauss, x, y)
-    model = EigenPro(**{name: np.int64(value) for name, value in kind.items()})
+    numpys: dict[str, Any] = {name: np.int64(value) for name, value in kind.items()}
+    model = EigenPro(**numpys)
     model.fit(gauss, x, y, checkpoint=tmp_path / "fit.npz")
     np.testing.assert_array_equal(model.coefficients_, expected.coefficients_)
 

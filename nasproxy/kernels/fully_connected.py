@@ -152,7 +152,7 @@ def fully_connected(
     x2: ArrayLike | None = None,
     *,
     depth: int = 3,
-    depths: Sequence[int] | None = None,
+    depths: Sequence[int] | NDArray[np.integer] | None = None,
     kernel: str = "ntk",
     **settings: Any,
 ) -> Any:
