@@ -168,7 +168,7 @@ def _figure(table: pd.DataFrame, kernel: pd.Series) -> Figure:
     for text, style in styles.items():
         for colour, width in zip(figures.COLOURS, WIDTHS, strict=False):
             part = table[(table["trained"] == text) & (table["width"] == width)]
-            label = f"width {width}, {text}"
+            label = f"width {width}, {text.replace('training accuracy ', '')}"
             axes[0].errorbar(
                 part["depth"],
                 part["error"],
