@@ -21,7 +21,7 @@ class Report:
         n_train, n_valid: images.
         train_accuracy, valid_accuracy: shares classified rightly after the fit.
         loss: EigenPro's mean training loss in the last epoch; None for other solvers.
-        epochs, iterations: as far as the solver counts them, else 0.
+        epochs, iterations: made, as far as the solver counts them, else 0.
         stopped: why it ended.
         seconds: of the fit, without data and predictions.
         peak_memory: GiB, of the whole process.
@@ -85,11 +85,18 @@ def fit(
         solver.score(valid, valid_labels),
         last.get("loss"),
         int(last.get("epoch", 0)),
-        int(last.get("iteration", 0)),
+        _iterations(solver),
         "solved" if isinstance(solver, Ridge) else solver.stopped_,
         seconds,
         peak_memory(),
     )
+
+
+def _iterations(solver: EigenPro | ConjugateGradient | Ridge) -> int:
+    if isinstance(solver, Ridge):
+        return 0
+    # EigenPro's rows say what a measurement came after, and a step comes after it.
+    return int(solver.history_[-1]["iteration"]) + isinstance(solver, EigenPro)
 
 
 def _subset(data: Dataset, split: str, n: int | None, seed: int) -> tuple:
@@ -100,6 +107,15 @@ def _subset(data: Dataset, split: str, n: int | None, seed: int) -> tuple:
 
 
 def peak_memory() -> float:
-    """GiB that this process has held at most."""
+    """GiB that this process has held at most.
+
+    On Linux from /proc: there ``ru_maxrss`` is no less than what the program held that started
+    this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**20
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / (2**30 if sys.platform == "darwin" else 2**20)  # macOS counts bytes.

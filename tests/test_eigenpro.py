@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from sklearn.exceptions import NotFittedError
 
 from nasproxy.errors import DataError, DivergedError, SettingError
 from nasproxy.kernels import FullyConnected
-from nasproxy.solvers import EigenPro, Precomputed, Ridge, direct
+from nasproxy.solvers import ConjugateGradient, EigenPro, Precomputed, Ridge, direct, ridge
+from nasproxy.solvers.estimator import KernelMachine
 from nasproxy.solvers.losses import LOSSES
 from nasproxy.solvers.preconditioner import precondition, top_eigenpairs
 
@@ -57,6 +59,21 @@ def test_squared_loss_ends_at_the_direct_solution(kind: dict[str, Any]) -> None:
     np.testing.assert_allclose(model.coefficients_, alpha, atol=1e-7)
     other, _ = points(20, seed=1)
     np.testing.assert_allclose(model.decision_function(other), gauss(other, x) @ alpha, atol=1e-7)
+
+
+@pytest.mark.parametrize("batch", [None, 12, 60])
+@pytest.mark.parametrize("ridge", [0.3, 1.0, 10.0, 100.0])
+def test_large_ridges_are_stable_in_minibatches(ridge: float, batch: int | None) -> None:
+    """A batch carries the whole ridge beside its own rows of the kernel."""
+    x, y = points()
+    model = EigenPro(top=40, ridge=ridge, batch=batch, tolerance=1e-8).fit(gauss, x, y)
+    assert model.stopped_ == "tolerance"
+    alpha = np.linalg.solve(gauss(x) + ridge * np.eye(N), np.eye(3)[y] - 1 / 3)
+    np.testing.assert_allclose(model.coefficients_, alpha, atol=1e-6)
+    entropy = EigenPro(40, None, "cross_entropy", ridge, batch, tolerance=1e-6, epochs=400)
+    assert entropy.fit(gauss, x, y).stopped_ == "tolerance"
+    optimum = softmax(gauss(x) @ entropy.coefficients_, 1) - np.eye(3)[y]
+    np.testing.assert_allclose(-ridge * entropy.coefficients_, optimum, atol=1e-5)
 
 
 def test_without_a_ridge_it_interpolates() -> None:
@@ -143,7 +160,7 @@ def test_the_damped_spectrum_is_flat_where_it_was_steep(ridge: float) -> None:
     np.testing.assert_allclose(after[top:], before[top:], rtol=1e-6, atol=1e-12)
     assert found.level == pytest.approx(before[top], rel=1e-6)
     functions = np.diag(gram - gram @ found.correct(gram))
-    assert found.reach == pytest.approx(functions.max() + ridge, rel=1e-3)
+    assert found.reach == pytest.approx(functions.max() + N * ridge, rel=1e-3)
 
 
 def test_what_a_subsample_leaves_is_measured_elsewhere() -> None:
@@ -158,6 +175,19 @@ def test_what_a_subsample_leaves_is_measured_elsewhere() -> None:
     assert found.step(batch) / batch * np.linalg.eigvalsh(damped[-batch:, -batch:])[-1] < 2
 
 
+def test_what_subspace_iteration_leaves_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no points outside the subsample, a level of λ_{k+1} would allow too long a step."""
+    monkeypatch.setattr("nasproxy.solvers.preconditioner.EXACT", 10)
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(300, 300)))[0]
+    gram = (basis / np.arange(1, 301) ** 0.7) @ basis.T
+    kernel = Precomputed((gram + gram.T) / 2)
+    found = precondition(kernel, np.arange(300), 300, 60, 0.0, rng)
+    level = np.linalg.eigvalsh(gram - gram @ found.correct(gram))[-1] / 300
+    assert level > 1.1 * found.eigenvalues[-1]
+    assert 0.99 * level < found.level < 1.001 * level
+
+
 def test_subspace_iteration_finds_the_top(monkeypatch: pytest.MonkeyPatch) -> None:
     gram = gauss(points(300)[0])
     values, vectors = top_eigenpairs(gram, 20, np.random.default_rng(0))
@@ -168,6 +198,45 @@ def test_subspace_iteration_finds_the_top(monkeypatch: pytest.MonkeyPatch) -> No
     assert (found > 0.97 * values).all()
     np.testing.assert_allclose(basis.T @ basis, np.eye(20), atol=1e-10)
     np.testing.assert_allclose(np.abs(np.sum(basis * vectors, 0))[:8], 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [N, 30])
+def test_iterations_are_steps_before_a_measurement(batch: int) -> None:
+    x, y = points()
+    model = EigenPro(top=20, batch=batch, epochs=3, tolerance=0).fit(gauss, x, y)
+    steps = N // batch
+    assert [row["iteration"] for row in model.history_] == [steps * e - 1 for e in (1, 2, 3)]
+    first = model.history_[0]
+    if batch == N:  # Nothing has moved: all are said to be of the first class.
+        assert first["error"] == np.mean(y != 0)
+        assert first["gradient"] == pytest.approx(1)
+    else:
+        assert first["gradient"] < 1
+
+
+def test_numbers_of_numpy_are_whole_numbers_too(tmp_path: Path) -> None:
+    x, y = points()
+    kind: dict[str, Any] = {"top": 20, "subsample": 60, "batch": 30, "epochs": 3, "seed": 4}
+    expected = EigenPro(**kind).fit(gauss, x, y)
+    numpys: dict[str, Any] = {name: np.int64(value) for name, value in kind.items()}
+    model = EigenPro(**numpys)
+    model.fit(gauss, x, y, checkpoint=tmp_path / "fit.npz")
+    np.testing.assert_array_equal(model.coefficients_, expected.coefficients_)
+
+
+def test_a_checkpoint_without_a_folder_is_refused_before_any_work(tmp_path: Path) -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("the kernel was computed")
+
+    x, y = points()
+    with pytest.raises(SettingError, match="there is no folder"):
+        EigenPro(top=5).fit(never, x, y, checkpoint=tmp_path / "nodir" / "fit.npz")
+
+
+@pytest.mark.parametrize("solver", [EigenPro(), Ridge(), ConjugateGradient()], ids=str)
+def test_what_is_not_fitted_says_so(solver: KernelMachine) -> None:
+    with pytest.raises(NotFittedError, match=f"{type(solver).__name__} is not fitted yet"):
+        solver.predict(points()[0])
 
 
 def test_preconditioning_saves_iterations() -> None:
@@ -261,6 +330,20 @@ def test_too_long_a_step_is_explained(batch: int) -> None:
     assert f"{fitted.step_:.3g}" in str(caught.value)
 
 
+def test_divergence_of_another_cause_is_not_blamed_on_the_subsample() -> None:
+    x, y = points()
+
+    def indefinite(a: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
+        b = a if b is None else b
+        return gauss(a, b) - 0.3 * np.outer(np.sin(a[:, 0]), np.sin(b[:, 0]))
+
+    settings: dict[str, Any] = {"top": 10, "epochs": 5000, "patience": 5000}
+    with pytest.raises(DivergedError, match="negative eigenvalues"):
+        EigenPro(**settings).fit(indefinite, x, y)
+    with pytest.raises(DivergedError, match="give a larger subsample"):
+        EigenPro(**settings, subsample=60).fit(indefinite, x, y)
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [
@@ -275,6 +358,9 @@ def test_too_long_a_step_is_explained(batch: int) -> None:
         ({"ridge": float("nan")}, "ridge"),
         ({"train_accuracy": 99}, "0.99"),
         ({"epochs": 0}, "epochs"),
+        ({"top": True}, "top=True"),
+        ({"top": 5.0}, "top=5.0"),
+        ({"seed": -1}, "seed=-1"),
     ],
 )
 def test_settings_out_of_range_are_refused(given: dict[str, Any], named: str) -> None:
@@ -292,8 +378,12 @@ def test_a_top_beyond_the_rank_is_refused() -> None:
 @pytest.mark.parametrize("solver", [EigenPro(top=5), Ridge()], ids=["eigenpro", "ridge"])
 def test_data_that_cannot_be_fitted_is_refused(solver: Any) -> None:
     x, y = points()
-    with pytest.raises(DataError, match="at least two classes"):
+    with pytest.raises(DataError, match=r"labels are 0: .* at least two classes"):
         solver.fit(gauss, x, np.zeros(N, int))
+    with pytest.raises(DataError, match="labels are 'ant': "):
+        solver.fit(gauss, x, np.full(N, "ant"))
+    with pytest.raises(DataError, match="complex"):
+        solver.fit(gauss, x, np.full((N, 2), 1j))
     with pytest.raises(DataError, match="119 targets"):
         solver.fit(gauss, x, y[:-1])
     with pytest.raises(DataError, match="NaN"):
@@ -317,6 +407,20 @@ def test_ridge_is_scikit_learns() -> None:
     expected = peer.predict(gauss(other, x))
     np.testing.assert_allclose(model.decision_function(other), expected, atol=1e-10)
     assert model.score(other, labels) == (expected.argmax(1) == labels).mean()
+
+
+def test_a_sweep_is_many_ridges() -> None:
+    """The names that ``from nasproxy.solvers import ridge`` is good for."""
+    x, y = points()
+    other, _ = points(50, seed=1)
+    predicted = ridge.KernelSweep(gauss(x), np.eye(3)[y] - 1 / 3).predict(gauss(other, x), [0.1, 2])
+    on_features = ridge.sweep(x, other, np.eye(3)[y] - 1 / 3, [0.1, 2])
+    for i, regulariser in enumerate((0.1, 2)):
+        model = Ridge(regulariser)
+        expected = model.fit(gauss, x, y).decision_function(other)
+        np.testing.assert_allclose(predicted[i], expected, atol=1e-10)
+        linear = model.fit(lambda a, b=None: a @ (a if b is None else b).T, x, y)
+        np.testing.assert_allclose(on_features[i], linear.decision_function(other), atol=1e-10)
 
 
 def test_a_singular_system_is_explained() -> None:

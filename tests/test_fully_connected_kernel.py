@@ -181,6 +181,7 @@ def test_a_grid_is_its_depths() -> None:
     assert stacked.shape == (4, 30, 30)
     for depth, block in zip(depths, stacked, strict=True):
         np.testing.assert_allclose(block, fully_connected(x, depth=depth), rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(stacked, fully_connected(x, depths=np.array(depths)))
     again = list(FullyConnected().grid(x, None, [20, 1, 7, 2, 7]))
     np.testing.assert_array_equal(stacked, again)
 
@@ -238,6 +239,11 @@ def test_a_black_image_needs_a_bias() -> None:
     assert block[2, 2] == pytest.approx(2 * 0.25 / 2 + 0.25)
 
 
+def test_complex_inputs_are_refused() -> None:
+    with pytest.raises(DataError, match="complex"):
+        fully_connected(inputs(4) * 1j)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_is_refused(bad: float) -> None:
     x = inputs(4)
@@ -253,7 +259,7 @@ def test_what_is_not_finite_is_refused(bad: float) -> None:
         ({"depths": (1, 2.5)}, "2.5"),
         ({"depths": (3, 1)}, "ascending"),
         ({"depths": ()}, "nothing"),
-        ({"kernel": "rbf"}, "'rbf'"),
+        ({"kernel": "rbf"}, "kernel='rbf'.* or both"),
         ({"activation": "gelu"}, "'gelu'"),
         ({"weight_variance": 0}, "weight_variance"),
         ({"bias_variance": -1}, "bias_variance"),

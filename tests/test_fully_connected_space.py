@@ -249,6 +249,8 @@ def test_an_exact_fit_from_the_command_line(digits: Dataset, solver: str) -> Non
         (["--solver", "ridge", "--checkpoint", "x.npz"], "checkpoint"),
         (["--kernel", "rbf"], "ntk or nngp"),
         (["--n-train", "100", "--batch", "101"], "at most 100"),
+        (["--patience", "0"], "patience=0"),
+        (["--checkpoint", "nodir/x.npz"], "no folder nodir"),
     ],
 )
 def test_fits_that_cannot_be_are_refused(words: list[str], named: str) -> None:

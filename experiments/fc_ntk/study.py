@@ -15,6 +15,7 @@ from nasproxy import Store, Training, data
 from nasproxy.data import Dataset, from_arrays
 from nasproxy.errors import SettingError
 from nasproxy.proxies import NTKRegression
+from nasproxy.proxies.base import describe
 from search_spaces import FullyConnectedNetworks
 
 DEPTHS = (1, 2, 3, 5, 10, 20, 50, 100, 200)
@@ -23,8 +24,8 @@ BEST_DEPTHS = (3, 5)
 WIDTHS = (64, 128)
 DEEPEST_TRAINED = 50
 """Deeper networks take hours on two processors and, without batch norm, do not train."""
-MOST_EPOCHS = 15
-"""Epochs in which networks must fit 80 % of the training images."""
+EPOCHS, MOST_EPOCHS = 5, 15
+"""Of the short training, and in which networks must fit 80 % of the training images."""
 LOSSES = ("squared", "cross_entropy")
 SEEDS = (0, 1, 2)
 POINTS, VALID = 5000, 5000
@@ -93,18 +94,39 @@ class Study:
         return len(self.images.train_labels)
 
     def describe(self, needs: Sequence[str]) -> list[str]:
-        images = self.images
-        lines = [
-            f"Data: {images.name}: {self.points:,} training and {len(images.valid_labels):,} "
-            "validation images, class-balanced subsets, standardised by channel. Depths are hidden "
-            "layers; a linear readout follows. Kernels: ReLU, σ_w² = 2, σ_b² = .01.",
+        labels = [label for need in needs for label in self.group(need)]
+        used = {"kernel", *(self.requests[label][0] for label in labels)}
+        sizes = "; ".join(
+            f"{images.name}, {len(images.train_labels):,} training and "
+            f"{len(images.valid_labels):,} validation images, {drawn}"
+            for name, images, drawn in (
+                ("kernel", self.images, "class-balanced subsets"),
+                ("whole", self.pools["whole"].images, "all there are"),
+            )
+            if name in used
+        )
+        return [
+            f"Data: {sizes}; standardised by channel. Depths are hidden layers; a linear readout "
+            "follows. Kernels: ReLU, σ_w² = 2, σ_b² = .01.",
+            "",
+            *map(self._line, labels),
             "",
         ]
-        for need in needs:
-            for label in self.group(need):
-                pool, request = self.requests[label]
-                lines.append(self.pools[pool].line(label, request))
-        return [*lines, ""]
+
+    def _line(self, label: str) -> str:
+        """A request in words, a Markdown item."""
+        pool, request = self.requests[label]
+        networks = list(self.pools[pool].architectures.values())[: request.cells]
+        depths = named([network.depth for network in networks])
+        settings = describe(request.proxy, request.proxy.name, full=False)
+        images = self.pools[pool].images.name
+        return f"- `{label}`: depths {depths} on {images}, `{settings}`, seed {request.seed}"
+
+
+def named(depths: Sequence[int] | np.ndarray) -> str:
+    """Depths as a sentence lists them."""
+    words = [str(depth) for depth in depths]
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def prepare(options: Options) -> Study:
@@ -209,7 +231,7 @@ def _requests(
         for seed in SEEDS:
             requests[f"epochs {width} {seed}"] = (
                 str(width),
-                Request(Training(epochs=5, **recipe), n_trained, seed),
+                Request(Training(epochs=EPOCHS, **recipe), n_trained, seed),
             )
             requests[f"fitted {width} {seed}"] = (
                 str(width),

@@ -66,6 +66,9 @@ def fit(
     tolerance: Annotated[
         float, typer.Option(help="Stop when the gradient falls to this part of the first.")
     ] = 1e-2,
+    patience: Annotated[
+        int, typer.Option(help="Stop eigenpro when the gradient rests for so many epochs.")
+    ] = 20,
     ridge: Annotated[
         float | None,
         typer.Option(
@@ -105,8 +108,9 @@ def fit(
             epochs,
             train_accuracy,
             tolerance,
-            memory=memory,
-            seed=seed,
+            patience,
+            memory,
+            seed,
         )
     elif solver not in ("ridge", "cg"):
         raise SettingError(f"solver {solver!r}: choose eigenpro, cg or ridge")

@@ -25,6 +25,14 @@ def fingerprint(settings: dict[str, Any], *arrays: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
+def check(path: Path) -> None:
+    """Raises SettingError if no state can be written there."""
+    if not path.parent.is_dir():
+        raise SettingError(
+            f"checkpoint {path}: there is no folder {path.parent}: make it, or give another name"
+        )
+
+
 def write(path: Path, **state: Any) -> None:
     """Writes arrays, numbers and text; an interruption leaves the old file as it was."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")

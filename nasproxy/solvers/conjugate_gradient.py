@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
+from nasproxy.checks import whole
 from nasproxy.errors import DivergedError, SettingError
 from nasproxy.progress import bar
 from nasproxy.solvers.estimator import Kernel, KernelMachine, Matrix, diagonal, product
@@ -51,10 +52,12 @@ class ConjugateGradient(KernelMachine):
     def __post_init__(self) -> None:
         for name, least in (("rank", 0), ("iterations", 1)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            number = whole(value, least)
+            if number is None:
                 raise SettingError(
                     f"{name}={value!r} of cg: give a whole number of at least {least}"
                 )
+            setattr(self, name, number)
         for name in ("ridge", "tolerance"):
             if not 0 < getattr(self, name) < math.inf:
                 raise SettingError(f"{name}={getattr(self, name)!r} of cg: give a positive number")

@@ -56,7 +56,15 @@ class KernelMachine:
     _inputs: Any
 
     def decision_function(self, x: Any) -> Matrix:
-        """f at points, ``[m, c]``: a score a class, or the predicted targets."""
+        """f at points, ``[m, c]``: a score a class, or the predicted targets.
+
+        Raises:
+            NotFittedError: scikit-learn's, before :meth:`fit`.
+        """
+        if not hasattr(self, "coefficients_"):
+            from sklearn.exceptions import NotFittedError  # Slow to import, and rarely needed.
+
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
         x = prepared(self._kernel, x)
         step = max(1, PREDICTED // len(self.coefficients_))
         return np.concatenate(
@@ -95,6 +103,10 @@ class KernelMachine:
             )
         if targets.ndim == 2:
             self.classes_ = None
+            if np.iscomplexobj(targets):
+                raise DataError(
+                    "targets are complex: give real ones, such as both parts in columns"
+                )
             targets = targets.astype(np.float64)
             if not np.isfinite(targets).all():
                 raise DataError("targets hold NaN or infinity: leave those points out")
@@ -103,8 +115,8 @@ class KernelMachine:
             n_classes = len(self.classes_)
             if n_classes < 2:
                 raise DataError(
-                    f"all {len(targets)} labels are {self.classes_[0]!r}: there is nothing to "
-                    "tell apart; give at least two classes"
+                    f"all {len(targets)} labels are {self.classes_[0].item()!r}: there is "
+                    "nothing to tell apart; give at least two classes"
                 )
             targets = np.eye(n_classes)[codes] - (1 / n_classes if centred else 0)
         else:

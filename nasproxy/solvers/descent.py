@@ -1,0 +1,202 @@
+"""The epochs of an EigenPro fit, from its first step or a checkpoint to a reason to stop."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasproxy.errors import DivergedError
+from nasproxy.solvers import checkpoint as checkpoints
+from nasproxy.solvers.estimator import Kernel, Matrix, diagonal, product
+from nasproxy.solvers.losses import LOSSES
+from nasproxy.solvers.preconditioner import Preconditioner, precondition
+
+if TYPE_CHECKING:
+    from nasproxy.solvers.eigenpro import EigenPro
+
+SMALLEST_BATCH = 256
+"""What the automatic batch does not go below: shorter products waste the processor."""
+DIVERGED = 10.0
+"""A loss so many times that of the zero function is no longer coming back."""
+PROGRESS = 1e-3
+"""Share by which the gradient has to fall within ``patience`` epochs."""
+
+
+class Descent:
+    """A fit on its way; points are in the order that batches are cut from."""
+
+    def __init__(
+        self, settings: EigenPro, kernel: Kernel, inputs: Any, targets: Matrix, subsample: int
+    ) -> None:
+        self.settings, self.kernel, self.inputs, self.targets = settings, kernel, inputs, targets
+        self.subsample, self.loss = subsample, LOSSES[settings.loss]
+        self.alpha = np.zeros_like(targets)
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
+        self.preconditioner: Preconditioner | None = None
+        zero = np.zeros_like(targets)
+        self._first_loss = self.loss.value(zero, targets) / len(targets)
+        self._first_gradient = np.linalg.norm(self.loss.gradient(zero, targets))
+        self._spent, self._saved = 0.0, time.monotonic()
+        self._kept: Any = None
+        self._progress = math.inf, 0  # The gradient that is to be undercut, and its epoch.
+
+    def prepare(self) -> None:
+        """The preconditioner unless it was read, batches and the step."""
+        settings, n = self.settings, len(self.targets)
+        start = time.perf_counter()
+        probe = np.asarray(self.kernel(self.inputs[:1]))
+        scale = float(np.mean(diagonal(self.kernel, self.inputs)))
+        self._damping = settings.ridge * scale
+        if self.preconditioner is None:
+            rng = np.random.default_rng((settings.seed, 1))
+            # Of the loss over its curvature, whose step is that much longer.
+            ridge = self._damping / self.loss.curvature / n
+            self.preconditioner = precondition(
+                self.kernel, self.inputs, self.subsample, settings.top, ridge, rng
+            )
+        wanted = settings.batch
+        if wanted is None:
+            critical = self.preconditioner.critical_batch
+            wanted = min(n, max(SMALLEST_BATCH, math.ceil(critical)))
+        cuts = np.linspace(0, n, math.ceil(n / wanted) + 1).round().astype(int)
+        self._batches = [slice(*ends) for ends in pairwise(cuts.tolist())]
+        self.batch = max(b.stop - b.start for b in self._batches)
+        allowed = self.preconditioner.step(self.batch) / self.loss.curvature
+        self.step = settings.step or allowed
+        if probe.itemsize * n**2 <= settings.memory * 2**30:
+            self._kept = self.kernel(self.inputs)
+        self._spent += time.perf_counter() - start
+
+    @property
+    def stopped(self) -> str | None:
+        """Why it is over, None if it is not."""
+        settings = self.settings
+        if self.history:
+            last = self.history[-1]
+            if last["gradient"] <= settings.tolerance:
+                return "tolerance"
+            if settings.train_accuracy is not None and 1 - last["error"] >= settings.train_accuracy:
+                return "train_accuracy"
+            if self.epoch - self._progress[1] >= settings.patience:
+                return "patience"
+        return "epochs" if self.epoch >= settings.epochs else None
+
+    def run_epoch(self) -> None:
+        """Every batch once, in an order of this epoch's own."""
+        start = time.perf_counter()
+        rng = np.random.default_rng((self.settings.seed, 2, self.epoch))
+        loss, wrong, squares = 0.0, 0, 0.0
+        for i in rng.permutation(len(self._batches)):
+            batch = self._batches[i]
+            rows = self._rows(batch)
+            predictions = product(rows, self.alpha)
+            targets = self.targets[batch]
+            gradient = self.loss.gradient(predictions, targets)
+            gradient += self._damping * self.alpha[batch]
+            loss += self.loss.value(predictions, targets)
+            wrong += int((predictions.argmax(1) != targets.argmax(1)).sum())
+            squares += float(np.square(gradient).sum())
+            self._move(batch, rows, gradient)
+        self.epoch += 1
+        self._spent += time.perf_counter() - start
+        n = len(self.targets)
+        row = {
+            "epoch": self.epoch,
+            "iteration": self.epoch * len(self._batches) - 1,
+            "seconds": self._spent,
+            "loss": loss / n,
+            "error": wrong / n,
+            "gradient": math.sqrt(squares) / float(self._first_gradient),
+        }
+        self.history.append(row)
+        self._note(row)
+        self._check(loss / n)
+
+    def _note(self, row: dict[str, float]) -> None:
+        if row["gradient"] < (1 - PROGRESS) * self._progress[0]:
+            self._progress = row["gradient"], int(row["epoch"])
+
+    def _rows(self, batch: slice) -> Any:
+        if self._kept is not None:
+            return self._kept[batch]
+        return self.kernel(self.inputs[batch], self.inputs)
+
+    def _move(self, batch: slice, rows: Any, gradient: Matrix) -> None:
+        assert self.preconditioner is not None
+        rate = self.step / self.batch
+        self.alpha[batch] -= rate * gradient
+        if self.settings.top:
+            products = product(rows[:, : self.subsample].T, gradient)
+            self.alpha[: self.subsample] += rate * self.preconditioner.correct(products)
+
+    def _check(self, loss: float) -> None:
+        if loss <= DIVERGED * self._first_loss:  # False for NaN.
+            return
+        found = self.preconditioner
+        assert found is not None
+        allowed = found.step(self.batch) / self.loss.curvature
+        if self.step > allowed:
+            cause = f"give a step of at most {allowed:.3g}, or none"
+        elif self.subsample < len(self.targets):
+            cause = (
+                f"the subsample of {self.subsample} points tells too little of the top "
+                f"{self.settings.top} eigenvectors: give a larger subsample, a smaller top, or a "
+                f"step of {self.step / 4:.3g}"
+            )
+        else:
+            cause = (
+                "the spectrum is that of all points, so that the kernel has negative eigenvalues "
+                "or is not the same at every call: look at it, or give a step of "
+                f"{self.step / 4:.3g}"
+            )
+        raise DivergedError(
+            f"eigenpro diverged in epoch {self.epoch}: the loss is {loss:.3g}, that of predicting "
+            f"nothing {self._first_loss:.3g}. Step {self.step:.3g}, batches of {self.batch}; top "
+            f"eigenvalue {found.eigenvalues[0]:.3g} damped to {found.level:.3g}, largest diagonal "
+            f"entry {found.reach:.3g}, so that {allowed:.3g} should be stable: {cause}"
+        )
+
+    def save(self, path: Path, *, force: bool) -> None:
+        """Writes the state, at most every ten seconds unless forced."""
+        assert self.preconditioner is not None
+        if force or time.monotonic() - self._saved > checkpoints.SECONDS:
+            checkpoints.write(
+                path,
+                fit=self._fingerprint(),
+                alpha=self.alpha,
+                epoch=self.epoch,
+                spent=self._spent,
+                history=json.dumps(self.history),
+                **asdict(self.preconditioner),
+            )
+            self._saved = time.monotonic()
+
+    def resume(self, path: Path) -> None:
+        """Takes up a state that was written by the same fit, if there is one."""
+        if not path.exists():
+            return
+        state = checkpoints.read(path, self._fingerprint())
+        self.alpha, self.epoch = state["alpha"], int(state["epoch"])
+        self.history, self._spent = json.loads(str(state["history"])), float(state["spent"])
+        for row in self.history:
+            self._note(row)
+        self.preconditioner = Preconditioner(
+            state["eigenvalues"],
+            state["vectors"],
+            *(float(state[name]) for name in ("ridge", "level", "reach")),
+        )
+
+    def _fingerprint(self) -> str:
+        """What a checkpoint has to agree on: all but when to stop."""
+        free = ("epochs", "train_accuracy", "tolerance", "patience")
+        chosen = {k: v for k, v in asdict(self.settings).items() if k not in free}
+        block = np.asarray(self.kernel(self.inputs[:16]))
+        return checkpoints.fingerprint(chosen, self.targets, block)
