@@ -96,13 +96,13 @@ def _verdict(causes: pd.DataFrame) -> str:
 
     chance = first["τ low"] <= 0 <= first["τ high"]
     worse = first["gain high"] < 0
-    others = "; ".join(f"with {row['changed']} {accurate(row)}" for row in rest)
+    others = "; ".join(f"{row['changed']}, {accurate(row)}" for row in rest)
     return (
         f"Momentum 0 is {accurate(first)}, and ranks {'at' if chance else 'above'} chance: τ "
         f"{first['τ at 0']:.3f} [{first['τ low']:.3f}, {first['τ high']:.3f}], "
         f"{'measurably' if worse else 'not measurably'} below .997's {first['τ at .997']:.3f} "
         f"({first['τ gain']:+.3f} [{first['gain low']:+.3f}, {first['gain high']:+.3f}]). "
-        f"Momentum 0 {others}."
+        f"With one thing changed at both: {others}."
     )
 
 
