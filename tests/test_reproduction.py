@@ -315,3 +315,10 @@ def test_recorded_commands_name_experiments_and_no_folders(tmp_path: Path) -> No
     words = ["reproduce", "nngp_nas/hybrid", "--store", str(store), "--data-dir", str(tmp_path)]
     expected = ["reproduce", "nngp_nas/hybrid", "--store", "scores.db", "--data-dir", "DIR"]
     assert named(words) == expected
+
+
+@pytest.mark.parametrize("suite", ["nngp_nas", "fc_ntk"])
+def test_settings_of_the_data_are_read_as_score_reads_them(suite: str, tmp_path: Path) -> None:
+    prepare = importlib.import_module(f"experiments.{suite}").prepare
+    with pytest.raises(SettingError, match="labels"):
+        prepare(Options(data="digits:labels=nine", out=tmp_path))

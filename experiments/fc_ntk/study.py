@@ -11,7 +11,8 @@ import pandas as pd
 from experiments.pool import Pool
 from experiments.reproduction import Options
 from experiments.scores import Request
-from nasproxy import Store, Training, data
+from nasproxy import Store, Training
+from nasproxy.cli.parsing import data_of
 from nasproxy.data import Dataset, from_arrays
 from nasproxy.errors import SettingError
 from nasproxy.proxies import NTKRegression
@@ -138,9 +139,7 @@ def prepare(options: Options) -> Study:
     if options.truth is not None:
         raise SettingError("fc_ntk has no published truth: leave --truth out")
     embedded = options.data is None and options.data_dir is None
-    source = data.load(
-        options.data or ("digits" if embedded else "cifar10"), data_dir=options.data_dir
-    )
+    source = data_of(options.data or ("digits" if embedded else "cifar10"), options.data_dir)
     name = "fc_ntk_embedded" if embedded else "fc_ntk"
     images = _subset(source, options.points, options.seed)
     points = len(images.train_labels)

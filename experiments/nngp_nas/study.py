@@ -16,7 +16,8 @@ from experiments.nngp_nas.published import Published, read_published
 from experiments.pool import Pool, joined
 from experiments.reproduction import Options
 from experiments.scores import Request, Scores, Setting
-from nasproxy import NNGP, Store, Training, data
+from nasproxy import NNGP, Store, Training
+from nasproxy.cli.parsing import data_of
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.proxies import NTK
@@ -252,7 +253,7 @@ def prepare(options: Options) -> Study:
     published = None
     if options.truth is None:
         name = "nngp_nas_embedded"
-        images = data.load(options.data or "digits", data_dir=options.data_dir)
+        images = data_of(options.data or "digits", options.data_dir)
         n_cells = options.cells or SMALL_CELLS
         drawn = f"uniform, n={n_cells}, seed={options.seed}"
         cells = {space.key(cell): cell for cell in space.sample(n_cells, options.seed)}
@@ -260,7 +261,7 @@ def prepare(options: Options) -> Study:
     else:
         name = "nngp_nas"
         published = read_published(options.truth)
-        images = data.load(options.data or "cifar10", data_dir=options.data_dir)
+        images = data_of(options.data or "cifar10", options.data_dir)
         n_cells = options.cells or FULL_CELLS
         keys = published.draw(n_cells, options.seed)
         drawn = (
