@@ -10,6 +10,7 @@ from scipy import stats
 
 from experiments import statistics
 from experiments.nngp_nas import (
+    batch_norm_momentum,
     discovered_performance,
     hybrid,
     linear_networks,
@@ -187,3 +188,15 @@ def test_size_loses_most_among_small_networks(lost: float, said: str) -> None:
     best[small_networks.SMALL, small_networks.SIZE] -= lost
     verdict = small_networks._verdict(best, 5000, [4, 12, 36])
     assert verdict.startswith(f"That size loses most under 10M parameters {said}")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(0.1, 0.2, "above"), (-0.2, -0.1, "below"), (-0.1, 0.1, "at")]
+)
+def test_momentum_zero_is_beside_chance_where_its_interval_is(
+    low: float, high: float, said: str
+) -> None:
+    names = ["accuracy at 0", "accuracy at .997", "more low", "more high", "τ at 0", "τ at .997"]
+    row = dict.fromkeys([*names, "τ gain", "gain low", "gain high"], 0.0)
+    causes = pd.DataFrame([row | {"changed": "nothing", "τ low": low, "τ high": high}])
+    assert f"ranks {said} chance" in batch_norm_momentum._verdict(causes)

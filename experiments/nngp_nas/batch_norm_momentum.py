@@ -94,13 +94,19 @@ def _verdict(causes: pd.DataFrame) -> str:
         )
         return f"{said} accurate ({row['accuracy at 0']:.3f} against {row['accuracy at .997']:.3f})"
 
-    chance = first["τ low"] <= 0 <= first["τ high"]
-    worse = first["gain high"] < 0
+    beside = "above" if first["τ low"] > 0 else "below" if first["τ high"] < 0 else "at"
+    gain = (
+        "below"
+        if first["gain high"] < 0
+        else "above"
+        if first["gain low"] > 0
+        else "not apart from"
+    )
     others = "; ".join(f"{row['changed']}, {accurate(row)}" for row in rest)
     return (
-        f"Momentum 0 is {accurate(first)}, and ranks {'at' if chance else 'above'} chance: τ "
+        f"Momentum 0 is {accurate(first)}, and ranks {beside} chance: τ "
         f"{first['τ at 0']:.3f} [{first['τ low']:.3f}, {first['τ high']:.3f}], "
-        f"{'measurably' if worse else 'not measurably'} below .997's {first['τ at .997']:.3f} "
+        f"{gain} .997's {first['τ at .997']:.3f} "
         f"({first['τ gain']:+.3f} [{first['gain low']:+.3f}, {first['gain high']:+.3f}]). "
         f"With one thing changed at both: {others}."
     )
