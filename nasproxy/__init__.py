@@ -1,23 +1,20 @@
-"""Score neural architectures without training them, and say honestly how good the signal is."""
+"""Score neural architectures without training them, and say honestly how good the signal is.
 
-from nasproxy import data, metrics
-from nasproxy.compilation import configure
-from nasproxy.proxies import NNGP, NTK, Flops, Latency, Macs, Params, Training
-from nasproxy.scoring import score
-from nasproxy.store import Store
+Nothing is imported before it is asked for (PEP 562): ``import nasproxy`` and ``nasproxy --help``
+start at once, and JAX is loaded and set up by the first thing that needs it. The names are in
+``__init__.pyi``.
+"""
 
-__all__ = [
-    "NNGP",
-    "NTK",
-    "Flops",
-    "Latency",
-    "Macs",
-    "Params",
-    "Store",
-    "Training",
-    "data",
-    "metrics",
-    "score",
-]
+from typing import Any
 
-configure()
+import lazy_loader
+
+_lazily, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("nasproxy")
+    return _lazily(name)

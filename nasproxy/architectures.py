@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nasproxy import truth
 from nasproxy.errors import ArchitectureError
-from search_spaces import SearchSpace
+from nasproxy.space import SearchSpace
+from nasproxy.truth import tables
 
 
 def read_architectures(path: str | os.PathLike[str], space: SearchSpace) -> list[Any]:
@@ -33,7 +33,7 @@ def read_architectures(path: str | os.PathLike[str], space: SearchSpace) -> list
 
 def _of_table(path: str | os.PathLike[str], space: SearchSpace) -> list[Any]:
     found = []
-    for key in truth.read_keys(path, space):
+    for key in tables.read_keys(path, space):
         try:
             found.append(space.find(key))
         except ArchitectureError as error:

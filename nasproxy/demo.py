@@ -5,11 +5,11 @@ from pathlib import Path
 import typer
 
 from nasproxy import data, ranking
-from nasproxy.criterion import read_truth
+from nasproxy.named import space_of
 from nasproxy.proxies import NNGP, Flops, Params, Training
+from nasproxy.ranking.reference import read_truth
 from nasproxy.scoring import score
 from nasproxy.store import Store
-from search_spaces import NASBench101
 
 WIDTH = 16
 """Stem channels of the networks that are run; 128 is the benchmark's."""
@@ -30,7 +30,7 @@ def run(out: Path, cells: int, *, seed: int = 0, progress: bool = True) -> None:
         progress: show progress bars.
     """
     out.mkdir(parents=True, exist_ok=True)
-    space = NASBench101()
+    space = space_of("nasbench101")
     digits = data.load("digits")
     drawn = space.sample(cells, seed)
     with Store(out / "scores.db") as store:

@@ -13,9 +13,10 @@ import pandas as pd
 from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
 from nasproxy.progress import bar
-from nasproxy.proxies.base import Proxy, Score, Scorer, describe, on_machine, on_width
+from nasproxy.proxies.base import Proxy, Score, Scorer, on_machine, on_width
+from nasproxy.settings import describe
+from nasproxy.space import SearchSpace
 from nasproxy.store import Key, Record, Store
-from search_spaces import SearchSpace
 
 
 def score(

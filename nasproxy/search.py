@@ -27,10 +27,11 @@ import pandas as pd
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.progress import bar
-from nasproxy.proxies.base import Proxy, make, parse_settings
+from nasproxy.proxies.base import Proxy
 from nasproxy.scoring import Session, reasons
+from nasproxy.settings import make, parse_settings
+from nasproxy.space import SearchSpace
 from nasproxy.store import Store
-from search_spaces import SearchSpace
 
 
 class Strategy(Protocol):

@@ -1,7 +1,7 @@
 """Training by NAS-Bench-101's recipe (Ying et al. 2019, section 2.5), layer by layer.
 
-Gradients come from :mod:`search_spaces.differentiation` and optax updates one layer at a time, so a
-new architecture compiles nothing that its layers have not compiled before. An iteration is
+Gradients come from :mod:`nasproxy.networks.differentiation` and optax updates one layer at a time,
+so a new architecture compiles nothing that its layers have not compiled before. An iteration is
 :meth:`Trainer.init` and :meth:`Trainer.step`; the loop is the caller's, :func:`fit` being one.
 
 Where this follows the benchmark's published code rather than its paper: weight decay counts every
@@ -25,11 +25,12 @@ from jax import Array
 
 from nasproxy.data.dataset import Dataset, Labels
 from nasproxy.errors import DivergedError, SettingError
-from search_spaces import execution
-from search_spaces.differentiation import value_and_grad
-from search_spaces.execution import Variables
-from search_spaces.graph import Graph
-from search_spaces.layers import Arrays
+from nasproxy.networks import execution
+from nasproxy.networks.differentiation import value_and_grad
+from nasproxy.networks.execution import Variables
+from nasproxy.networks.graph import Graph
+from nasproxy.networks.initialised import Initialised
+from nasproxy.networks.layers import Arrays
 
 DECAY, MOMENTUM, EPSILON = 0.9, 0.9, 1.0
 """RMSProp's, as in NAS-Bench-101; ε stands beside the mean square under the root."""
@@ -165,9 +166,7 @@ class Trainer:
 
     def init(self, rng: np.random.Generator) -> State:
         """A fresh network."""
-        drawn = execution.initialise(self.graph, rng)
-        complete = [c | d for c, d in zip(execution.constants(self.graph), drawn, strict=True)]
-        params = execution.place(self.padded, complete)
+        params = Initialised.draw(self.graph, rng).params
         stats = jax.device_put(execution.initial_statistics(self.padded))
         return State(params, stats, [_init(p) if p else None for p in params], 0)
 

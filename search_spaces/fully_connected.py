@@ -12,9 +12,9 @@ from jax import Array
 from jax.scipy.special import erf
 
 from nasproxy.errors import ArchitectureError, SettingError
-from search_spaces.graph import Builder, Graph
-from search_spaces.layers import Arrays, Dense, Draw, Layer, Shape
-from search_spaces.layers.base import zeros
+from nasproxy.networks.graph import Builder, Graph
+from nasproxy.networks.layers import Arrays, Dense, Draw, Layer, Shape
+from nasproxy.networks.layers.base import zeros
 
 ACTIVATIONS = {"relu": jax.nn.relu, "erf": erf}
 DEEPEST = 200

@@ -1,7 +1,7 @@
 """The inverted bottleneck that mobile networks are made of (Sandler et al. 2018)."""
 
-from search_spaces.graph import Builder
-from search_spaces.layers import ConvBN, DepthwiseBN, ProjectAdd, SqueezeExcite
+from nasproxy.networks.graph import Builder
+from nasproxy.networks.layers import ConvBN, DepthwiseBN, ProjectAdd, SqueezeExcite
 
 
 def add_mbconv(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nasproxy.errors import ArchitectureError, DataError, SettingError
-from search_spaces.graph import Builder, Graph
-from search_spaces.layers import (
+from nasproxy.networks.graph import Builder, Graph
+from nasproxy.networks.layers import (
     Add,
     AveragePool3x3,
     BNReLU,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nasproxy.errors import ArchitectureError, DataError
-from search_spaces.graph import Builder, Graph
-from search_spaces.layers import ConvBN, Dense, GlobalAverage, Shape
+from nasproxy.networks.graph import Builder, Graph
+from nasproxy.networks.layers import ConvBN, Dense, GlobalAverage, Shape
 from search_spaces.mobile import add_mbconv
 from search_spaces.product import NamedSpace, check_width
 

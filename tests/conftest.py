@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from nasproxy.data import Dataset, from_arrays
+from nasproxy.networks.graph import Graph
+from nasproxy.networks.layers import Shape
 from search_spaces import NASBench101
-from search_spaces.graph import Graph
-from search_spaces.layers import Shape
 
 ROOT = Path(__file__).parents[1]
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from search_spaces.execution import Variables
-from search_spaces.graph import Graph
-from search_spaces.layers import (
+from nasproxy.networks.execution import Variables
+from nasproxy.networks.graph import Graph
+from nasproxy.networks.layers import (
     Add,
     Arrays,
     AveragePool3x3,

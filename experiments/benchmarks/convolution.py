@@ -4,7 +4,7 @@
 
 Processor time a call of the layer's product followed by its affine map and ReLU: the sum over
 cores, so that a busy machine changes it less than it changes wall time. "Chosen" is what
-``search_spaces.convolution`` makes of the shape, "gain" how much faster that is than plain.
+``nasproxy.networks.convolution`` makes of the shape, "gain" how much faster that is than plain.
 """
 
 import time
@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 
 from experiments.benchmarks.common import report
-from search_spaces import convolution
+from nasproxy.networks import convolution
 
 SHAPES = (
     # images, side, kernel, inputs, outputs

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from nasproxy.fitting import peak_memory
+from nasproxy.kernel_fit import peak_memory
 
 INTERVAL = 0.005
 """Seconds between two looks, where the system keeps no peak that can be reset."""

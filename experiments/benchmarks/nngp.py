@@ -25,11 +25,12 @@ from scipy.linalg import cho_factor, cho_solve
 
 from experiments.benchmarks.common import in_turn, ratio, report, seconds
 from nasproxy import NNGP, data
-from nasproxy.kernels import monte_carlo
+from nasproxy.networks import convolution, features
+from nasproxy.networks.graph import Graph
+from nasproxy.networks.initialised import Initialised
+from nasproxy.networks.layers import EPSILON, ConvBN, MaxPool3x3, ProjectAdd, total
 from nasproxy.proxies.kernel_regression import REGULARISERS
-from search_spaces import NASBench101, convolution
-from search_spaces.graph import Graph
-from search_spaces.layers import EPSILON, ConvBN, MaxPool3x3, ProjectAdd, total
+from search_spaces import NASBench101
 
 
 def torch_score(cell, images, batch, labels, n_train, width, classes=10):
@@ -141,7 +142,7 @@ def main() -> None:
     times = in_turn(contenders, new)
 
     graphs = [space.graph(cell, shape, 10) for cell in new]
-    batches = monte_carlo.split(pixels[: 2 * n], graphs[0], monte_carlo.BatchNorm())
+    batches = features.split(pixels[: 2 * n], graphs[0], features.BatchNorm())
     peak = matmul_rate()
     forward = [_forward(graph, batches) for graph in graphs]
     rates = [2e-9 * n * g.flops / t for g, t in zip(graphs, forward, strict=True)]
@@ -177,10 +178,10 @@ def main() -> None:
 
 def _forward(graph: Graph, batches: Sequence[jax.Array]) -> float:
     """Seconds of one pass of the images, without the batch-norm pass."""
-    norm = monte_carlo.BatchNorm(momentum=1)
+    norm = features.BatchNorm(momentum=1)
 
     def run() -> None:
-        monte_carlo.features(graph, batches, batches[0], norm, (0, 0))
+        features.features(Initialised.draw(graph, (0, 0)), batches, batches[0], norm)
 
     run()
     return seconds(run)

@@ -22,10 +22,12 @@ import numpy as np
 from experiments.benchmarks.common import in_turn, ratio, report, seconds
 from nasproxy import NNGP, NTK, data
 from nasproxy.data import Dataset
-from nasproxy.kernels import monte_carlo, neural_tangents
-from search_spaces import NASBench101, convolution, execution
-from search_spaces.graph import Graph
-from search_spaces.layers import ConvBN, ProjectAdd, total
+from nasproxy.kernels import neural_tangents
+from nasproxy.networks import convolution, execution
+from nasproxy.networks.graph import Graph
+from nasproxy.networks.initialised import Initialised
+from nasproxy.networks.layers import ConvBN, ProjectAdd, total
+from search_spaces import NASBench101
 
 SPACE = NASBench101(width=16)
 
@@ -55,7 +57,7 @@ def _layer(layer: Any, arrays: Any, inputs: tuple[jax.Array, ...]) -> jax.Array:
 def peer(cell: Any, dataset: Dataset, n: tuple[int, int]) -> tuple[float, float]:
     """Seconds of neural-tangents on one cell's network: the first call, and the next."""
     graph = SPACE.graph(cell, dataset.image_shape, dataset.classes)
-    drawn = monte_carlo.draw(graph, (0, 0))
+    drawn = Initialised.draw(graph, (0, 0)).drawn
     params = [c | d for c, d in zip(execution.constants(graph), drawn, strict=True)]
     images = np.concatenate([dataset.train_images[: n[0]], dataset.valid_images[: n[1]]])
     nt = neural_tangents.load()

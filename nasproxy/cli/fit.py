@@ -13,7 +13,6 @@ from nasproxy.cli.options import (
     DataOption,
     QuietOption,
 )
-from nasproxy.cli.parsing import data_of
 from nasproxy.cli.printing import console
 from nasproxy.errors import SettingError
 
@@ -92,8 +91,9 @@ def fit(
     `nasproxy fit --depth 5 --loss cross_entropy --train-accuracy 0.99 --top 200`;
     `nasproxy fit --data cifar10 --data-dir DIR --n-train 10000 --n-valid 5000 --batch 5000`.
     """
-    from nasproxy import fitting
+    from nasproxy import kernel_fit
     from nasproxy.kernels import FullyConnected
+    from nasproxy.named import data_of
     from nasproxy.solvers import ConjugateGradient, EigenPro, Ridge
 
     function = FullyConnected(depth, kernel, activation, weight_variance, bias_variance)
@@ -122,7 +122,7 @@ def fit(
         if solver == "cg":
             chosen = ConjugateGradient(top, damping, tolerance, memory=memory, seed=seed)
     loaded = data_of(data, data_dir)
-    report = fitting.fit(
+    report = kernel_fit.fit(
         loaded,
         function,
         chosen,

@@ -1,31 +1,30 @@
-"""What there is to choose from."""
+"""What there is to choose from: what installed packages register."""
 
 import dataclasses
+from typing import Any
 
 import typer
 
 from nasproxy.cli.app import app
+from nasproxy.plugins import PROXIES, SPACES, Registry
+from nasproxy.settings import first_line
 
 
 @app.command()
 def spaces() -> None:
     """List search spaces, their settings and samplers."""
-    from search_spaces import SPACES
-
-    for name, kind in SPACES.items():
+    for name, kind in _loaded(SPACES):
         samplers = "/".join(kind.samplers)
-        typer.echo(f"{name}: {_first_line(kind)} Settings: {_fields(kind)}. Samplers: {samplers}.")
+        typer.echo(f"{name}: {first_line(kind)} Settings: {_fields(kind)}. Samplers: {samplers}.")
 
 
 @app.command()
 def proxies() -> None:
     """List proxies and their settings."""
-    from nasproxy.proxies import PROXIES
-
-    for name, kind in PROXIES.items():
+    for name, kind in _loaded(PROXIES):
         presets = getattr(kind, "presets", {})
         more = f" Presets: {'/'.join(presets)}." if presets else ""
-        typer.echo(f"{name}: {_first_line(kind)} Settings: {_fields(kind)}.{more}")
+        typer.echo(f"{name}: {first_line(kind)} Settings: {_fields(kind)}.{more}")
 
 
 @app.command()
@@ -37,8 +36,15 @@ def datasets() -> None:
         typer.echo(f"{name}: {line}")
 
 
-def _first_line(kind: type) -> str:
-    return (kind.__doc__ or "").strip().splitlines()[0]
+def _loaded(registry: Registry) -> list[tuple[str, Any]]:
+    """Every plug-in; one that does not load is said to be there and left out."""
+    found = []
+    for name in registry:
+        try:
+            found.append((name, registry[name]))
+        except Exception as error:  # Somebody else's package, whatever it raises.
+            typer.echo(f"{name}: cannot be loaded ({type(error).__name__}: {error})", err=True)
+    return found
 
 
 def _fields(kind: type) -> str:

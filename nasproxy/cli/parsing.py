@@ -1,58 +1,11 @@
-"""From what users write to spaces, proxies, data and architectures."""
+"""From options to architectures and shards."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nasproxy.errors import SettingError
-
-
-def space_of(text: str) -> Any:
-    """The space of ``NAME`` or ``NAME:setting=value,…``."""
-    from nasproxy.proxies import make, parse_settings
-    from search_spaces import SPACES
-
-    name, settings = parse_settings(text)
-    if name not in SPACES:
-        raise SettingError(f"search space {name!r}: choose one of {', '.join(SPACES)}")
-    return make(SPACES[name], name, settings)
-
-
-def proxy_of(text: str, width: int) -> Any:
-    """The proxy of ``NAME:setting=value,…``; ``width`` is for one that names none."""
-    from nasproxy.proxies import PROXIES, make, parse_settings
-
-    name, settings = parse_settings(text)
-    if name not in PROXIES:
-        raise SettingError(f"proxy {name!r}: choose one of {', '.join(PROXIES)}")
-    kind = PROXIES[name]
-    if any(field.name == "width" for field in dataclasses.fields(kind)):
-        settings.setdefault("width", width)
-    return make(kind, name, settings)
-
-
-def data_of(text: str, data_dir: Path | None) -> Any:
-    """The data set of a text that :func:`data_settings` reads."""
-    from nasproxy import data
-
-    name, settings = data_settings(text)
-    return data.load(name, data_dir=data_dir, **settings)
-
-
-def data_settings(text: str) -> tuple[str, dict[str, Any]]:
-    """``NAME``, ``PATH`` or either with ``:resolution=64,labels=100``: the name, the settings."""
-    from nasproxy.proxies import parse_settings
-
-    name, colon, rest = text.rpartition(":")
-    if not colon or "=" not in rest:
-        return text, {}
-    _, settings = parse_settings(f"data:{rest}")
-    known = ("resolution", "labels", "valid_fraction", "seed")
-    if unknown := [key for key in settings if key not in known]:
-        raise SettingError(f"data has no setting {unknown[0]!r}: it has {', '.join(known)}")
-    return name, settings
 
 
 def architectures_of(
@@ -89,7 +42,7 @@ def architectures_of(
 
 
 def _grid(space: Any, axes: list[str]) -> list[Any]:
-    from nasproxy.proxies import parse_settings
+    from nasproxy.settings import parse_settings
 
     if not hasattr(space, "grid"):
         raise SettingError(f"{space.name} has no grid: give --sample N or --architectures FILE")

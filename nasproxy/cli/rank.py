@@ -53,7 +53,8 @@ def rank(
 
     Example: `nasproxy rank --store s.db --truth nasbench101_cells.parquet:test_accuracy_108`
     """
-    from nasproxy import criterion, ranking
+    from nasproxy import ranking
+    from nasproxy.ranking import reference
     from nasproxy.store import Store
 
     if not store.exists():
@@ -65,10 +66,10 @@ def rank(
     if settings and latency is None:
         raise SettingError(f"--{next(iter(settings))} is of a reward: give --latency as well")
     with Store(store) as opened:
-        values = criterion.read_truth(truth, opened, key=key)
+        values = reference.read_truth(truth, opened, key=key)
         if latency is not None:
-            milliseconds = criterion.read_latency(latency, opened, key=key)
-            values = criterion.reward(values, milliseconds, **settings)
+            milliseconds = reference.read_latency(latency, opened, key=key)
+            values = reference.reward(values, milliseconds, **settings)
         table = ranking.rank_store(opened, values, percentile=percentile, threshold=threshold)
         typer.echo(ranking.render(table, output))
         if plot is not None:
@@ -84,9 +85,9 @@ def import_truth(
     quiet: QuietOption = False,
 ) -> None:
     """Turn the official NAS-Bench-101 file into a table, without TensorFlow; checks every CRC."""
-    from nasproxy.nasbench101_file import import_nasbench101
     from nasproxy.progress import fraction
     from nasproxy.truth import write_table
+    from nasproxy.truth.nasbench101_file import import_nasbench101
 
     with fraction(f"reading {source.name}", shown=not quiet) as advance:
         frame = import_nasbench101(source, progress=advance)

@@ -1,4 +1,4 @@
-"""Papers' figures."""
+"""Papers' figures, again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -64,19 +64,20 @@ def reproduce(
 
     Example: `nasproxy reproduce nngp_nas/kendall_vs_cost --cells 5000 --data-dir DIR --truth DIR`
     """
-    from experiments import reproduction
+    from nasproxy.reproduce import suites
 
     shown = console()
     if listed:
-        for suite, paper in reproduction.SUITES.items():
-            shown.print(Text.assemble((suite, "bold"), f": {paper}"))
-            for label, experiment in reproduction.experiments(suite).items():
-                line = f"  {suite}/{label}: {reproduction.title(experiment)}"
+        for suite in suites.SUITES:
+            package = suites.SUITES[suite]
+            shown.print(Text.assemble((suite, "bold"), f": {package.PAPER}"))
+            for label, experiment in suites.experiments(package).items():
+                line = f"  {suite}/{label}: {suites.title(experiment)}"
                 shown.print(line, highlight=False, soft_wrap=True)
         return
     if name is None:
         raise SettingError("name a suite or an experiment; nasproxy reproduce --list shows them")
-    options = reproduction.Options(
+    options = suites.Options(
         cells=cells,
         points=points,
         data=data,
@@ -88,7 +89,7 @@ def reproduce(
         shard=(0, 1) if shard is None else shard_of(shard),
         progress=not quiet,
     )
-    for found in reproduction.reproduce(name, options):
+    for found in suites.reproduce(name, options):
         shown.print(found.title, style="bold", highlight=False)
         shown.print(found.verdict, highlight=False, soft_wrap=True)
         shown.print(f"→ {found.folder}", highlight=False, soft_wrap=True)

@@ -17,7 +17,7 @@ from nasproxy.cli.options import (
     SpaceArgument,
     WidthOption,
 )
-from nasproxy.cli.parsing import architectures_of, data_of, proxy_of, shard_of, space_of
+from nasproxy.cli.parsing import architectures_of, shard_of
 from nasproxy.cli.printing import console
 
 
@@ -66,6 +66,7 @@ def score(
 
     Example: `nasproxy score nasbench101 --sample 50 --proxy nngp --proxy params --store s.db`
     """
+    from nasproxy.named import data_of, proxy_of, space_of
     from nasproxy.scoring import score as score_all
     from nasproxy.truth import write_table
 

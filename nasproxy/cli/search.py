@@ -16,7 +16,6 @@ from nasproxy.cli.options import (
     SpaceArgument,
     WidthOption,
 )
-from nasproxy.cli.parsing import data_of, proxy_of, space_of
 from nasproxy.cli.printing import console
 
 
@@ -44,6 +43,7 @@ def search(
 
     Example: `nasproxy search nasbench101 --proxy nngp --budget 200 --store search.db`
     """
+    from nasproxy.named import data_of, proxy_of, space_of
     from nasproxy.search import search as run
     from nasproxy.truth import write_table
 

@@ -1,5 +1,6 @@
 """A name or a path to a Dataset: digits, an .npz file, a TFDS set, a folder of pictures."""
 
+import inspect
 import os
 import zipfile
 from dataclasses import replace
@@ -16,6 +17,8 @@ from nasproxy.data.lazy import LazyImages
 from nasproxy.data.prepared import Prepared, read_folder, read_name
 from nasproxy.data.splits import check_resolution
 from nasproxy.errors import DataError, SettingError
+from nasproxy.plugins import DATASETS, is_dotted
+from nasproxy.settings import first_line
 
 # Per-channel mean and standard deviation of the pixels in 0..255, as NAS-Bench-101 (Ying et al.
 # 2019) and the NNGP paper (Park et al. 2020) use them.
@@ -26,10 +29,14 @@ _CIFAR_VALID_FRACTION = 0.2  # NAS-Bench-101: the first 40,000 train, the last 1
 _DIGITS_VALID, _DIGITS_TEST = 520, 200  # 52 and 20 a class; 1,077 are left to train
 
 
+_SETTINGS = ("resolution", "labels", "valid_fraction", "seed")
+
+
 def available() -> list[tuple[str, str]]:
     """What `load` takes: names, each with a line on what it is."""
+    registered = [(name, first_line(DATASETS[name])) for name in DATASETS]
     return [
-        ("digits", "1,797 8×8 grey digits of 10 classes, embedded: nothing to download"),
+        *registered,
         ("cifar10", "60,000 32×32 colour images of 10 classes, as TFDS prepares it; 40k/10k split"),
         ("cifar100", "the same of 100 classes"),
         ("<TFDS name>", "any image classification set of TensorFlow Datasets"),
@@ -42,6 +49,7 @@ def available() -> list[tuple[str, str]]:
             "<file>.npz",
             "arrays x_train, y_train, x_valid, y_valid and, if you like, x_test, y_test",
         ),
+        ("<module>.<name>", "a function of yours that returns a Dataset"),
     ]
 
 
@@ -53,6 +61,7 @@ def load(
     valid_fraction: float = _VALID_FRACTION,
     resolution: int | None = None,
     labels: int | None = None,
+    **settings: Any,
 ) -> Dataset:
     """The data set of that name or path (see `available`), ready to take subsets of.
 
@@ -67,19 +76,69 @@ def load(
     edge first (8/7 of it), then its centre; splits that are large then are decoded as they are
     used. `labels` keeps that many classes, drawn by `seed`, and numbers them anew.
 
+    A loader that is registered (entry points of the group ``nasproxy.datasets``) or that a dotted
+    name imports is a function that returns a Dataset; it is called with whichever of these settings
+    and of its own (`settings`) are given, and with `data_dir` if it takes one.
+
     The set's name states whichever of these settings shaped it and are not the default.
     """
+    if name in DATASETS or (is_dotted(name) and not _is_file(name)):
+        given = {
+            "seed": (seed, 0),
+            "valid_fraction": (valid_fraction, _VALID_FRACTION),
+            "resolution": (resolution, None),
+            "labels": (labels, None),
+        }
+        chosen = {key: value for key, (value, default) in given.items() if value != default}
+        return _called(name, data_dir, chosen | settings)
+    if settings:
+        raise SettingError(
+            f"data has no setting {next(iter(settings))!r}: it has {', '.join(_SETTINGS)}"
+        )
     dataset = _load(name, data_dir, seed, valid_fraction, resolution, labels)
     drawn = dataset.valid_fraction is not None
-    seeded = drawn or labels is not None or name == "digits"
-    chosen = {
-        "labels": labels,
-        "resolution": resolution,
-        "valid_fraction": valid_fraction if drawn and valid_fraction != _VALID_FRACTION else None,
-        "seed": seed if seeded and seed != 0 else None,
-    }
-    settings = ",".join(f"{key}={value}" for key, value in chosen.items() if value is not None)
-    return replace(dataset, name=f"{dataset.name}:{settings}") if settings else dataset
+    seeded = drawn or labels is not None
+    return _named(
+        dataset,
+        {
+            "labels": labels,
+            "resolution": resolution,
+            "valid_fraction": (
+                valid_fraction if drawn and valid_fraction != _VALID_FRACTION else None
+            ),
+            "seed": seed if seeded and seed != 0 else None,
+        },
+    )
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix == ".npz" or Path(name).exists()
+
+
+def _called(
+    name: str, data_dir: str | os.PathLike[str] | None, settings: dict[str, Any]
+) -> Dataset:
+    """What a loader of this or another package gives for some settings."""
+    loader = DATASETS.find(name)
+    known = inspect.signature(loader).parameters
+    own = [key for key in known if key != "data_dir"]
+    for key in settings:
+        if key not in own:
+            has = f"it has {', '.join(own)}" if own else "it has none"
+            raise SettingError(f"data {name!r} has no setting {key!r}: {has}")
+    dataset = loader(**settings, **({"data_dir": data_dir} if "data_dir" in known else {}))
+    if not isinstance(dataset, Dataset):
+        raise DataError(
+            f"the loader {name} returned {type(dataset).__name__}: return a Dataset, such as"
+            " nasproxy.data.from_arrays makes"
+        )
+    return _named(dataset, {k: v for k, v in settings.items() if v != known[k].default})
+
+
+def _named(dataset: Dataset, settings: dict[str, Any]) -> Dataset:
+    """The set with those settings in its name that are not None."""
+    stated = ",".join(f"{key}={value}" for key, value in settings.items() if value is not None)
+    return replace(dataset, name=f"{dataset.name}:{stated}") if stated else dataset
 
 
 def _load(
@@ -93,12 +152,10 @@ def _load(
     _check_draw(valid_fraction, seed)
     check_resolution(resolution)
     path = Path(name).expanduser()
-    if (name == "digits" or path.suffix == ".npz") and (resolution, labels) != (None, None):
+    if path.suffix == ".npz" and (resolution, labels) != (None, None):
         raise SettingError(
             f"resolution and labels are for TFDS sets and folders: leave them out of {name}"
         )
-    if name == "digits":
-        return _digits(seed)
     if path.suffix == ".npz":
         return _npz(path)
     if (path / "dataset_info.json").is_file():
@@ -124,11 +181,16 @@ def _check_draw(valid_fraction: object, seed: object) -> None:
         raise SettingError(f"seed={seed!r} of data: give a whole number of at least 0")
 
 
-def _digits(seed: int) -> Dataset:
+def digits(seed: int = 0) -> Dataset:
+    """1,797 8×8 grey digits of 10 classes, embedded: nothing to download.
+
+    scikit-learn's; 520 validate and 200 test, equally many of each class, drawn by ``seed``.
+    """
+    _check_draw(_VALID_FRACTION, seed)
     from sklearn.datasets import load_digits  # a second to import, and seldom needed
 
-    digits: Any = load_digits()
-    images, labels = digits.images.astype(np.uint8), digits.target.astype(np.int32)
+    loaded: Any = load_digits()
+    images, labels = loaded.images.astype(np.uint8), loaded.target.astype(np.int32)
     order = balanced_order(labels, 10, seed)
     valid, test = np.split(order[: _DIGITS_VALID + _DIGITS_TEST], [_DIGITS_VALID])
     train = np.setdiff1d(np.arange(len(labels)), np.concatenate([valid, test]))

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasproxy.errors import SettingError
-from nasproxy.kernels import monte_carlo
-from nasproxy.kernels.monte_carlo import BatchNorm, Sliceable
-from search_spaces import execution
-from search_spaces.differentiation import pullback_each
-from search_spaces.graph import Graph
-from search_spaces.layers import up
+from nasproxy.networks import features
+from nasproxy.networks.differentiation import pullback_each
+from nasproxy.networks.features import BatchNorm, Sliceable
+from nasproxy.networks.graph import Graph
+from nasproxy.networks.initialised import Initialised
+from nasproxy.networks.layers import Arrays, up
 
 OUTPUTS = ("sum", "logit", "trace")
 """What of the logits a kernel is of, see :func:`ntk`."""
@@ -30,19 +30,18 @@ COLUMNS = 4096
 
 
 def ntk(
-    graph: Graph,
+    network: Initialised,
     images: Sequence[jax.Array],
     n_train: int,
     batch: jax.Array,
     norm: BatchNorm,
-    seed: Sequence[int],
     output: str = "sum",
 ) -> NDArray[np.float64]:
-    """Empirical NTK of one network drawn afresh, against its first images.
+    """Empirical NTK of one network, against its first images.
 
     With J the Jacobian ``[n, P]`` of one function of the logits by all P trainable parameters
     (kernels, batch norm's scales and biases, the readout) in inference mode, Θ = J Jᵀ; the network
-    is that whose features :func:`nasproxy.kernels.monte_carlo.features` gives. ``output`` says of
+    is that whose features :func:`nasproxy.networks.features.features` gives. ``output`` says of
     which function: ``sum``, the logits' sum over √classes (the pseudo-NTK of Mohamadi et al. 2023);
     ``logit``, the first logit; ``trace``, all of them, the mean of their kernels, which is
     ``neural_tangents.empirical_ntk_fn``'s with trace axis −1 (Novak et al. 2022) and takes a
@@ -59,12 +58,11 @@ def ntk(
     buffer full.
 
     Args:
-        graph: the network.
+        network: fresh.
         images: batches ``[b, h, w, c]`` of one shape, as :func:`split` makes them.
         n_train: how many of the first images are columns of the kernel.
         batch: ``[norm.images, h, w, c]``, for the batch-norm pass.
         norm: in mode ``inference``: in training mode, images would share gradients.
-        seed: numbers that name the draw; the same numbers give the same weights.
         output: one of ``OUTPUTS``.
 
     Returns:
@@ -75,36 +73,37 @@ def ntk(
     """
     if norm.mode != "inference":
         raise SettingError(f"batch-norm mode {norm.mode!r} has no empirical NTK: choose inference")
+    graph = network.graph
     cotangents = _cotangents(output, graph.shapes[-1][0])
-    padded, drawn = execution.pad(graph), monte_carlo.draw(graph, seed)
-    weights = execution.place(padded, drawn)
-    stats = monte_carlo.statistics(padded, weights, batch, norm.momentum)
-    complete = [c | d for c, d in zip(execution.constants(graph), drawn, strict=True)]
-    params = execution.place(padded, complete)
+    settled = network.settled(batch, norm.momentum)
+    padded, params = settled.padded, settled.params
+    settled.weights  # noqa: B018  placed once, before all threads ask for them
     n = sum(map(len, images))
     kernel = np.zeros((n, n_train))
     for group in _groups(_blocks(graph, len(cotangents), n), n):
 
         def gradients(x: jax.Array, group: list[_Block] = group) -> Any:
-            values = execution.values(padded, weights, stats, x)
+            values = settled.values(x)
             found: dict[_Block, Any] = {}
             for output in {block.output for block in group}:
                 asked = [block for block in group if block.output == output]
                 last = min(block.step for block in asked)
                 cotangent = jax.device_put(np.tile(cotangents[output], (len(x), 1)))
-                for step, arrays in pullback_each(padded, params, stats, values, cotangent):
-                    found |= {b: b.own(arrays) for b in asked if b.step == step}
+                pulled = pullback_each(padded, params, settled.stats, values, cotangent)
+                for step, arrays in pulled:
+                    own = settled.own(step, arrays)
+                    found |= {b: b.of(own) for b in asked if b.step == step}
                     if step == last:
                         break
             return _joined([found[block] for block in group])
 
-        _add_products(kernel, monte_carlo.each(images, gradients))
+        _add_products(kernel, features.each(images, gradients))
     return kernel
 
 
 def split(images: Sliceable, graph: Graph) -> Sequence[jax.Array]:
-    """Images in batches on the device, see :func:`nasproxy.kernels.monte_carlo.split`."""
-    return monte_carlo.split(images, graph, BatchNorm(), ACCELERATOR_BYTES)
+    """Images in batches on the device, see :func:`nasproxy.networks.features.split`."""
+    return features.split(images, graph, BatchNorm(), ACCELERATOR_BYTES)
 
 
 def _cotangents(output: str, classes: int) -> NDArray[np.float32]:
@@ -120,11 +119,7 @@ def _cotangents(output: str, classes: int) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class _Block:
-    """Some outputs' channels of one parameter, of the unpadded network's alone.
-
-    Padding must not add to the kernel: a kernel's added rows have gradients wherever their input
-    has channels that the layer truncates.
-    """
+    """Some outputs' channels of one parameter."""
 
     output: int
     step: int
@@ -136,17 +131,10 @@ class _Block:
     def size(self) -> int:
         return math.prod(self.shape)
 
-    def own(self, arrays: dict[str, jax.Array]) -> Any:
-        """The block of gradients ``[b, …]``, ``[b, size]``; in NumPy on a CPU, as all that follows.
-
-        Slicing in JAX would compile a program for every shape.
-        """
-        array: Any = arrays[self.name]
-        if jax.default_backend() == "cpu":
-            array = np.asarray(array)
-        *rows, channels = self.shape
-        index = (*map(slice, rows), slice(self.start, self.start + channels))
-        return array[(slice(None), *index)].reshape(len(array), -1)
+    def of(self, arrays: Arrays) -> Any:
+        """The block of a step's gradients ``[b, …]``, ``[b, size]``."""
+        array = arrays[self.name][..., self.start : self.start + self.shape[-1]]
+        return array.reshape(len(array), -1)
 
 
 def _blocks(graph: Graph, outputs: int, n: int) -> Iterator[_Block]:

@@ -1,171 +1,23 @@
-"""Features of networks at initialisation, from which Monte-Carlo NNGP kernels are made."""
+"""Monte-Carlo NNGP kernels of finite networks (Novak et al. 2019)."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
 
-import jax
 import numpy as np
-
-from nasproxy.errors import SettingError
-from nasproxy.threads import cores, pool
-from search_spaces import execution
-from search_spaces.execution import Variables
-from search_spaces.graph import Graph
-
-ACTIVATION_BYTES = {"cpu": 2 * 2**20}
-"""Bytes of the stem's output that a batch may take: what a processor's cache holds."""
-ACCELERATOR_BYTES = 256 * 2**20
-
-Output = TypeVar("Output")
+from numpy.typing import NDArray
 
 
-HELD_BYTES = 2 * 2**30
-"""Standardised images up to which batches are made once and held."""
+def stacked(members: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Features Φ of an ensemble, whose kernel Φ Φᵀ is the mean of the members' kernels.
 
-
-class Sliceable(Protocol):
-    """Images ``[n, h, w, c]``: an array, or what makes them when it is sliced."""
-
-    @property
-    def nbytes(self) -> int: ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, chosen: slice, /) -> np.ndarray: ...
-
-
-@dataclass(frozen=True)
-class BatchNorm:
-    """How batch normalisation is set up before features are read (Park et al. 2020, appendix A).
-
-    A freshly initialised network has moving mean 0 and variance 1. One forward pass in training
-    mode on a random batch of training images moves them to ``momentum`` · old +
-    (1 − ``momentum``) · batch, and features are then read in inference mode. At .997, the
-    benchmark's own momentum, batch norm is almost the identity; at 0 it normalises by the batch's
-    statistics; at 1 nothing moves and no pass is made. In mode ``training`` every batch is
-    normalised by its own statistics, whatever the momentum.
-
-    Attributes:
-        momentum: weight of the old statistics, in [0, 1].
-        mode: ``inference`` or ``training``.
-        images: size of the batch.
-    """
-
-    momentum: float = 0.997
-    mode: str = "inference"
-    images: int = 128
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.momentum, int | float) and 0 <= self.momentum <= 1):
-            raise SettingError(f"batch-norm momentum {self.momentum!r}: give a number from 0 to 1")
-        if self.mode not in ("inference", "training"):
-            raise SettingError(f"batch-norm mode {self.mode!r}: choose inference or training")
-        if not (isinstance(self.images, int) and self.images >= 2):
-            raise SettingError(
-                f"a batch of {self.images!r} images has no variance: give at least 2"
-            )
-
-
-def features(
-    graph: Graph,
-    images: Sequence[jax.Array],
-    batch: jax.Array,
-    norm: BatchNorm,
-    seed: Sequence[int],
-) -> np.ndarray:
-    """Penultimate features Φ of one network drawn afresh.
+    float64, as what is solved with it is.
 
     Args:
-        graph: the network.
-        images: batches ``[b, h, w, c]`` of one shape, as :func:`split` makes them.
-        batch: ``[norm.images, h, w, c]``, for the batch-norm pass.
-        seed: numbers that name the draw; the same numbers give the same weights.
+        members: features ``[n, d]`` of M networks.
 
     Returns:
-        ``[n, d]`` float32, n counting the images that fill up the last batch.
+        ``[n, M·d]``.
     """
-    padded = execution.pad(graph)
-    params = execution.place(padded, draw(graph, seed))
-    if norm.mode == "training":
-        outputs = each(images, lambda x: execution.train(padded, params, x)[0])
-    else:
-        stats = statistics(padded, params, batch, norm.momentum)
-        outputs = each(images, lambda x: execution.features(padded, params, stats, x))
-    return np.concatenate(outputs)[:, : graph.features]
-
-
-def draw(graph: Graph, seed: Sequence[int]) -> Variables:
-    """Fresh weights of a graph; the same numbers give the same weights."""
-    return execution.initialise(
-        graph, np.random.Generator(np.random.SFC64(np.random.SeedSequence(list(seed))))
-    )
-
-
-def each(images: Sequence[jax.Array], network: Callable[[jax.Array], Output]) -> list[Output]:
-    """The network's output for every batch; on a CPU for as many at once as there are cores.
-
-    Most layers are too small for XLA to share out among cores: a batch a core is 1.5 to 1.9 times
-    as fast on two.
-    """
-    if jax.default_backend() != "cpu" or len(images) == 1:
-        return [network(batch) for batch in images]
-    return list(pool().map(lambda i: network(images[i]), range(len(images))))
-
-
-def statistics(graph: Graph, params: Variables, batch: jax.Array, momentum: float) -> Variables:
-    """Batch-norm statistics to read features with, from one pass of ``batch`` (none at 1)."""
-    if momentum == 1:
-        return [{} for _ in graph.steps]
-    return execution.blended_statistics(graph, params, batch, momentum)
-
-
-def split(
-    images: Sliceable,
-    graph: Graph,
-    norm: BatchNorm,
-    accelerator_bytes: int = ACCELERATOR_BYTES,
-) -> Sequence[jax.Array]:
-    """Images in batches on the device, sized so that activations stay where they are fast to reach.
-
-    Every batch has one shape, so that one program serves all; the last is filled up with zeros. In
-    training mode a batch is what is normalised together, and has ``norm.images``; the last is
-    filled up with the first images again, because zeros would count in its statistics.
-
-    Images of more than ``HELD_BYTES`` are not held: each batch is made when it is asked for, and
-    again for the next network.
-    """
-    if norm.mode == "training":
-        batches = Batches(images, norm.images, wrap=True)
-    else:
-        allowed = ACTIVATION_BYTES.get(jax.default_backend(), accelerator_bytes)
-        largest = max(1, allowed // (4 * math.prod(graph.shapes[1])))
-        parts = math.ceil(len(images) / largest)
-        if jax.default_backend() == "cpu":
-            parts = math.ceil(parts / cores()) * cores()
-        batches = Batches(images, math.ceil(len(images) / parts), wrap=False)
-    return batches if images.nbytes > HELD_BYTES else list(batches)
-
-
-class Batches(Sequence[jax.Array]):
-    """Batches ``[size, h, w, c]`` of images, each put on the device when it is indexed."""
-
-    def __init__(self, images: Sliceable, size: int, *, wrap: bool):
-        """The last batch is filled up with the first images if ``wrap``, else with zeros."""
-        self.images, self.size, self.wrap = images, size, wrap
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.images) / self.size)
-
-    def __getitem__(self, index: int) -> jax.Array:  # type: ignore[override]  # one at a time
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        batch = self.images[index * self.size : (index + 1) * self.size]
-        missing = self.size - len(batch)
-        if missing and self.wrap:
-            first = self.images[: min(missing, len(self.images))]
-            batch = np.concatenate([batch, np.resize(first, (missing, *batch.shape[1:]))])
-        elif missing:
-            batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)])
-        return jax.device_put(batch)
+    phi = np.concatenate(members, axis=1, dtype=np.float64)
+    phi /= math.sqrt(len(members))
+    return phi

@@ -4,14 +4,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from nasproxy.data import Dataset
-from nasproxy.data.dataset import Labels, Subset
+from nasproxy.data.dataset import Subset
 from nasproxy.errors import SettingError
 from nasproxy.proxies.base import Score
 from nasproxy.solvers.ridge import KernelSweep, RidgeSweep
@@ -34,34 +33,15 @@ COLAB = {
 split, not balanced."""
 
 
-class Settings(Protocol):
-    """The fields that such a proxy has; :class:`~nasproxy.proxies.nngp.NNGP` says what they are."""
-
-    name: ClassVar[str]
-
-    @property
-    def n_train(self) -> Sizes: ...
-    @property
-    def n_valid(self) -> Sizes: ...
-    @property
-    def ensemble(self) -> Sizes: ...
-    @property
-    def norm_images(self) -> int: ...
-    @property
-    def balanced(self) -> bool: ...
-    @property
-    def valid_from(self) -> str: ...
-
-
 def sizes(given: Sizes) -> tuple[int, ...]:
     """One size or several as a tuple."""
     return given if isinstance(given, tuple) else (given,)
 
 
-def check(settings: Settings) -> None:
-    """Raises SettingError for a field out of its range."""
+def check(settings: Any) -> None:
+    """Raises SettingError for a field out of its range, of those that such proxies have."""
     for field in ("n_train", "n_valid", "ensemble"):
-        given = sizes(getattr(settings, field))
+        given = sizes(getattr(settings, field, 1))
         if not given or any(not isinstance(s, int) or s < 1 for s in given):
             raise SettingError(
                 f"{field}={getattr(settings, field)!r} of {settings.name}: give whole numbers of "
@@ -86,73 +66,78 @@ class Problem:
             when they are sliced.
         targets: one-hot minus 1/classes, ``[n_t, classes]``.
         valid_labels: ``[n_v]``.
-        norm_batch: images of the batch-norm pass, on the device.
     """
 
     images: Subset
     targets: NDArray[np.float64]
     valid_labels: NDArray[Any]
-    norm_batch: jax.Array
 
     @classmethod
-    def of(cls, settings: Settings, data: Dataset, seed: int) -> "Problem":
-        """The subsets that settings and a seed name.
+    def of(
+        cls,
+        data: Dataset,
+        seed: int,
+        *,
+        n_train: Sizes,
+        n_valid: Sizes,
+        balanced: bool,
+        valid_from: str,
+    ) -> "Problem":
+        """The subsets that a proxy's settings and a seed name.
 
         Raises:
             DataError: more images than the data has.
         """
-        images, y_train, y_valid = _subsets(settings, data, seed)
-        size = min(settings.norm_images, len(data.train_images))
-        batch, _ = data.subset("train", size, seed + 1, balanced=False)
-        targets = np.eye(data.classes)[y_train] - 1 / data.classes
-        return cls(images, targets, y_valid, jax.device_put(batch))
-
-
-def _subsets(settings: Settings, data: Dataset, seed: int) -> tuple[Subset, Labels, Labels]:
-    """Training, then validation images; the labels of either."""
-    n_train, n_valid = max(sizes(settings.n_train)), max(sizes(settings.n_valid))
-    if settings.valid_from == "valid":
-        train, y_train = data.select("train", n_train, seed, settings.balanced)
-        valid, y_valid = data.select("valid", n_valid, seed, settings.balanced)
-        return train + valid, y_train, y_valid
-    images, labels = data.select("train", n_train + n_valid, seed, settings.balanced)
-    # In a shuffled order the next n_valid images are as random as the notebook's last ones.
-    return images, labels[:n_train], labels[n_train:]
+        most_train, most_valid = max(sizes(n_train)), max(sizes(n_valid))
+        if valid_from == "valid":
+            train, y_train = data.select("train", most_train, seed, balanced)
+            valid, y_valid = data.select("valid", most_valid, seed, balanced)
+            images = train + valid
+        else:
+            # In a shuffled order the next n_valid images are as random as the notebook's last ones.
+            images, labels = data.select("train", most_train + most_valid, seed, balanced)
+            y_train, y_valid = labels[:most_train], labels[most_train:]
+        return cls(images, np.eye(data.classes)[y_train] - 1 / data.classes, y_valid)
 
 
 def judge(
-    settings: Settings, problem: Problem, fit: Callable[[int, int], Fit], flops: float
+    problem: Problem,
+    fit: Callable[[int, int], Fit],
+    flops: float,
+    *,
+    n_train: Sizes,
+    n_valid: Sizes,
+    ensemble: Sizes = 1,
 ) -> Score:
     """The score of a kernel: the best validation accuracy over ``REGULARISERS``.
 
     Args:
-        settings: the sizes asked for; the value is of the largest, the others are columns.
         problem: the images that the kernel is of.
         fit: from n_train and ensemble to the kernel's fit on so many images and networks.
         flops: operations that the score is said to have taken.
+        n_train, n_valid, ensemble: the sizes asked for; the value is of the largest, the others are
+            columns.
     """
-    n_trains, n_valids, ensembles = map(
-        sizes, (settings.n_train, settings.n_valid, settings.ensemble)
-    )
+    n_trains, n_valids, ensembles = map(sizes, (n_train, n_valid, ensemble))
     targets, labels = problem.targets, problem.valid_labels
     valid_targets = np.eye(targets.shape[1])[labels] - 1 / targets.shape[1]
     curves: dict[tuple[int, int, int], NDArray[np.float64]] = {}
     columns: dict[str, float] = {}
     largest = max(n_trains), max(n_valids), max(ensembles)
-    for n_train, ensemble in product(n_trains, ensembles):
-        sweep, described = fit(n_train, ensemble)
+    for images, networks in product(n_trains, ensembles):
+        sweep, described = fit(images, networks)
         valid = sweep.predict(described, REGULARISERS)
         missed = np.square(valid - valid_targets).mean(-1)
         correct = valid.argmax(-1) == labels
         left_out = sweep.leave_one_out(REGULARISERS).argmax(-1)
-        expected = targets[:n_train].argmax(-1)
-        for n_valid in n_valids:
-            own = n_train, n_valid, ensemble
-            curves[own] = correct[:, :n_valid].mean(1)
+        expected = targets[:images].argmax(-1)
+        for unseen in n_valids:
+            own = images, unseen, networks
+            curves[own] = correct[:, :unseen].mean(1)
             measures = {
                 "": curves[own].max(),
                 "loo_accuracy": (left_out == expected).mean(1).max(),
-                "negative_mse": -missed[:, :n_valid].mean(1).min(),
+                "negative_mse": -missed[:, :unseen].mean(1).min(),
             }
             prefix = "" if own == largest else _label(own)
             for measure, value in measures.items():

@@ -10,9 +10,10 @@ import numpy as np
 from nasproxy import machine
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
+from nasproxy.networks.graph import Graph
+from nasproxy.networks.initialised import Initialised
 from nasproxy.proxies.base import Score, Scorer
-from search_spaces import SearchSpace, execution
-from search_spaces.graph import Graph
+from nasproxy.space import SearchSpace
 
 QUARTILES = (25, 50, 75)
 
@@ -77,15 +78,12 @@ class Latency:
 
     def _milliseconds(self, graph: Graph, images: np.ndarray, seed: int) -> list[float]:
         """Quartiles of a pass's time."""
-        padded = execution.pad(graph)
-        rng = np.random.default_rng(seed)
-        params = execution.place(padded, execution.initialise(graph, rng))
-        stats = [{} for _ in padded.steps]
+        network = Initialised.draw(graph, np.random.default_rng(seed))
         batch = jax.device_put(images)
         seconds = []
         for _ in range(self.warmup + self.repeats):
             start = time.perf_counter()
-            execution.logits(padded, params, stats, batch).block_until_ready()
+            network.logits(batch).block_until_ready()
             seconds.append(time.perf_counter() - start)
         quartiles = np.percentile(seconds[self.warmup :], QUARTILES)
         return (1e3 * quartiles).tolist()

@@ -1,22 +1,21 @@
 """Validation accuracy of the Monte-Carlo NNGP (Park et al. 2020, algorithm 1)."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from nasproxy.data import Dataset
 from nasproxy.kernels import monte_carlo
-from nasproxy.kernels.monte_carlo import BatchNorm
-from nasproxy.proxies import kernel_regression
+from nasproxy.networks import features
+from nasproxy.networks.features import BatchNorm
+from nasproxy.networks.graph import Graph
+from nasproxy.proxies import ensemble, kernel_regression
 from nasproxy.proxies.base import Score, Scorer
 from nasproxy.proxies.kernel_regression import COLAB, Fit, Problem, Sizes, sizes
 from nasproxy.solvers.ridge import RidgeSweep
-from search_spaces import SearchSpace
-from search_spaces.graph import Graph
+from nasproxy.space import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class NNGP:
         n_valid: validation images, n_v.
         ensemble: networks whose kernels are averaged, M.
         width: channels of the stem; None for the space's.
-        momentum: of batch norm, see :class:`~nasproxy.kernels.monte_carlo.BatchNorm`.
+        momentum: of batch norm, see :class:`~nasproxy.networks.features.BatchNorm`.
         batch_norm: ``inference`` or ``training``, likewise.
         norm_images: images of the batch-norm pass.
         balanced: whether subsets are class-balanced.
@@ -72,33 +71,39 @@ class NNGP:
         return BatchNorm(self.momentum, self.batch_norm, self.norm_images)
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
-        norm, problem = self._norm(), Problem.of(self, data, seed)
-        n_train, n_valid = len(problem.targets), len(problem.valid_labels)
-        ensemble, smallest = max(sizes(self.ensemble)), min(sizes(self.n_train))
-        batches: dict[tuple[int, ...], Sequence[jax.Array]] = {}
+        norm = self._norm()
+        return ensemble.scorer(
+            self,
+            space,
+            data,
+            seed,
+            split=lambda images, graph: features.split(images, graph, norm),
+            member=lambda network, batches, batch, _: features.features(
+                network, batches, batch, norm
+            ),
+            judge=self._judged,
+        )
 
-        def score(architecture: object) -> Score:
-            graph = space.graph(architecture, data.image_shape, data.classes)
-            stem = graph.shapes[1]
-            if stem not in batches:
-                batches[stem] = monte_carlo.split(problem.images, graph, norm)
-            members = [
-                monte_carlo.features(graph, batches[stem], problem.norm_batch, norm, (seed, member))
-                for member in range(ensemble)
-            ]
-            if not all(np.isfinite(phi).all() and phi[:smallest].any() for phi in members):
-                return kernel_regression.no_score()
+    def _judged(self, graph: Graph, members: list[NDArray[np.float32]], problem: Problem) -> Score:
+        smallest = min(sizes(self.n_train))
+        if not all(np.isfinite(phi).all() and phi[:smallest].any() for phi in members):
+            return kernel_regression.no_score()
+        classes, n_train = problem.targets.shape[1], len(problem.targets)
+        n_valid = len(problem.valid_labels)
 
-            def fit(some: int, networks: int) -> Fit:
-                phi = np.concatenate(members[:networks], axis=1, dtype=np.float64)
-                phi /= math.sqrt(networks)
-                sweep = RidgeSweep(phi[:some], problem.targets[:some])
-                return sweep, phi[n_train : n_train + n_valid]
+        def fit(some: int, networks: int) -> Fit:
+            phi = monte_carlo.stacked(members[:networks])
+            sweep = RidgeSweep(phi[:some], problem.targets[:some])
+            return sweep, phi[n_train : n_train + n_valid]
 
-            operations = flops(graph, data.classes, n_train, n_valid, ensemble)
-            return kernel_regression.judge(self, problem, fit, operations)
-
-        return score
+        return kernel_regression.judge(
+            problem,
+            fit,
+            flops(graph, classes, n_train, n_valid, len(members)),
+            n_train=self.n_train,
+            n_valid=self.n_valid,
+            ensemble=self.ensemble,
+        )
 
 
 def flops(graph: Graph, classes: int, n_train: int, n_valid: int, ensemble: int) -> float:

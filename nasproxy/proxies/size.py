@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from nasproxy.data import Dataset
 from nasproxy.proxies.base import Score, Scorer
-from search_spaces import SearchSpace
+from nasproxy.space import SearchSpace
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import numpy as np
 
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
+from nasproxy.networks import execution
+from nasproxy.networks.graph import Graph
 from nasproxy.proxies.base import Score, Scorer
+from nasproxy.space import SearchSpace
 from nasproxy.training import Recipe, Trainer, accuracy, batches, fit
-from search_spaces import SearchSpace, execution
-from search_spaces.graph import Graph
 
 EVALUATED = 512
 """Images that accuracy is measured on at once."""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from search_spaces.graph import Builder, Graph
-from search_spaces.layers import (
+from nasproxy.networks.graph import Builder, Graph
+from nasproxy.networks.layers import (
     Add,
     AveragePool3x3,
     ConvBN,

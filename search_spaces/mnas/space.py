@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from nasproxy.errors import ArchitectureError, DataError
-from search_spaces.graph import Graph
-from search_spaces.layers import ACTIVATIONS, GATES, Shape
+from nasproxy.networks.graph import Graph
+from nasproxy.networks.layers import ACTIVATIONS, GATES, Shape
 from search_spaces.mnas.block import OPS, SKIPS, Block, Blocks
 from search_spaces.mnas.network import STRIDES, TOTAL_STRIDE, Backbone, build
 from search_spaces.mnas.settings import check_choice, check_hundredths, check_numbers

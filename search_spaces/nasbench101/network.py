@@ -1,7 +1,7 @@
 """The network that a NAS-Bench-101 cell stands for (Ying et al. 2019, section 2)."""
 
-from search_spaces.graph import Builder, Graph
-from search_spaces.layers import (
+from nasproxy.networks.graph import Builder, Graph
+from nasproxy.networks.layers import (
     Add,
     Concatenate,
     ConvBN,

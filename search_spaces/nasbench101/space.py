@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from nasproxy.errors import DataError, SettingError
-from search_spaces.graph import Graph
-from search_spaces.layers import Shape
+from nasproxy.networks.graph import Graph
+from nasproxy.networks.layers import Shape
 from search_spaces.nasbench101 import sampling
 from search_spaces.nasbench101.cell import Cell
 from search_spaces.nasbench101.enumeration import all_cells

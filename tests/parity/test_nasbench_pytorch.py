@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from search_spaces import NASBench101, execution
-from search_spaces.execution import Variables
-from search_spaces.graph import Graph
-from search_spaces.layers import ConvBN
+from nasproxy.networks import execution
+from nasproxy.networks.execution import Variables
+from nasproxy.networks.graph import Graph
+from nasproxy.networks.layers import ConvBN
+from nasproxy.networks.module import Network
+from search_spaces import NASBench101
 from search_spaces.nasbench101 import Cell
 from search_spaces.nasbench101.cell import CONV1X1, CONV3X3, INPUT, MAXPOOL3X3, OUTPUT
-from search_spaces.network import Network
 
 torch = pytest.importorskip("torch", reason="parity needs the extra: pip install nasproxy[parity]")
 nasbench_pytorch = pytest.importorskip(

@@ -1,0 +1,1 @@
+"""Suites of experiments that reproduce papers: found by ``nasproxy reproduce``."""

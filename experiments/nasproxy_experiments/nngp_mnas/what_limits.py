@@ -1,0 +1,193 @@
+"""What limits the NNGP here: noise, images, members, or what it measures? (behind the rest)"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from nasproxy import metrics
+from nasproxy.reproduce import figures
+from nasproxy.reproduce.pool import joined
+from nasproxy.reproduce.scores import MEASURES
+from nasproxy.reproduce.statistics import Estimate, correlations, estimate, tau, tau_gain
+from nasproxy.reproduce.suites import Finding
+from nasproxy_experiments.nngp_mnas.against_size import cross_fitted
+from nasproxy_experiments.nngp_mnas.study import ACCEL, MACRO, TOPOLOGY, Benchmark, Study
+
+CLAIM = (
+    "(Not the paper's.) A score of few images and members is noisy: if that is what hides the "
+    "signal, another seed disagrees with the first, and more images or members rank better."
+)
+SPACES = (ACCEL, MACRO, TOPOLOGY)
+NEEDS = tuple(
+    f"{space}/{label}" for space in SPACES for label in ("nngp", "again", "more", "members")
+)
+
+
+def run(study: Study) -> Finding:
+    found = [_limits(study.benchmarks[name]) for name in SPACES]
+    drawn = [_members(study.benchmarks[name]) for name in SPACES]
+    ranked = pd.concat([f.rankings for f in found], ignore_index=True)
+    agreement = pd.concat([f.agreement for f in found], ignore_index=True)
+    members = pd.concat([f.rankings for f in drawn], ignore_index=True)
+    return Finding(
+        f"Two seeds of the small score's accuracy agree with τ "
+        f"{'; '.join(f.said for f in found)}. Members alone: {'; '.join(f.said for f in drawn)}.",
+        {"rankings": ranked, "members": members, "agreement": agreement},
+        _figure(ranked, members),
+        (
+            "Settings are (n_train, n_valid, ensemble); all rows of a space are of the same "
+            "architectures, and so are those of the lower panels, which are fewer. 'At a given "
+            "size' is the partial Kendall τ: what a score and the truth share beyond what both "
+            "share with parameters. Agreement is τ between two seeds (other images, other "
+            "weights): a score that agrees with itself and not with the truth measures something "
+            "else than accuracy after training.",
+            *(f.note for f in found + drawn),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one space shows: tables, a clause of the verdict, and a note."""
+
+    rankings: pd.DataFrame
+    said: str
+    note: str
+    agreement: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+
+
+def _limits(benchmark: Benchmark) -> Limits:
+    """Another seed of the small score, and more images and members."""
+    scores = {label: benchmark.scores(label) for label in ("nngp", "again", "more")}
+    small, large = scores["nngp"].largest, scores["more"].largest
+    # The settings between the two are kept, so that each step is seen alone.
+    wanted = [("nngp", small), ("again", small), *(("more", s) for s in scores["more"].settings)]
+    columns = {
+        (label, s, measure): scores[label].column(s, measure)
+        for measure in MEASURES
+        for label, s in wanted
+    }
+    *values, params, truth = joined(
+        benchmark.truth, *columns.values(), benchmark.pool.sizes["params"]
+    )
+    by = dict(zip(columns, values, strict=True))
+    ranked = [
+        {
+            "space": benchmark.name,
+            "measure": MEASURES[measure],
+            "setting": f"{s}, other seed" if label == "again" else str(s),
+            **correlations(value, truth),
+            "at a given size": _partial(value, truth, params),
+            "mean": float(np.mean(value)),
+        }
+        for (label, s, measure), value in by.items()
+    ]
+    agreement = []
+    for measure, text in MEASURES.items():
+        a, b, c = (by[k, s, measure] for k, s in (*wanted[:2], ("more", large)))
+        about = {"space": benchmark.name, "measure": text}
+        agreement += [
+            about | {"between": "two seeds"} | tau(a, b)._asdict(),
+            about | {"between": "few and many images"} | tau(a, c)._asdict(),
+            about | {"between": "many images and parameters"} | tau(c, params)._asdict(),
+        ]
+    first, again, more = (by[k, s, "accuracy"] for k, s in (*wanted[:2], ("more", large)))
+    gain = tau_gain(more, first, truth)
+    return Limits(
+        pd.DataFrame(ranked),
+        f"{tau(first, again)} on {benchmark.name}",
+        f"- {benchmark.name}, {len(truth)} architectures: accuracy {large} ranks with τ "
+        f"{tau(more, truth)}, {_said(gain)} than {small} ({gain}); at a given size, "
+        f"{estimate(_partial, more, truth, params)}.",
+        pd.DataFrame(agreement),
+    )
+
+
+def _members(benchmark: Benchmark) -> Limits:
+    """The ranking by ever more draws of the same networks, and what it adds to size."""
+    scores = benchmark.scores("members")
+    columns = {
+        (measure, s): scores.column(s, measure) for measure in MEASURES for s in scores.settings
+    }
+    sizes = benchmark.pool.sizes
+    *values, params, flops, truth = joined(
+        benchmark.truth, *columns.values(), sizes["params"], sizes["flops"]
+    )
+    by = dict(zip(columns, values, strict=True))
+    rows = [
+        {"space": benchmark.name, "measure": MEASURES[measure], "members": s.ensemble}
+        | correlations(value, truth)
+        | {
+            "at a given size": _partial(value, truth, params),
+            "τ of parameters": metrics.kendall_tau(params, truth),
+        }
+        for (measure, s), value in by.items()
+    ]
+    few, many = scores.settings[0], scores.settings[-1]
+    gain = tau_gain(by["accuracy", many], by["accuracy", few], truth)
+    size = [np.log(params), np.log(flops)]
+    alone = cross_fitted(size, truth)
+    added = cross_fitted([*size, *(by[measure, many] for measure in MEASURES)], truth)
+    mixed = tau_gain(added, alone, truth)
+    return Limits(
+        pd.DataFrame(rows),
+        f"on {benchmark.name} {many.ensemble} instead of {few.ensemble} rank with τ "
+        f"{tau(by['accuracy', many], truth)}, {_said(gain)} ({gain}), and add {mixed} to a fit on "
+        "size",
+        f"- {benchmark.name}, {len(truth)} architectures with {many.ensemble} members, n_train "
+        f"{many.n_train}, n_valid {many.n_valid}: parameters rank with τ {tau(params, truth)}; "
+        f"accuracy at a given size with {estimate(_partial, by['accuracy', many], truth, params)}; "
+        f"a cross-fit on parameters and multiply-adds with {tau(alone, truth)}, the three measures "
+        f"added change that by {mixed}.",
+    )
+
+
+def _said(gain: Estimate) -> str:
+    return "better" if gain.low > 0 else "worse" if gain.high < 0 else "not measurably other"
+
+
+def _partial(value: np.ndarray, truth: np.ndarray, size: np.ndarray) -> float:
+    """Kendall's partial τ (Kendall, Biometrika 32, 1942)."""
+    vt = metrics.kendall_tau(value, truth)
+    vs = metrics.kendall_tau(value, size)
+    ts = metrics.kendall_tau(truth, size)
+    return (vt - vs * ts) / float(np.sqrt((1 - vs**2) * (1 - ts**2)))
+
+
+def _figure(ranked: pd.DataFrame, members: pd.DataFrame) -> Figure:
+    spaces = list(dict.fromkeys(ranked["space"]))
+    figure, axes = figures.panels(len(spaces), 2, sharey=True)
+    for one, space in zip(axes[len(spaces) :], spaces, strict=True):
+        groups = members[members["space"] == space].groupby("measure", sort=False)
+        for colour, (_, part) in zip(figures.COLOURS, groups, strict=False):
+            x, value, low, high = part[["members", "τ", "τ low", "τ high"]].to_numpy(float).T
+            figures.band(one, x, value, low, high, colour, "")
+        one.axhline(0, color="0.5", ls=":", lw=1)
+        size = members.loc[members["space"] == space, "τ of parameters"].iloc[0]
+        one.axhline(size, color="0.3", ls="--", lw=1, label="parameters")
+        figures.logarithmic(one)
+        figures.label(one, "members", "")
+    figures.legend(axes[len(spaces)], loc="lower right")
+    axes[len(spaces)].set_ylabel("Kendall τ with the truth", fontsize=9)
+    for one, space in zip(axes, spaces, strict=False):
+        rows = ranked[ranked["space"] == space]
+        names = list(dict.fromkeys(rows["setting"]))
+        groups = rows.groupby("measure", sort=False)
+        for number, (colour, (measure, part)) in enumerate(
+            zip(figures.COLOURS, groups, strict=False)
+        ):
+            places = np.arange(len(part)) + 0.15 * number
+            taus = part[["τ", "τ low", "τ high"]].to_numpy(float)
+            figures.intervals(one, places, taus, colour, label=str(measure))
+        one.axhline(0, color="0.5", ls=":", lw=1)
+        one.set_xticks(
+            range(len(names)), [n.replace(", other", "\nother") for n in names], rotation=45,
+            ha="right", fontsize=6,
+        )  # fmt: skip
+        figures.label(one, "", "", space)
+    axes[0].set_ylabel("Kendall τ with the truth", fontsize=9)
+    figures.legend(axes[0])
+    return figure

@@ -1,0 +1,5 @@
+"""``python -m nasproxy``: the command line."""
+
+from nasproxy.cli import main
+
+main()

@@ -1,0 +1,188 @@
+"""Gradients of a graph layer by layer: no program is ever compiled for one architecture.
+
+Reverse mode by hand over the list of steps, with ``jax.vjp`` inside every step. A layer's backward
+program runs the layer forward again instead of keeping what its derivative needs: on a processor
+that is faster than carrying the residuals out of one program and into another (which also takes
+``jit`` longer to dispatch), and only the values between layers stay in memory.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from nasproxy.networks.execution import Variables
+from nasproxy.networks.graph import Graph
+from nasproxy.networks.layers import Arrays, Layer
+
+_Pulled: TypeAlias = tuple[Arrays, list[Array]]
+"""What a layer gives back: cotangents of its parameters, and of those inputs that want one."""
+
+
+class Gradient(NamedTuple):
+    """What :func:`value_and_grad` finds on one batch.
+
+    Attributes:
+        loss: mean cross-entropy, a scalar.
+        correct: how many images the largest logit classifies rightly, a scalar.
+        grads: of the loss, a dictionary of arrays a step.
+        stats: the batch's own batch-norm statistics, likewise.
+    """
+
+    loss: Array
+    correct: Array
+    grads: Variables
+    stats: Variables
+
+
+def value_and_grad(graph: Graph, params: Variables, images: Array, labels: Array) -> Gradient:
+    """Cross-entropy in training mode, and its gradient with respect to all parameters.
+
+    Args:
+        graph: the network.
+        params: every parameter of every step, on the device.
+        images: ``[n, h, w, c]``, standardised.
+        labels: ``[n]``, integers.
+    """
+    values, stats = forward(graph, params, images)
+    loss, correct, cotangent = _cross_entropy(values[-1], labels)
+    return Gradient(loss, correct, pullback(graph, params, values, cotangent), stats)
+
+
+def forward(graph: Graph, params: Variables, images: Array) -> tuple[list[Array], Variables]:
+    """Every value of a graph in training mode, the logits last, and each step's statistics."""
+    values = [images]
+    collected: Variables = []
+    for step, arrays in zip(graph.steps, params, strict=True):
+        output, stats = _forward(step.layer, arrays, *(values[i] for i in step.inputs))
+        values.append(output)
+        collected.append(stats)
+    return values, collected
+
+
+def pullback(graph: Graph, params: Variables, values: list[Array], cotangent: Array) -> Variables:
+    """Jᵀ of a cotangent: from one of the logits to those of all parameters, in training mode.
+
+    Args:
+        graph: the network.
+        params: what ``values`` were computed with.
+        values: as :func:`forward` gives them; they serve any number of cotangents.
+        cotangent: ``[n, classes]``.
+
+    Returns:
+        A dictionary of arrays a step, shaped as ``params``.
+    """
+    # Steps that the logits do not depend on are not run backwards: their gradients are zeros.
+    grads: Variables = [
+        {} if live else jax.tree.map(jnp.zeros_like, arrays)
+        for live, arrays in zip(graph.live, params, strict=True)
+    ]
+
+    def pull(
+        position: int, wanted: tuple[bool, ...], inputs: tuple[Array, ...], out: Array
+    ) -> _Pulled:
+        return _pull(graph.steps[position].layer, wanted, params[position], inputs, out)
+
+    for position, arrays in _reverse(graph, values, cotangent, pull):
+        grads[position] = arrays
+    return grads
+
+
+def pullback_each(
+    graph: Graph, params: Variables, stats: Variables, values: list[Array], cotangent: Array
+) -> Iterator[tuple[int, Arrays]]:
+    """Jᵀ of a cotangent image by image, in inference mode: no image meets another there.
+
+    Args:
+        graph: the network.
+        params: every parameter of every step; those left out get no gradient.
+        stats: batch-norm statistics a step, as for :func:`nasproxy.networks.execution.features`.
+        values: as :func:`nasproxy.networks.execution.values` gives them.
+        cotangent: ``[n, classes]``.
+
+    Yields:
+        Each step's position, from the last to the first, and a dictionary of arrays ``[n, …]``, a
+        gradient for every image. Who stops early saves the steps before.
+    """
+
+    def pull(
+        position: int, wanted: tuple[bool, ...], inputs: tuple[Array, ...], out: Array
+    ) -> _Pulled:
+        layer = graph.steps[position].layer
+        return _pull_each(layer, wanted, params[position], stats[position], inputs, out)
+
+    return _reverse(graph, values, cotangent, pull)
+
+
+def _reverse(
+    graph: Graph,
+    values: list[Array],
+    cotangent: Array,
+    pull: Callable[[int, tuple[bool, ...], tuple[Array, ...], Array], _Pulled],
+) -> Iterator[tuple[int, Arrays]]:
+    """Reverse mode over the steps: of each, its position and its parameters' cotangents."""
+    cotangents = {len(graph.steps): cotangent}
+    for position in reversed(range(len(graph.steps))):
+        inputs = graph.steps[position].inputs
+        if not graph.live[position]:
+            continue
+        wanted = tuple(i > 0 for i in inputs)  # Nobody asks for the images' cotangent.
+        read = tuple(values[i] for i in inputs)
+        to_params, to_inputs = pull(position, wanted, read, cotangents.pop(position + 1))
+        yield position, to_params
+        for i, part in zip((i for i in inputs if i), to_inputs, strict=True):
+            cotangents[i] = _add(cotangents[i], part) if i in cotangents else part
+
+
+@partial(jax.jit, static_argnums=0)
+def _forward(layer: Layer, params: Arrays, *inputs: Array) -> tuple[Array, Arrays]:
+    return layer.train(params, *inputs)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _pull(
+    layer: Layer,
+    wanted: tuple[bool, ...],
+    params: Arrays,
+    inputs: tuple[Array, ...],
+    cotangent: Array,
+) -> _Pulled:
+    _, pull, _ = jax.vjp(layer.train, params, *inputs, has_aux=True)
+    to_params, *to_inputs = pull(cotangent)
+    return to_params, [part for part, asked in zip(to_inputs, wanted, strict=True) if asked]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _pull_each(
+    layer: Layer,
+    wanted: tuple[bool, ...],
+    params: Arrays,
+    stats: Arrays,
+    inputs: tuple[Array, ...],
+    cotangent: Array,
+) -> _Pulled:
+    def of_one(inputs: tuple[Array, ...], cotangent: Array) -> _Pulled:
+        batch = (x[None] for x in inputs)
+        _, pull = jax.vjp(lambda p, *x: layer.infer(p, stats, *x), params, *batch)
+        to_params, *to_inputs = pull(cotangent[None])
+        return to_params, [x[0] for x, asked in zip(to_inputs, wanted, strict=True) if asked]
+
+    return jax.vmap(of_one)(inputs, cotangent)
+
+
+@jax.jit
+def _add(a: Array, b: Array) -> Array:
+    return a + b
+
+
+@jax.jit
+def _cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array, Array]:
+    def mean(logits: Array) -> Array:
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+    loss, cotangent = jax.value_and_grad(mean)(logits)
+    return loss, jnp.sum(logits.argmax(-1) == labels), cotangent

@@ -1,0 +1,53 @@
+"""The layers that every search space composes.
+
+A layer is a frozen, hashable description: what it computes, which arrays it learns, what it costs.
+Being hashable, it is a static argument of ``jax.jit``, so that a whole search space compiles one
+program per distinct layer and shape and none per architecture. Images are ``[n, h, w, c]``.
+
+Layers with several inputs sum them, each truncated to the channels that the layer takes
+(NAS-Bench-101's rule; where all inputs agree, it is the plain sum).
+"""
+
+from nasproxy.networks.layers.base import Arrays, Draw, Layer, Shape, grow, total, up
+from nasproxy.networks.layers.convolutional import (
+    ACTIVATIONS,
+    EPSILON,
+    GATES,
+    BNReLU,
+    ConvBN,
+    Convolution,
+    DepthwiseBN,
+    ProjectAdd,
+    SqueezeExcite,
+)
+from nasproxy.networks.layers.joining import Add, Concatenate, Zero
+from nasproxy.networks.layers.pooling import AveragePool3x3, Halve, HalveByMean, MaxPool3x3
+from nasproxy.networks.layers.readout import Dense, GlobalAverage
+
+__all__ = [
+    "ACTIVATIONS",
+    "EPSILON",
+    "GATES",
+    "Add",
+    "Arrays",
+    "AveragePool3x3",
+    "BNReLU",
+    "Concatenate",
+    "ConvBN",
+    "Convolution",
+    "Dense",
+    "DepthwiseBN",
+    "Draw",
+    "GlobalAverage",
+    "Halve",
+    "HalveByMean",
+    "Layer",
+    "MaxPool3x3",
+    "ProjectAdd",
+    "Shape",
+    "SqueezeExcite",
+    "Zero",
+    "grow",
+    "total",
+    "up",
+]

@@ -1,0 +1,286 @@
+"""Convolutions and what goes with them: batch normalisation, activation, squeeze-and-excitation.
+
+Kernels are drawn from truncated normals of variance 1/fan-in (variance scaling of scale 1), full,
+depthwise and dense ones alike.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from nasproxy.networks.convolution import convolve, depthwise
+from nasproxy.networks.layers.base import Arrays, Draw, Layer, Shape, ones, total, up, zeros
+
+EPSILON = 1e-5
+"""Added to the variance in batch normalisation; NAS-Bench-101's, and PyTorch's default."""
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "relu": jax.nn.relu,
+    "relu6": lambda x: jnp.clip(x, 0, 6),
+    "swish": jax.nn.silu,
+    "none": lambda x: x,
+}
+"""All keep 0 at 0, on which padding rests."""
+GATES: dict[str, Callable[[Array], Array]] = {
+    "sigmoid": jax.nn.sigmoid,
+    "hard_sigmoid": lambda x: jnp.clip(x + 3, 0, 6) / 6,
+}
+
+
+class BatchNormed(Layer):
+    """Batch normalisation of what :meth:`product` makes, then an activation.
+
+    Attributes:
+        outputs: channels made.
+        activation: one of ``ACTIVATIONS``, applied last.
+    """
+
+    outputs: int
+    activation: str
+
+    @abstractmethod
+    def product(self, params: Arrays, *inputs: Array) -> Array:
+        """What is normalised, ``[n, h, w, outputs]``."""
+
+    def kernels(self) -> dict[str, Shape]:
+        """Shapes of what is learnt beside scale and bias."""
+        return {}
+
+    def parameters(self) -> dict[str, Shape]:
+        return self.kernels() | {"scale": (self.outputs,), "bias": (self.outputs,)}
+
+    def initialise(self, draw: Draw) -> Arrays:
+        return {
+            name: draw.truncated_normal(shape, math.prod(shape[:-1]) ** -0.5)
+            for name, shape in self.kernels().items()
+        }
+
+    def constants(self) -> Arrays:
+        return {"scale": ones(self.outputs), "bias": zeros(self.outputs)}
+
+    def statistics(self) -> Arrays:
+        return {"mean": zeros(self.outputs), "variance": ones(self.outputs)}
+
+    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+        product = self.product(params, *inputs)
+        gain = params.get("scale", 1) * lax.rsqrt(stats.get("variance", 1.0) + EPSILON)
+        shift = params.get("bias", 0) - stats.get("mean", 0) * gain
+        return ACTIVATIONS[self.activation](product * gain + shift)
+
+    def train(self, params: Arrays, *inputs: Array) -> tuple[Array, Arrays]:
+        product = self.product(params, *inputs)
+        mean = product.mean((0, 1, 2))
+        centred = product - mean
+        variance = jnp.square(centred).mean((0, 1, 2))
+        normal = centred * (params.get("scale", 1) * lax.rsqrt(variance + EPSILON))
+        output = ACTIVATIONS[self.activation](normal + params.get("bias", 0))
+        return output, {"mean": mean, "variance": variance}
+
+
+@dataclass(frozen=True)
+class ConvBN(BatchNormed):
+    """Convolution without bias, batch normalisation, activation.
+
+    Attributes:
+        size: the kernel's side, odd.
+        inputs: channels taken.
+        outputs: channels made.
+        stride: between output pixels.
+        activation: one of ``ACTIVATIONS``, applied last.
+        preactivation: whether a ReLU comes before the convolution (NAS-Bench-201's order).
+    """
+
+    size: int
+    inputs: int
+    outputs: int
+    stride: int = 1
+    activation: str = "relu"
+    preactivation: bool = False
+
+    def kernels(self) -> dict[str, Shape]:
+        return {"kernel": (self.size, self.size, self.inputs, self.outputs)}
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*strided(inputs[0], self.stride), self.outputs)
+
+    def flops(self, *inputs: Shape) -> int:
+        height, width = strided(inputs[0], self.stride)
+        return 2 * height * width * self.size**2 * self.inputs * self.outputs
+
+    def product(self, params: Arrays, *inputs: Array) -> Array:
+        x = total(inputs, self.inputs)
+        return convolve(jax.nn.relu(x) if self.preactivation else x, params["kernel"], self.stride)
+
+    def pad(self, multiple: int) -> ConvBN:
+        # Images keep their three colours (or one): they come from outside.
+        inputs = up(self.inputs, multiple) if self.inputs > 3 else self.inputs
+        return replace(self, inputs=inputs, outputs=up(self.outputs, multiple))
+
+
+@dataclass(frozen=True)
+class ProjectAdd(ConvBN):
+    """:class:`ConvBN` of the first input, to which the other inputs are added, truncated."""
+
+    size: int = 1
+    inputs: int = 1
+    outputs: int = 1
+
+    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+        projection = super().infer(params, stats, inputs[0])
+        return total((projection, *inputs[1:]), self.outputs)
+
+    def train(self, params: Arrays, *inputs: Array) -> tuple[Array, Arrays]:
+        projection, stats = super().train(params, inputs[0])
+        return total((projection, *inputs[1:]), self.outputs), stats
+
+
+@dataclass(frozen=True)
+class DepthwiseBN(BatchNormed):
+    """Depthwise convolution without bias, batch normalisation, activation.
+
+    Attributes:
+        size: the kernel's side, odd.
+        channels: taken and made.
+        stride: between output pixels.
+        activation: one of ``ACTIVATIONS``.
+    """
+
+    size: int
+    channels: int
+    stride: int = 1
+    activation: str = "relu"
+
+    @property
+    def outputs(self) -> int:  # type: ignore[override]  # the field's other name
+        return self.channels
+
+    def kernels(self) -> dict[str, Shape]:
+        return {"kernel": (self.size, self.size, 1, self.channels)}
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*strided(inputs[0], self.stride), self.channels)
+
+    def flops(self, *inputs: Shape) -> int:
+        height, width = strided(inputs[0], self.stride)
+        return 2 * height * width * self.size**2 * self.channels
+
+    def product(self, params: Arrays, *inputs: Array) -> Array:
+        return depthwise(total(inputs, self.channels), params["kernel"], self.stride)
+
+    def pad(self, multiple: int) -> DepthwiseBN:
+        return replace(self, channels=up(self.channels, multiple))
+
+
+@dataclass(frozen=True)
+class BNReLU(BatchNormed):
+    """Batch normalisation and ReLU of ``channels``."""
+
+    channels: int
+
+    @property
+    def activation(self) -> str:  # type: ignore[override]  # no choice
+        return "relu"
+
+    @property
+    def outputs(self) -> int:  # type: ignore[override]  # the field's other name
+        return self.channels
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*inputs[0][:2], self.channels)
+
+    def product(self, params: Arrays, *inputs: Array) -> Array:
+        return total(inputs, self.channels)
+
+    def pad(self, multiple: int) -> BNReLU:
+        return replace(self, channels=up(self.channels, multiple))
+
+
+@dataclass(frozen=True)
+class Convolution(Layer):
+    """1×1 convolution and nothing else: no bias, no normalisation, no activation."""
+
+    inputs: int
+    outputs: int
+
+    def parameters(self) -> dict[str, Shape]:
+        return {"kernel": (1, 1, self.inputs, self.outputs)}
+
+    def initialise(self, draw: Draw) -> Arrays:
+        return {"kernel": draw.truncated_normal(self.parameters()["kernel"], self.inputs**-0.5)}
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*inputs[0][:2], self.outputs)
+
+    def flops(self, *inputs: Shape) -> int:
+        height, width = inputs[0][:2]
+        return 2 * height * width * self.inputs * self.outputs
+
+    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+        return convolve(total(inputs, self.inputs), params["kernel"])
+
+    def pad(self, multiple: int) -> Convolution:
+        return replace(self, inputs=up(self.inputs, multiple), outputs=up(self.outputs, multiple))
+
+
+@dataclass(frozen=True)
+class SqueezeExcite(Layer):
+    """Each channel times a gate in (0, 1) that a two-layer network reads from all channels' means.
+
+    Hu et al. 2018: mean over the pixels, affine map to ``squeeze`` features, ReLU, affine map back,
+    gate.
+
+    Attributes:
+        channels: taken and made.
+        squeeze: hidden features.
+        gate: one of ``GATES``.
+    """
+
+    channels: int
+    squeeze: int
+    gate: str = "sigmoid"
+
+    def parameters(self) -> dict[str, Shape]:
+        return {
+            "reduce": (self.channels, self.squeeze),
+            "reduce_bias": (self.squeeze,),
+            "expand": (self.squeeze, self.channels),
+            "expand_bias": (self.channels,),
+        }
+
+    def initialise(self, draw: Draw) -> Arrays:
+        return {
+            "reduce": draw.truncated_normal((self.channels, self.squeeze), self.channels**-0.5),
+            "expand": draw.truncated_normal((self.squeeze, self.channels), self.squeeze**-0.5),
+        }
+
+    def constants(self) -> Arrays:
+        return {"reduce_bias": zeros(self.squeeze), "expand_bias": zeros(self.channels)}
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*inputs[0][:2], self.channels)
+
+    def flops(self, *inputs: Shape) -> int:
+        return 4 * self.channels * self.squeeze
+
+    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+        x = total(inputs, self.channels)
+        hidden = x.mean((1, 2)) @ params["reduce"] + params.get("reduce_bias", 0)
+        gates = jax.nn.relu(hidden) @ params["expand"] + params.get("expand_bias", 0)
+        return x * GATES[self.gate](gates)[:, None, None]
+
+    def pad(self, multiple: int) -> SqueezeExcite:
+        return replace(
+            self, channels=up(self.channels, multiple), squeeze=up(self.squeeze, multiple)
+        )
+
+
+def strided(shape: Shape, stride: int) -> tuple[int, int]:
+    """Height and width of what a strided convolution makes of an image."""
+    return -(-shape[0] // stride), -(-shape[1] // stride)

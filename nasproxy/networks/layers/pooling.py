@@ -1,0 +1,87 @@
+"""Layers that look at neighbourhoods and learn nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from nasproxy.networks.layers.base import Arrays, Layer, Shape, total, up
+
+
+@dataclass(frozen=True)
+class MaxPool3x3(Layer):
+    """Largest of each 3×3 neighbourhood, stride 1, SAME; keeps ``channels``."""
+
+    channels: int
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*inputs[0][:2], self.channels)
+
+    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+        return _over_3x3(total(inputs, self.channels), jnp.maximum, -jnp.inf)
+
+    def pad(self, multiple: int) -> MaxPool3x3:
+        return replace(self, channels=up(self.channels, multiple))
+
+
+@dataclass(frozen=True)
+class AveragePool3x3(Layer):
+    """Mean of each 3×3 neighbourhood, stride 1, over the pixels that lie in the image."""
+
+    channels: int
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*inputs[0][:2], self.channels)
+
+    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+        x = total(inputs, self.channels)
+        rows, columns = (_neighbours(length) for length in x.shape[1:3])
+        pixels = np.multiply.outer(rows, columns)[:, :, None]
+        return _over_3x3(x, jnp.add, 0) * (1 / pixels).astype(np.float32)
+
+    def pad(self, multiple: int) -> AveragePool3x3:
+        return replace(self, channels=up(self.channels, multiple))
+
+
+@dataclass(frozen=True)
+class Halve(Layer):
+    """2×2 max pool of stride 2; a last odd row or column is dropped."""
+
+    def shape(self, *inputs: Shape) -> Shape:
+        height, width, channels = inputs[0]
+        return (height // 2, width // 2, channels)
+
+    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+        return _over_2x2(inputs[0], jnp.maximum)
+
+
+@dataclass(frozen=True)
+class HalveByMean(Halve):
+    """2×2 average pool of stride 2; a last odd row or column is dropped."""
+
+    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+        return _over_2x2(inputs[0], jnp.add) * np.float32(0.25)
+
+
+def _over_3x3(x: Array, combine: Callable[[Array, Array], Array], outside: float) -> Array:
+    # Shifted images, rows then columns: 1.3 to 6 times faster than reduce_window on a CPU.
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=outside)
+    x = reduce(combine, (x[:, :-2], x[:, 1:-1], x[:, 2:]))
+    return reduce(combine, (x[:, :, :-2], x[:, :, 1:-1], x[:, :, 2:]))
+
+
+def _over_2x2(x: Array, combine: Callable[[Array, Array], Array]) -> Array:
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    rows = combine(x[:, 0:height:2], x[:, 1:height:2])
+    return combine(rows[:, :, 0:width:2], rows[:, :, 1:width:2])
+
+
+def _neighbours(length: int) -> np.ndarray:
+    """How many of an index and the two beside it lie in 0..length − 1."""
+    index = np.arange(length)
+    return 1 + (index > 0) + (index < length - 1)

@@ -1,0 +1,21 @@
+from .base import Proxy, Score, Scorer
+from .empirical_ntk import NTK
+from .infinite_width import NTKRegression
+from .latency import Latency
+from .nngp import NNGP
+from .size import Flops, Macs, Params
+from .training import Training
+
+__all__ = [
+    "NNGP",
+    "NTK",
+    "Flops",
+    "Latency",
+    "Macs",
+    "NTKRegression",
+    "Params",
+    "Proxy",
+    "Score",
+    "Scorer",
+    "Training",
+]

@@ -1,0 +1,133 @@
+"""Validation accuracy of the empirical NTK, and what else its kernel says of a network."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasproxy.data import Dataset
+from nasproxy.errors import SettingError
+from nasproxy.kernels import empirical_ntk, measures
+from nasproxy.kernels.empirical_ntk import OUTPUTS
+from nasproxy.networks.features import BatchNorm
+from nasproxy.networks.graph import Graph
+from nasproxy.proxies import ensemble, kernel_regression
+from nasproxy.proxies.base import Score, Scorer
+from nasproxy.proxies.kernel_regression import COLAB, Fit, Problem, Sizes, sizes
+from nasproxy.solvers.ridge import KernelSweep
+from nasproxy.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class NTK:
+    """The best validation accuracy, over regularisers, of the NTK of networks drawn at random.
+
+    :class:`~nasproxy.proxies.nngp.NNGP` with another kernel of the same networks, on the same
+    images: all that is said there of sizes, columns and ties holds here. Further columns come of
+    the kernel of the training images at the largest sizes, all written so that larger should mean
+    better, the sign of their source:
+
+    ``negative_log_condition``: minus log₁₀ of the condition number, which Chen et al. (2021,
+    TE-NAS) want small; ``log_trace``: log₁₀ of the mean of the diagonal, the trace norm of Shu et
+    al. (2022, NASI), who want it large; ``alignment``: of the centred kernel with the labels
+    (Cortes et al. 2012; Mok et al. 2022 rank by a like one).
+
+    Attributes:
+        n_train: training images, n_t.
+        n_valid: validation images, n_v.
+        ensemble: networks whose kernels are averaged, M.
+        width: channels of the stem; None for the space's.
+        momentum: of batch norm, see :class:`~nasproxy.networks.features.BatchNorm`.
+        norm_images: images of the batch-norm pass.
+        balanced: whether subsets are class-balanced.
+        valid_from: ``valid``, or ``train`` for the training split's images after n_train.
+        output: ``sum``, ``logit`` or ``trace``, see :func:`nasproxy.kernels.empirical_ntk.ntk`.
+    """
+
+    n_train: Sizes = 512
+    n_valid: Sizes = 512
+    ensemble: Sizes = 1
+    width: int | None = None
+    momentum: float = 0.997
+    norm_images: int = 128
+    balanced: bool = True
+    valid_from: str = "valid"
+    output: str = "sum"
+
+    name: ClassVar[str] = "ntk"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "colab": COLAB}
+
+    def __post_init__(self) -> None:
+        kernel_regression.check(self)
+        if self.output not in OUTPUTS:
+            raise SettingError(f"output={self.output!r} of ntk: choose one of {', '.join(OUTPUTS)}")
+        self._norm()
+
+    def _norm(self) -> BatchNorm:
+        return BatchNorm(self.momentum, images=self.norm_images)
+
+    def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
+        norm = self._norm()
+        return ensemble.scorer(
+            self,
+            space,
+            data,
+            seed,
+            split=empirical_ntk.split,
+            member=lambda network, batches, batch, n_train: empirical_ntk.ntk(
+                network, batches, n_train, batch, norm, self.output
+            ),
+            judge=self._judged,
+        )
+
+    def _judged(self, graph: Graph, members: list[NDArray[np.float64]], problem: Problem) -> Score:
+        smallest, n_train = min(sizes(self.n_train)), len(problem.targets)
+        classes, n_valid = problem.targets.shape[1], len(problem.valid_labels)
+        kernels = np.stack(members)[:, : n_train + n_valid]
+        if not all(_tells_apart(kernel[:, :smallest]) for kernel in kernels):
+            return kernel_regression.no_score()
+
+        @cache
+        def fit(some: int, networks: int) -> Fit:
+            kernel = kernels[:networks, :, :some].mean(0)
+            return KernelSweep(kernel[:some], problem.targets[:some]), kernel[n_train:]
+
+        judged = kernel_regression.judge(
+            problem,
+            fit,
+            flops(graph, classes, n_train, n_valid, len(members), self.output),
+            n_train=self.n_train,
+            n_valid=self.n_valid,
+            ensemble=self.ensemble,
+        )
+        sweep, _ = fit(n_train, len(members))
+        kernel = kernels[:, :n_train].mean(0)
+        own = {
+            "negative_log_condition": -math.log10(measures.condition(sweep.spectrum)),
+            "log_trace": math.log10(np.trace(kernel) / n_train),
+            "alignment": measures.alignment(kernel, problem.targets),
+        }
+        return replace(judged, columns=judged.columns | own)
+
+
+def _tells_apart(kernel: NDArray[np.float64]) -> bool:
+    """Whether a kernel is finite and no constant, as that of a network whose units all died is."""
+    return bool(np.isfinite(kernel).all() and np.ptp(kernel) > 1e-6 * np.abs(kernel).max())
+
+
+def flops(
+    graph: Graph, classes: int, n_train: int, n_valid: int, ensemble: int, output: str
+) -> float:
+    """Operations of kernels and solves, counted as Park et al. 2020 count the NNGP's and training.
+
+    A forward pass costs F, a backward pass 2F and is made for every output; gradients stand in the
+    features' place.
+    """
+    images, outputs = n_train + n_valid, classes if output == "trace" else 1
+    passes = (1 + 2 * outputs) * graph.flops * images
+    products = 2 * outputs * graph.parameters * n_train * images
+    solves = kernel_regression.solve_flops(n_train, n_valid, classes)
+    return float(ensemble * (passes + products) + solves)

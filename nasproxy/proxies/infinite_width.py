@@ -1,0 +1,207 @@
+"""Validation accuracy of the kernel that a fully-connected network becomes as its width grows."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+import psutil
+
+from nasproxy.data import Dataset
+from nasproxy.errors import SettingError
+from nasproxy.kernels import FullyConnected
+from nasproxy.kernels.layerwise import Inputs, Pass
+from nasproxy.proxies import kernel_regression
+from nasproxy.proxies.base import Score, Scorer
+from nasproxy.proxies.kernel_regression import Fit, Problem, Sizes, sizes
+from nasproxy.solvers.eigenpro import EigenPro
+from nasproxy.solvers.estimator import Kernel, Precomputed
+from nasproxy.solvers.ridge import KernelSweep
+from nasproxy.space import SearchSpace
+
+SOLVERS = ("ridge", "eigenpro")
+SHARED = 4 * 2**30
+"""Bytes up to which kernels of several depths share a pass."""
+
+
+@runtime_checkable
+class Widening(Protocol):
+    """A space whose networks have an analytic kernel at infinite width."""
+
+    def infinite_width(self, architecture: Any) -> tuple[int, str]:
+        """Hidden layers, and ``relu`` or ``erf``."""
+        ...
+
+
+@dataclass(frozen=True)
+class NTKRegression:
+    """Validation accuracy of kernel regression with the analytic NTK or NNGP of a network.
+
+    With ``solver=ridge``, the best over 20 regularisers, with the columns and the sizes of
+    :class:`~nasproxy.proxies.nngp.NNGP`; kernels are float64, which deep ones need at the smallest.
+    With ``solver=eigenpro``, of one fit by :class:`~nasproxy.solvers.EigenPro` (Bordelon et al.),
+    on float32 kernels; the columns ``train_accuracy``, ``epochs`` and ``fit_seconds`` (the kernel's
+    own time left out) stand beside it. Architectures that come in the order of their depths share
+    one pass through the layers, unless it would take more than 4 GiB and ``solver=eigenpro``: then
+    each kernel is computed by itself, its time in ``fit_seconds``, and held if it takes up to a
+    third of the machine's memory, otherwise computed again for every epoch.
+
+    Attributes:
+        kernel: ``ntk`` or ``nngp``.
+        solver: ``ridge`` or ``eigenpro``.
+        n_train: training images; several sizes at once with ``solver=ridge`` only.
+        n_valid: validation images, likewise.
+        loss, top, subsample, batch, epochs, train_accuracy, tolerance, ridge: EigenPro's; the ridge
+            solver does not use them.
+        weight_variance, bias_variance: of :class:`~nasproxy.kernels.FullyConnected`.
+        balanced: whether subsets are class-balanced.
+        valid_from: ``valid``, or ``train`` for the training split's images after n_train.
+    """
+
+    kernel: str = "ntk"
+    solver: str = "ridge"
+    n_train: Sizes = 512
+    n_valid: Sizes = 512
+    loss: str = "squared"
+    top: int = 100
+    subsample: int | None = None
+    batch: int | None = None
+    epochs: int = 100
+    train_accuracy: float | None = None
+    tolerance: float = 1e-2
+    ridge: float = 0.0
+    weight_variance: float = 2.0
+    bias_variance: float = 0.01
+    balanced: bool = True
+    valid_from: str = "valid"
+
+    name: ClassVar[str] = "ntk_regression"
+
+    def __post_init__(self) -> None:
+        kernel_regression.check(self)
+        if self.solver not in SOLVERS:
+            raise SettingError(
+                f"solver={self.solver!r} of ntk_regression: choose {' or '.join(SOLVERS)}"
+            )
+        if self.solver == "eigenpro" and len(sizes(self.n_train) + sizes(self.n_valid)) > 2:
+            raise SettingError(
+                "several sizes of ntk_regression at once need solver=ridge: give one n_train and "
+                "one n_valid"
+            )
+        self._function(1, "relu")
+        self._eigenpro(0)
+
+    def _function(self, depth: int, activation: str) -> FullyConnected:
+        dtype = "float64" if self.solver == "ridge" else "float32"
+        return FullyConnected(
+            depth, self.kernel, activation, self.weight_variance, self.bias_variance, dtype=dtype
+        )
+
+    def _eigenpro(self, seed: int) -> EigenPro:
+        return EigenPro(
+            self.top,
+            self.subsample,
+            self.loss,
+            self.ridge,
+            self.batch,
+            epochs=self.epochs,
+            train_accuracy=self.train_accuracy,
+            tolerance=self.tolerance,
+            memory=max(4.0, psutil.virtual_memory().total / 3 / 2**30),
+            seed=seed,
+        )
+
+    def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
+        if not isinstance(space, Widening):
+            raise SettingError(
+                f"{space.name} has no analytic kernel: ntk_regression scores fully_connected; for "
+                "other spaces there are the proxies nngp and ntk, of networks drawn at random"
+            )
+        problem = Problem.of(
+            data,
+            seed,
+            n_train=self.n_train,
+            n_valid=self.n_valid,
+            balanced=self.balanced,
+            valid_from=self.valid_from,
+        )
+        n_train = len(problem.targets)
+        inputs = self._function(1, "relu").prepare(problem.images[:])
+        # A pass keeps two float32 numbers a pair beside the kernel, which EigenPro copies.
+        shared = self.solver == "ridge" or 16 * n_train * len(inputs) <= SHARED
+        blocks = _Blocks(inputs[:n_train], inputs[n_train:])
+        flops = self._flops(data, n_train, len(inputs) - n_train)
+
+        def score(architecture: Any) -> Score:
+            function = self._function(*space.infinite_width(architecture))
+            if not shared:
+                return self._fitted(function, inputs, problem, seed, flops)
+            train, valid = blocks(function)
+            if self.solver == "eigenpro":
+                kernel = Precomputed(np.concatenate([train, valid]))
+                return self._fitted(kernel, np.arange(len(inputs)), problem, seed, flops)
+
+            def fit(some: int, ensemble: int) -> Fit:
+                sweep = KernelSweep(train[:some, :some], problem.targets[:some])
+                return sweep, valid[:, :some]
+
+            return kernel_regression.judge(
+                problem, fit, flops, n_train=self.n_train, n_valid=self.n_valid
+            )
+
+        return score
+
+    def _fitted(
+        self, kernel: Kernel, inputs: Any, problem: Problem, seed: int, flops: float
+    ) -> Score:
+        """Fits training inputs, and judges on those after them."""
+        n_train = len(problem.targets)
+        model = self._eigenpro(seed).fit(kernel, inputs[:n_train], problem.targets.argmax(1))
+        value = model.score(inputs[n_train:], problem.valid_labels)
+        last = model.history_[-1]
+        return Score(
+            value,
+            flops * len(model.history_),
+            {
+                "train_accuracy": 1 - last["error"],
+                "epochs": len(model.history_),
+                "fit_seconds": last["seconds"],
+            },
+            {"stopped": model.stopped_, "loss": last["loss"]},
+        )
+
+    def _flops(self, data: Dataset, n_train: int, n_valid: int) -> float:
+        """Of the first kernel and the solves, or of one epoch; layers cost little beside them."""
+        if self.solver == "eigenpro":
+            return float(2 * n_train * n_train * data.classes)
+        gram = 2 * int(np.prod(data.image_shape)) * n_train * (n_train + n_valid)
+        return float(gram + kernel_regression.solve_flops(n_train, n_valid, data.classes))
+
+
+class _Blocks:
+    """Kernels of training images, and of validation with training images, for one depth at a time.
+
+    A depth beyond the last goes on from there; a smaller one, or another nonlinearity, begins anew.
+    """
+
+    def __init__(self, train: Inputs, valid: Inputs) -> None:
+        self._train, self._valid = train, valid
+        self._activation = ""
+        self._passes: tuple[Pass, Pass] | None = None
+        self._deepest = 0
+
+    def __call__(self, function: FullyConnected) -> tuple[np.ndarray, np.ndarray]:
+        passes, depth = self._passes, function.depth
+        if (
+            passes is None
+            or function.activation != self._activation
+            or not passes[0].depth <= depth <= self._deepest
+        ):
+            # Twice as deep as asked for, so that most grids need few passes.
+            self._activation, self._deepest = function.activation, max(256, 2 * depth)
+            passes = (
+                Pass(function, self._train, None, self._deepest),
+                Pass(function, self._valid, self._train, self._deepest),
+            )
+            self._passes = passes
+        train, valid = (np.asarray(p.blocks(depth, (function.kind,))[0]) for p in passes)
+        return train, valid

@@ -1,0 +1,145 @@
+"""What scores are ranked against: a table's column, a store's own, or MNAS's reward of two."""
+
+import os
+
+import pandas as pd
+
+from nasproxy import metrics
+from nasproxy.errors import SettingError, TruthError
+from nasproxy.plugins import SPACES
+from nasproxy.proxies import Latency
+from nasproxy.settings import parse_settings
+from nasproxy.space import Tabular
+from nasproxy.store import Store
+from nasproxy.store.columns import agrees, means, parsed, place, read_columns
+from nasproxy.truth import tables
+
+_LISTED = 10  # candidates in an error message
+
+
+def read_truth(text: str, store: Store, key: str | None = None) -> pd.Series:
+    """A truth from ``FILE:COLUMN`` (.parquet or .csv) or from the store's own scores by a proxy.
+
+    A table may name architectures by the columns of the scored spaces' own benchmarks.
+
+    Raises:
+        TruthError: see `nasproxy.truth.read`.
+        SettingError: see `truth_from_store`.
+    """
+    if not _is_table(text):
+        return truth_from_store(store, text)
+    path, column = tables.parse_spec(text)
+    names = {parse_settings(group.space)[0] for group in store.groups()}
+    scored = [SPACES[name]() for name in SPACES if name in names]
+    tabular = [space for space in scored if isinstance(space, Tabular)]
+    return tables.read(path, column, key, tabular).rename(f"{path.name}:{column}")
+
+
+def truth_from_store(
+    store: Store,
+    proxy: str,
+    *,
+    space: str | None = None,
+    data: str | None = None,
+    seed: int | None = None,
+) -> pd.Series:
+    """One column of a store's scores as truth, indexed by architecture key, failed ones left out.
+
+    Args:
+        store: where they are.
+        proxy: as `rank_store` names them, ``training:epochs=4`` or ``training[test_accuracy]``; or
+            as the store does, with every setting. Settings that leave one column may be left out.
+        space, data, seed: narrow it down, likewise; data by its name or ``name@fingerprint``.
+
+    Raises:
+        SettingError: none or several columns fit; lists them.
+    """
+    columns = [c for c in read_columns(store) if len(c.series)]
+    if not columns:
+        raise SettingError(f"{proxy!r}: {place(store)} holds no scores; score first")
+    fitting = [
+        c
+        for c in columns
+        if (proxy == c.full or means(proxy, c))
+        and (space is None or agrees(parse_settings(space), parsed(c.run[0])))
+        and (data is None or data in (c.run[2], c.run[2].partition("@")[0]))
+        and (seed is None or seed == c.run[3])
+    ]
+    exact = [c for c in fitting if proxy in (c.full, c.about["proxy"])]
+    found = exact if len(exact) == 1 else fitting
+    if len(found) != 1:
+        listed = [
+            "{proxy} ({space}, {data}, seed {seed})".format(**c.about) for c in found or columns
+        ]
+        more = [f"and {len(listed) - _LISTED} more"] if len(listed) > _LISTED else []
+        raise SettingError(
+            f"{proxy!r} fits {len(found)} columns of {place(store)}: name one of "
+            + "; ".join(listed[:_LISTED] + more)
+        )
+    (column,) = found
+    about = column.about
+    name = f"{about['proxy']}, {about['space']}, {about['data']}, seed {about['seed']}"
+    truth = column.series.rename(name).rename_axis("architecture")
+    truth.attrs["columns"] = [(column.run, column.column)]
+    return truth
+
+
+def read_latency(text: str, store: Store, key: str | None = None) -> pd.Series:
+    """Milliseconds by architecture key, of ``FILE:COLUMN`` or of the store's own `latency`.
+
+    Raises:
+        TruthError: see `nasproxy.truth.read`.
+        SettingError: see `truth_from_store`; or a stored proxy that measures no latency.
+    """
+    if _is_table(text):
+        return read_truth(text, store, key)
+    if text.partition(":")[0].partition("[")[0] != Latency.name:
+        raise SettingError(
+            f"latency {text!r}: give FILE:COLUMN with a .parquet or .csv file, or a stored latency "
+            "such as latency or latency[images=32]"
+        )
+    return -truth_from_store(store, text)
+
+
+def reward(
+    accuracy: pd.Series, latency: pd.Series, *, target: float = 75.0, exponent: float = -0.07
+) -> pd.Series:
+    """MNAS's reward as truth, of the architectures that have both.
+
+    Args:
+        accuracy: from 0, in any unit, by architecture key; of `read_truth` or one's own.
+        latency: milliseconds, likewise; of `read_latency` or one's own.
+        target, exponent: see :func:`nasproxy.metrics.mnas_reward`.
+
+    Raises:
+        TruthError: no architecture has both, or one has a negative accuracy or no positive latency.
+        MetricError, SettingError: see :func:`nasproxy.metrics.mnas_reward`.
+    """
+    names = f"{accuracy.name or 'accuracy'}", f"{latency.name or 'latency'}"
+    keys = tables.known(accuracy.index, latency)
+    if keys.empty:
+        examples = " and ".join(repr(s.index[0]) if len(s) else "none" for s in (accuracy, latency))
+        raise TruthError(
+            f"no architecture has both {names[0]} and {names[1]}: their keys are such as "
+            f"{examples}; give columns of one space"
+        )
+    accuracies, milliseconds = accuracy[keys], latency[keys]
+    for name, wrong, accepted in (
+        (names[0], accuracies[accuracies < 0], "an accuracy, 0 or more"),
+        (names[1], milliseconds[milliseconds <= 0], "milliseconds, more than 0"),
+    ):
+        if len(wrong):
+            raise TruthError(
+                f"{name} of {wrong.index[0]} is {wrong.iloc[0]:g}: a reward needs {accepted}; "
+                "name such a column"
+            )
+    values = metrics.mnas_reward(accuracies, milliseconds, target, exponent)
+    name = f"reward of {names[0]}, with {names[1]}, target {target:g} ms, exponent {exponent:g}"
+    found = pd.Series(values, index=keys, name=name)
+    found.attrs["columns"] = [c for s in (accuracy, latency) for c in s.attrs.get("columns", [])]
+    return found
+
+
+def _is_table(text: str) -> bool:
+    """Whether a file is meant, one that is there or not, and no stored proxy."""
+    return ".parquet" in text.lower() or ".csv" in text.lower() or os.sep in text.partition(":")[0]

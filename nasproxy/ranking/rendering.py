@@ -1,0 +1,171 @@
+"""The ranking table as text: for a terminal, for Markdown, for other programs."""
+
+import io
+import json
+import math
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nasproxy import metrics
+from nasproxy.errors import SettingError
+from nasproxy.ranking import plots
+from nasproxy.store.columns import CONTEXT
+
+FORMATS = ("table", "markdown", "csv", "json")
+_WIDTH = 100
+_PROXY_WIDTH = 24
+
+
+def render(table: pd.DataFrame, format: str = "table") -> str:
+    """The table of `rank_store` as text.
+
+    ``table`` fits a terminal of 100 columns; ``markdown`` holds the same; ``csv`` and ``json``, a
+    list of rows, hold every column and digit, NaN as an empty cell or null.
+
+    Raises:
+        SettingError: another format.
+    """
+    match format:
+        case "table":
+            return _terminal(table)
+        case "markdown":
+            return _markdown(table)
+        case "csv":
+            return table.to_csv(index=False, lineterminator="\n").rstrip("\n")
+        case "json":
+            rows = [{k: None if v != v else v for k, v in row.items()} for row in _rows(table)]
+            return json.dumps(rows, indent=2, ensure_ascii=False)
+    raise SettingError(f"format {format!r}: choose one of {', '.join(FORMATS)}")
+
+
+Cell = tuple[str, ...]  # what is said, then what belongs beneath or behind it
+
+
+def _cells(row: dict[str, Any]) -> dict[str, Cell]:
+    def correlation(name: str) -> Cell:
+        low, high = row[f"{name}_low"], row[f"{name}_high"]
+        bounds = () if math.isnan(low) else (f"[{_signed(low, 2)}, {_signed(high, 2)}]",)
+        return _signed(row[name], 3), *bounds
+
+    counts = {"failed": row["failed"], "without truth": row["unmatched"]}
+    left_out = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
+    return {
+        "proxy": (row["proxy"] + " *" * row["same_run"], *([f"({left_out})"] if left_out else [])),
+        "n": (str(row["n"]),),
+        "Kendall τ": correlation("kendall_tau"),
+        "Pearson r": correlation("pearson"),
+        "ρ": (_signed(row["spearman"], 3),),
+        "PQETP": (_number(row["pqetp"], ".3f"),),
+        "discovered": _discovered(row["discovered"], row["discovered_error"]),
+        "cost": (f"{_number(row['seconds'], '.2g')} s", f"{_scaled(row['flops'])}FLOP"),
+    }
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict(orient="records")]
+
+
+def _terminal(table: pd.DataFrame) -> str:
+    text = io.StringIO()
+    console = Console(file=text, width=_WIDTH, force_terminal=False, color_system=None)
+    console.print(Text(f"Ranking against {', '.join(table['truth'].unique())}"))
+    for context, rows in table.groupby(list(CONTEXT), sort=False):
+        console.print()
+        console.print(Text(_context(dict(zip(CONTEXT, context, strict=True)))))
+        shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        cells = [_cells(row) for row in _rows(rows)]
+        for name in cells[0]:
+            justify = "left" if name == "proxy" else "right"
+            shown.add_column(name, justify=justify, no_wrap=name != "proxy", overflow="fold")
+        for row in cells:
+            row["proxy"] = tuple(plots.wrapped(part, _PROXY_WIDTH) for part in row["proxy"])
+            shown.add_row(*(Text("\n".join(cell)) for cell in row.values()))
+        console.print(shown)
+    for line in _notes(table):
+        console.print(Text(line))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    varying = [part for part in CONTEXT if table[part].nunique() > 1]
+    same = {part: table[part].iloc[0] for part in CONTEXT if part not in varying}
+    lines = [f"**Ranking against {', '.join(table['truth'].unique())}**", ""]
+    if same:
+        lines += [_context(same), ""]
+    for index, row in enumerate(_rows(table)):
+        cells = _cells(row)
+        proxy = cells.pop("proxy")
+        cells = {"proxy": proxy, **{part: (str(row[part]),) for part in varying}, **cells}
+        if index == 0:
+            lines.append(f"| {' | '.join(cells)} |")
+            lines.append("| --- |" + " --- |" * len(varying) + " ---: |" * 7)
+        texts = (" ".join(cell).replace("|", "\\|") for cell in cells.values())
+        lines.append(f"| {' | '.join(texts)} |")
+    return "\n".join([*lines, "", *(f"- {note}" for note in _notes(table))])
+
+
+def _context(parts: dict[str, Any]) -> str:
+    said = {"seed": "seed {}", "drawn": "drawn: {}"}
+    return " · ".join(said.get(part, "{}").format(value) for part, value in parts.items())
+
+
+def _notes(table: pd.DataFrame) -> list[str]:
+    """How it was measured."""
+    return [
+        *(["*: of the same computation as the truth."] if table["same_run"].any() else []),
+        f"n: architectures with a score and a truth. Brackets: 95 % bootstrap intervals over them,"
+        f" from n = {plots.MIN_FOR_INTERVAL} on. ρ: Spearman's.",
+        f"PQETP: AUROC of the score for truth > λ, λ = {_range(table['threshold'])}.",
+        _discovery(table[table["top"] > 0]),
+        "cost: median time and mean operations of scoring an architecture.",
+    ]
+
+
+def _discovery(table: pd.DataFrame) -> str:
+    """Of the rows that have architectures enough."""
+    if table.empty:
+        return f"discovered: needs more architectures, it is given from n = {plots.MIN_FOR_TOP} on."
+    return (
+        f"discovered: best truth of the {_range(table['top'])} best by score among"
+        f" {_range(table['subset'])} architectures, a random half; mean ± standard error of"
+        f" {metrics.N_SUBSETS} halves."
+    )
+
+
+def _range(values: pd.Series) -> str:
+    low, high = values.min(), values.max()
+    if pd.isna(low):
+        return "–"
+    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+
+
+def _signed(value: float, digits: int) -> str:
+    """A correlation: "+.51"."""
+    return _number(value, f"+.{digits}f").replace("0.", ".", 1)
+
+
+def _number(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else format(value, form)
+
+
+def _scaled(value: float) -> str:
+    """1.2e9 as "1.2 G"."""
+    for size, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.{1 if value < 10 * size else 0}f} {prefix}"
+    return f"{_number(value, '.0f')} "
+
+
+def _discovered(mean: float, error: float) -> Cell:
+    """Rounded to two digits of the standard error."""
+    if math.isnan(mean):
+        return ("–",)
+    if not error > 0:
+        return (f"{mean:.5g}", *(() if math.isnan(error) else ("± 0",)))
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{mean:.{digits}f}", f"± {error:.{digits}f}"

@@ -1,0 +1,1 @@
+"""What suites of experiments share: claims and verdicts, pools of scores, statistics, reports."""

@@ -1,0 +1,120 @@
+"""Architectures drawn from one space, one data set, and the store of their scores."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nasproxy import NNGP, Store, scoring
+from nasproxy.data import Dataset
+from nasproxy.proxies import Flops, Params
+from nasproxy.proxies import nngp as nngp_costs
+from nasproxy.reproduce.scores import Request, Scores, Setting
+from nasproxy.settings import describe
+from nasproxy.space import SearchSpace
+from nasproxy.truth import join
+
+WHOLE = (0, 1)
+"""The shard that is everything."""
+
+
+@dataclass(eq=False)
+class Pool:
+    """Scores are read from the store, and computed where it lacks them.
+
+    Attributes:
+        space: where the architectures come from, at the benchmark's own width.
+        architectures: by key, in the order of the draw.
+        images: what they are scored on.
+        store: an open store.
+        drawn: the sampler in words.
+        progress: show progress bars.
+    """
+
+    space: SearchSpace
+    architectures: Mapping[str, Any]
+    images: Dataset
+    store: Store
+    drawn: str
+    progress: bool = True
+
+    @cache  # noqa: B019  a pool lives as long as the process
+    def frame(self, request: Request, shard: tuple[int, int] = WHOLE) -> pd.DataFrame:
+        """The table that :func:`nasproxy.score` returns, of every N-th architecture of a shard."""
+        if request.sampler is None:
+            drawn, chosen = self.drawn, list(self.architectures.values())[: request.cells]
+        else:
+            drawn = f"{request.sampler}, n={request.cells}, seed={request.seed}"
+            chosen = self.space.sample(request.cells, request.seed, request.sampler)
+        index, count = shard
+        return scoring.score(
+            chosen[index::count],
+            self.space,
+            request.proxy,
+            self.images,
+            seed=request.seed,
+            store=self.store,
+            drawn=drawn,
+            progress=self.progress,
+        )
+
+    def scores(self, request: Request) -> Scores:
+        """The scores of a request, with what each of its settings costs."""
+        costs = {setting: self._cost(request, setting) for setting in request.settings}
+        return Scores(request, self.frame(request), costs)
+
+    def curves(self, request: Request) -> dict[Setting, pd.DataFrame]:
+        """Validation accuracy for every ε, ``[architectures, regularisers]``, by setting."""
+        scored = self.frame(request).index
+        space, proxy = scoring.run_id(self.space, request.proxy)
+        records = self.store.get_many(space, proxy, scoring.data_id(self.images), request.seed)
+        kept = {key: records[key].info["accuracy"] for key in scored if not records[key].error}
+        return {
+            setting: pd.DataFrame.from_dict(
+                {key: curves[setting.label] for key, curves in kept.items()}, orient="index"
+            )
+            for setting in request.settings
+        }
+
+    @property
+    def sizes(self) -> pd.DataFrame:
+        """Trainable parameters and forward FLOPs of each at the benchmark's width."""
+        requests = [Request(proxy, len(self.architectures)) for proxy in (Params(), Flops())]
+        return pd.concat([self.frame(r)[r.proxy.name] for r in requests], axis=1)
+
+    def forward(self, width: int) -> float:
+        """Mean FLOPs of a forward pass at a width."""
+        return float(np.mean([graph.flops for graph in self._graphs(width)]))
+
+    def line(self, name: str, request: Request) -> str:
+        """A request in words, a Markdown item."""
+        settings = describe(request.proxy, request.proxy.name, full=False)
+        first = f"the first {min(request.cells, len(self.architectures)):,}"
+        return f"- `{name}`: {request.sampler or first}, `{settings}`, seed {request.seed}"
+
+    def _cost(self, request: Request, setting: Setting) -> float:
+        if isinstance(request.proxy, NNGP):
+            sizes = dataclasses.astuple(setting)
+            graphs, classes = self._graphs(request.proxy.width), self.images.classes
+            return float(np.mean([nngp_costs.flops(g, classes, *sizes) for g in graphs]))
+        return float(self.frame(request)[f"{request.proxy.name} flops"].mean())
+
+    @cache  # noqa: B019
+    def _graphs(self, width: int, first: int = 200) -> list[Any]:
+        """Networks of the first architectures: means over them are good to 5 %."""
+        space = dataclasses.replace(self.space, width=width)  # type: ignore[type-var]
+        shape, classes = self.images.image_shape, self.images.classes
+        chosen = list(self.architectures.values())[:first]
+        return [space.graph(architecture, shape, classes) for architecture in chosen]
+
+
+def joined(truth: pd.Series, *scores: pd.Series) -> tuple[np.ndarray, ...]:
+    """The scores' and the truth's values on what has them all; the truth last."""
+    frame = pd.concat(scores, axis=1, join="inner").dropna().sort_index()
+    pair = join(frame, truth)
+    columns = [pair.scores.iloc[:, i].to_numpy(float) for i in range(len(scores))]
+    return (*columns, pair.truth.to_numpy(float))

@@ -1,0 +1,199 @@
+"""Reproducing papers: suites of experiments that ask for scores and leave a table and a figure.
+
+A suite is a package with ``PAPER``, what it reproduces; ``EXPERIMENTS``, a tuple of its modules'
+names; and ``prepare(options)``, which returns its study. It is registered by an entry point of the
+group ``nasproxy.suites``, or goes by its dotted name. An experiment is a module whose docstring's
+first line is its title, with ``CLAIM``, what the paper says; ``NEEDS``, the names of the study's
+scores that it reads; and ``run(study)``, which returns a :class:`Finding`.
+"""
+
+import importlib
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple, Protocol
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from nasproxy.errors import SettingError
+from nasproxy.plugins import SUITES
+from nasproxy.ranking import plots
+from nasproxy.reproduce.provenance import named, statement
+from nasproxy.truth import tables
+
+HERE = "**Here.**"
+"""Before the verdict in a report."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask of a suite; None leaves the choice to it.
+
+    Attributes:
+        cells: architectures to draw.
+        points: training images, of suites that solve kernels of many.
+        data: data set by name.
+        data_dir: where TFDS keeps prepared data sets.
+        truth: folder or file of published accuracies; without it networks are trained here.
+        store: file of scores; beside the results by default.
+        out: folder that results go to, a folder a suite and an experiment.
+        seed: of the draw, the subsets and the initialisations.
+        shard: (I, N): only compute every N-th score from the I-th; write no results.
+        progress: show progress bars.
+    """
+
+    cells: int | None = None
+    points: int | None = None
+    data: str | None = None
+    data_dir: Path | None = None
+    truth: Path | None = None
+    store: Path | None = None
+    out: Path = Path("results")
+    seed: int = 0
+    shard: tuple[int, int] = (0, 1)
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an experiment found.
+
+    Attributes:
+        verdict: one sentence: whether the claim holds on what was run, with intervals.
+        tables: by name; the first is shown in the README, all are written as .csv.
+        figure: one figure.
+        notes: further sentences, a paragraph each.
+    """
+
+    verdict: str
+    tables: dict[str, pd.DataFrame]
+    figure: Figure
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+class Study(Protocol):
+    """What a suite's experiments share: architectures, data, truth, and the scores of them."""
+
+    @property
+    def name(self) -> str:
+        """The folder of results: the suite, marked where the data is not the paper's."""
+        ...
+
+    def compute(self, needs: Sequence[str], shard: tuple[int, int]) -> None:
+        """Computes and stores what the store lacks of the named scores."""
+        ...
+
+    def describe(self, needs: Sequence[str]) -> list[str]:
+        """Markdown lines: sampler, number of architectures, data, truth and settings."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def experiments(suite: ModuleType) -> dict[str, ModuleType]:
+    """The experiments of a suite by name, in the paper's order."""
+    return {n: importlib.import_module(f"{suite.__name__}.{n}") for n in suite.EXPERIMENTS}
+
+
+def title(experiment: ModuleType) -> str:
+    """First line of the module's docstring."""
+    return (experiment.__doc__ or "").strip().partition("\n")[0]
+
+
+class Written(NamedTuple):
+    """An experiment's title, its verdict, and the folder of its table and figure."""
+
+    title: str
+    verdict: str
+    folder: Path
+
+
+def reproduce(name: str, options: Options) -> Iterator[Written]:
+    """Runs an experiment (``suite/experiment``) or a whole suite, and writes what it finds.
+
+    Yields:
+        Each as it is written; nothing for a shard, which only computes scores.
+
+    Raises:
+        SettingError: an unknown name, before anything is computed.
+    """
+    suite, _, wanted = name.partition("/")
+    package = SUITES.find(suite)
+    known = experiments(package)
+    if wanted and wanted not in known:
+        raise SettingError(f"experiment {wanted!r} of {suite}: choose one of {', '.join(known)}")
+    chosen = {wanted: known[wanted]} if wanted else known
+    study: Study = package.prepare(options)
+    try:
+        for label, experiment in chosen.items():
+            study.compute(experiment.NEEDS, options.shard)
+            if options.shard[1] == 1:
+                finding = experiment.run(study)
+                folder = options.out / study.name / label
+                write(folder, experiment, finding, study)
+                index(folder.parent, package)
+                yield Written(title(experiment), finding.verdict, folder)
+    finally:
+        study.close()
+
+
+def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) -> None:
+    """Writes README.md, the tables and figure.png; replaces what an earlier run wrote there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for label, table in finding.tables.items():
+        tables.write_table(table, folder / f"{label}.csv")
+    plots.save(finding.figure, folder / "figure.png")
+    shown = next(iter(finding.tables.values()))
+    command = shlex.join(["nasproxy", *named(sys.argv[1:])])
+    lines = [
+        f"# {title(experiment)}",
+        "",
+        f"**The paper's claim.** {experiment.CLAIM}",
+        "",
+        f"{HERE} {finding.verdict}",
+        "",
+        "![figure](figure.png)",
+        "",
+        *(line for note in finding.notes for line in (note, "")),
+        *markdown(shown),
+        "",
+        *study.describe(experiment.NEEDS),
+        "",
+        statement(command),
+    ]
+    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def index(folder: Path, suite: ModuleType) -> None:
+    """Writes a suite's README.md: the verdicts of all experiments that its folder holds."""
+    lines = [f"# {suite.PAPER}", ""]
+    for label, experiment in experiments(suite).items():
+        report = folder / label / "README.md"
+        if report.is_file():
+            found = report.read_text(encoding="utf-8").split(f"\n{HERE} ")[-1].partition("\n")[0]
+            lines += [f"## [{title(experiment)}]({label}/README.md)", "", found, ""]
+    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def markdown(table: pd.DataFrame) -> list[str]:
+    """A pipe table; numbers to four significant digits."""
+    frame = table.reset_index() if table.index.name else table
+    rows = [[_shown(value) for value in row] for row in frame.itertuples(index=False)]
+    return [
+        "| " + " | ".join(map(str, frame.columns)) + " |",
+        "|" + "---|" * frame.shape[1],
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.4g}"
+    return str(value)

@@ -1,0 +1,88 @@
+"""What every search space offers, whatever it holds, and the Flax network of its architectures."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from flax import nnx
+
+from nasproxy.networks.graph import Graph
+from nasproxy.networks.layers import Shape
+from nasproxy.networks.module import Network
+
+A = TypeVar("A")
+
+
+@runtime_checkable
+class SearchSpace(Protocol[A]):
+    """Architectures of type ``A`` and the networks they stand for.
+
+    Implementations are frozen dataclasses whose fields are the space's settings (the stem's
+    ``width`` among them). A package registers its own by an entry point of the group
+    ``nasproxy.search_spaces``; one in a file of the working folder goes by its dotted name.
+
+    Attributes:
+        name: the space's name on the command line and in stores.
+        samplers: names of the distributions it can draw from, the default first.
+        width: channels of the stem, the scale of every network of the space.
+    """
+
+    name: ClassVar[str]
+    samplers: ClassVar[tuple[str, ...]]
+
+    @property
+    def width(self) -> int: ...
+
+    def sample(self, n: int, seed: int, sampler: str | None = None) -> list[A]:
+        """Draws ``n`` architectures; raises SettingError for an unknown sampler."""
+        ...
+
+    def mutate(self, architecture: A, rng: np.random.Generator) -> A:
+        """A valid neighbour that differs from the architecture."""
+        ...
+
+    def key(self, architecture: A) -> str:
+        """The name of the architecture up to isomorphism, by which scores and truth are joined."""
+        ...
+
+    def find(self, key: str) -> A:
+        """The architecture of a key; raises ArchitectureError if there is none."""
+        ...
+
+    def to_json(self, architecture: A) -> str:
+        """One line of JSON that :meth:`from_json` reads."""
+        ...
+
+    def from_json(self, text: str) -> A:
+        """An architecture from JSON; raises ArchitectureError with what is wrong."""
+        ...
+
+    def graph(self, architecture: A, image_shape: Shape, classes: int) -> Graph:
+        """The network of an architecture, as data: see :mod:`nasproxy.networks.graph`.
+
+        Raises:
+            DataError: images that no network of the space takes, whatever the architecture.
+        """
+        ...
+
+
+@runtime_checkable
+class Tabular(Protocol):
+    """A space whose benchmark's tables name architectures by columns of their own.
+
+    Attributes:
+        columns: the names of those columns.
+    """
+
+    columns: ClassVar[tuple[str, ...]]
+
+    def row_key(self, row: Mapping[Any, Any]) -> str:
+        """The key of a row's architecture; raises ArchitectureError if it is none."""
+        ...
+
+
+def network(
+    space: SearchSpace[Any], architecture: Any, image_shape: Shape, classes: int, rngs: nnx.Rngs
+) -> Network:
+    """The :class:`Network` of an architecture, for images of a shape ``(h, w, c)``."""
+    return Network(space.graph(architecture, image_shape, classes), rngs)

@@ -1,0 +1,14 @@
+from .fully_connected import FullyConnectedNetworks
+from .mnas import MNAS, AccelNASBench
+from .nasbench101 import NASBench101
+from .nasbench201 import NASBench201
+from .nasbench_macro import NASBenchMacro
+
+__all__ = [
+    "MNAS",
+    "AccelNASBench",
+    "FullyConnectedNetworks",
+    "NASBench101",
+    "NASBench201",
+    "NASBenchMacro",
+]

@@ -1,0 +1,202 @@
+"""What the experiments' sentences rest on: intervals, fits, groups and clusters."""
+
+from itertools import combinations
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from nasproxy.reproduce import statistics
+from nasproxy.reproduce.scores import MEASURES
+from nasproxy.reproduce.statistics import Estimate
+from nasproxy_experiments.nngp_nas import (
+    batch_norm_momentum,
+    discovered_performance,
+    hybrid,
+    linear_networks,
+    network_size,
+    small_networks,
+)
+from search_spaces import NASBench101
+
+
+def test_student_is_scipys_interval() -> None:
+    values = np.random.default_rng(0).normal(0.3, 2.0, 7)
+    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    got = statistics.student(statistics.mean(values), len(values))
+    np.testing.assert_allclose(got[1:], expected)
+    alone = statistics.student(statistics.mean([1.0]), 1)
+    assert alone.value == 1.0
+    assert np.isnan(alone.low)
+
+
+def test_more_draws_of_disjoint_subsets_narrow_nothing() -> None:
+    truth = np.random.default_rng(0).normal(size=2000)
+    draws = [
+        [truth[s].max() for s in statistics.subsets(len(truth), seed=seed)] for seed in range(40)
+    ]
+    once = np.mean([np.diff(statistics.over_subsets(d, len(truth))[1:]) for d in draws[:20]])
+    often = np.diff(statistics.over_subsets(draws, len(truth))[1:]).item()
+    assert often == pytest.approx(once, rel=0.15)
+    one = statistics.student(statistics.mean(draws[0]), 10)
+    np.testing.assert_allclose(statistics.over_subsets(draws[0], len(truth)), one)
+
+
+def test_overlapping_halves_have_the_error_of_all() -> None:
+    """The mean of a random half of n varies, over halves, as that of n values does: s / √n."""
+    values = np.random.default_rng(1).normal(size=60)
+    halves = [[values[s].mean() for s in statistics.subsets(60, seed=seed)] for seed in range(200)]
+    expected = values.std(ddof=1) / np.sqrt(60)
+    assert statistics.subset_mean(halves, 60).error == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ([Estimate(1, 0.5, 1.5), Estimate(1, 0.1, 2)], "holds"),
+        ([Estimate(1, 0.5, 1.5), Estimate(1, -0.1, 2)], "is undecided"),
+        ([Estimate(1, -0.5, 1.5), Estimate(-1, -2, -0.1)], "does not hold"),
+        ([Estimate(1, np.nan, np.nan)], "is undecided"),
+    ],
+)
+def test_settled(gains: list[Estimate], said: str) -> None:
+    assert statistics.settled(*gains) == said
+
+
+def test_estimates_print_their_ends_alike() -> None:
+    assert f"{Estimate(0.1, -0.2, 0.35):+.2f}" == "+0.10 [-0.20, +0.35]"
+    assert f"{-Estimate(0.1, -0.2, 0.35):+.2f}" == "-0.10 [-0.35, +0.20]"
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "said"),
+    [
+        ((-2e-3, -3e-3, -1e-3), (-3e-3, -4e-3, -2e-3), "The claim holds"),
+        ((2e-3, 1e-3, 3e-3), (-3e-3, -4e-3, -2e-3), "The claim does not hold"),
+        ((2e-3, -1e-3, 5e-3), (-3e-3, -4e-3, -2e-3), "The claim is undecided"),
+        ((-2e-3, -3e-3, -1e-3), (3e-3, 2e-3, 4e-3), "The claim does not hold"),
+    ],
+)
+def test_nngp_at_most_as_good_as_short_training(early: tuple, late: tuple, said: str) -> None:
+    rows = [
+        {"score": f"NNGP {text}", "setting": "(1)"}
+        | statistics.columns("over 4 epochs", Estimate(*early))
+        | statistics.columns("over 12 epochs", Estimate(*late))
+        for text in MEASURES.values()
+    ]
+    study = SimpleNamespace(budgets=[4, 12, 36])
+    verdict = discovered_performance._verdict(study, pd.DataFrame(rows), "(1)")  # type: ignore[arg-type]  # budgets are all it reads
+    assert verdict.startswith(said)
+
+
+def test_fits_see_no_other_targets() -> None:
+    rng = np.random.default_rng(0)
+    features, fit = rng.normal(size=(200, 2)), np.arange(60)
+    target = features @ [2.0, -1.0] + 0.5
+    np.testing.assert_allclose(hybrid.fitted(features, target, fit), target, atol=1e-2)
+    hidden = np.where(np.arange(200) < 60, target, 99.0)
+    np.testing.assert_array_equal(
+        hybrid.fitted(features, hidden, fit), hybrid.fitted(features, target, fit)
+    )
+
+
+@pytest.mark.parametrize("n", [40, 600])
+def test_no_cell_is_fitted_and_judged(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+    judged: list[np.ndarray] = []
+    monkeypatch.setattr(hybrid, "DRAWS", 2)
+
+    def fitted(features: np.ndarray, target: np.ndarray, fit: np.ndarray) -> np.ndarray:
+        seen.append(fit)
+        return features[:, 0]
+
+    def found(score: np.ndarray, truth: np.ndarray, drawn: list[np.ndarray]) -> np.ndarray:
+        judged.extend(drawn)
+        return np.zeros(1)
+
+    monkeypatch.setattr(hybrid, "fitted", fitted)
+    monkeypatch.setattr(hybrid, "found", found)
+    truth = np.random.default_rng(0).normal(size=n)
+    got = hybrid._judged({}, {"fit": [truth]}, truth, truth)
+    assert len(seen) == len(judged) == 20
+    assert not any(set(fit) & set(subset) for fit, subset in zip(seen, judged, strict=True))
+    assert all(len(fit) == round(0.3 * n) for fit in seen)
+    np.testing.assert_allclose(got["fit"][0], 1.0)
+
+
+def test_competitive_cells_are_parted_by_a_score() -> None:
+    truth = np.arange(1, 9) / 8
+    rank = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0.95])
+    counts = np.array([0, 1, 2, 3, 4, 5, 6, 7])
+    poor, others = linear_networks.competitive(rank, truth, counts)
+    assert poor.tolist() == [6]
+    assert others.tolist() == [7]
+
+
+def test_every_group_of_residual_connections_is_shown() -> None:
+    counts = np.array([0, 1, 1, 2, 2, 2])
+    table = linear_networks._by_count({"score": np.arange(1, 7) / 6}, counts)
+    assert table["cells"].tolist() == [1, 2, 3]
+    assert table["low"].isna().tolist() == [True, False, False]
+    assert table["low"].min() >= 0
+    assert table["high"].max() <= 1
+
+
+@pytest.mark.parametrize("ties", [2, 100])
+def test_tau_within_clusters_counts_their_pairs(ties: int) -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(4, size=60)
+    score, truth = rng.integers(ties, size=60), rng.normal(size=60) + 10 * codes
+    surplus = untied_score = untied_truth = 0
+    for i, j in combinations(range(60), 2):
+        if codes[i] == codes[j]:
+            signs = np.sign(score[i] - score[j]), np.sign(truth[i] - truth[j])
+            surplus += signs[0] * signs[1]
+            untied_score, untied_truth = untied_score + signs[0] ** 2, untied_truth + signs[1] ** 2
+    expected = surplus / np.sqrt(untied_score * untied_truth)
+    assert network_size.within_clusters(score, truth, codes) == pytest.approx(expected)
+    assert np.isnan(network_size.within_clusters(np.zeros(60), truth, codes))
+
+
+def test_clusters_part_the_sizes() -> None:
+    """Where one vertex feeds the output, a 3×3 convolution more outweighs all other edges."""
+    space = NASBench101()
+    sizes: dict[int, list[int]] = {}
+    for cell in space.sample(400, seed=0):
+        feeding, convolutions = network_size.cluster(cell)
+        if feeding == 1:
+            graph = space.graph(cell, (32, 32, 3), 10)
+            sizes.setdefault(convolutions, []).append(graph.parameters)
+    assert len(sizes) >= 4
+    for fewer, more in zip(sorted(sizes), sorted(sizes)[1:], strict=False):
+        assert max(sizes[fewer]) < min(sizes[more])
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"), [(0.02, "holds"), (0.0, "is undecided"), (-0.02, "does not hold")]
+)
+def test_size_loses_most_among_small_networks(lost: float, said: str) -> None:
+    rng = np.random.default_rng(0)
+    names = [small_networks.SIZE, small_networks.NNGP, "4 epochs", "12 epochs"]
+    best = {
+        (group, name): 0.93 + 1e-4 * rng.normal(size=(2, 10))
+        for group in (small_networks.ALL, small_networks.SMALL)
+        for name in names
+    }
+    best[small_networks.SMALL, small_networks.SIZE] -= lost
+    verdict = small_networks._verdict(best, 5000, [4, 12, 36])
+    assert verdict.startswith(f"That size loses most under 10M parameters {said}")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(0.1, 0.2, "above"), (-0.2, -0.1, "below"), (-0.1, 0.1, "at")]
+)
+def test_momentum_zero_is_beside_chance_where_its_interval_is(
+    low: float, high: float, said: str
+) -> None:
+    names = ["accuracy at 0", "accuracy at .997", "more low", "more high", "τ at 0", "τ at .997"]
+    row = dict.fromkeys([*names, "τ gain", "gain low", "gain high"], 0.0)
+    causes = pd.DataFrame([row | {"changed": "nothing", "τ low": low, "τ high": high}])
+    assert f"ranks {said} chance" in batch_norm_momentum._verdict(causes)

@@ -1,0 +1,108 @@
+"""``convolve`` equals XLA's convolution whichever form it takes for a shape."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from jax import Array, lax
+
+from nasproxy.networks.convolution import convolve
+
+
+def plain(images: Array, kernel: Array) -> Array:
+    return lax.conv_general_dilated(
+        images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def arrays(n: int, height: int, width: int, side: int, c: int, d: int) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng([n, height, width, side, c, d])
+    images = rng.normal(size=(n, height, width, c)).astype(np.float32)
+    kernel = rng.normal(size=(side, side, c, d)).astype(np.float32)
+    return images, kernel
+
+
+def assert_same(actual: Array, expected: Array) -> None:
+    assert actual.shape == expected.shape
+    assert actual.dtype == expected.dtype
+    tolerance = 1e-5 * float(abs(expected).max())
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    n=st.integers(1, 3),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    side=st.sampled_from([3, 3, 1]),
+    c=st.integers(1, 17),
+    d=st.integers(1, 33),
+)
+@example(n=2, height=1, width=1, side=3, c=3, d=8)
+@example(n=2, height=2, width=2, side=3, c=64, d=128)
+@example(n=2, height=1, width=4, side=3, c=5, d=7)
+@example(n=2, height=4, width=4, side=3, c=8, d=16)
+@example(n=2, height=9, width=8, side=3, c=8, d=8)
+@example(n=2, height=8, width=9, side=3, c=8, d=8)
+def test_equals_xla_on_any_shape(
+    n: int, height: int, width: int, side: int, c: int, d: int
+) -> None:
+    images, kernel = arrays(n, height, width, side, c, d)
+    assert_same(jax.jit(convolve)(images, kernel), jax.jit(plain)(images, kernel))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "d"), [(2, 2, 16), (4, 4, 8), (8, 8, 8), (8, 8, 5), (7, 7, 8), (8, 8, 24)]
+)
+def test_gradients_equal_those_of_xla(height: int, width: int, d: int) -> None:
+    """Training differentiates through every form."""
+    images, kernel = arrays(2, height, width, 3, 6, d)
+    weights = np.random.default_rng(1).normal(size=(2, height, width, d)).astype(np.float32)
+
+    def gradients(form: Callable[[Array, Array], Array]) -> Callable[..., tuple[Array, Array]]:
+        return jax.jit(jax.grad(lambda x, k: (form(x, k) * weights).sum(), argnums=(0, 1)))
+
+    for actual, expected in zip(
+        gradients(convolve)(images, kernel), gradients(plain)(images, kernel), strict=True
+    ):
+        assert_same(actual, expected)
+
+
+@pytest.mark.parametrize("side", [1, 3])
+@pytest.mark.parametrize(("height", "width", "d"), [(2, 2, 16), (8, 8, 5), (7, 6, 8)])
+def test_gradients_image_by_image_equal_those_of_xla(
+    height: int, width: int, d: int, side: int
+) -> None:
+    """Under vmap every image has a product of its own instead of a convolution."""
+    images, kernel = arrays(4, height, width, side, 6, d)
+    weights = np.random.default_rng(1).normal(size=(height, width, d)).astype(np.float32)
+
+    def gradients(form: Callable[[Array, Array], Array]) -> Callable[..., tuple[Array, Array]]:
+        of_one = jax.grad(lambda x, k: (form(x[None], k)[0] * weights).sum(), argnums=(0, 1))
+        return jax.jit(jax.vmap(of_one, in_axes=(0, None)))
+
+    for actual, expected in zip(
+        gradients(convolve)(images, kernel), gradients(plain)(images, kernel), strict=True
+    ):
+        assert len(actual) == 4
+        assert_same(actual, expected)
+
+
+def test_padding_is_zeros_around_the_image() -> None:
+    """A kernel of ones counts the neighbours that lie inside."""
+    ones = np.ones((1, 4, 4, 1), np.float32)
+    counted = convolve(jax.numpy.asarray(ones), jax.numpy.ones((3, 3, 1, 1)))
+    assert counted[0, :, :, 0].tolist() == [[4, 6, 6, 4], [6, 9, 9, 6], [6, 9, 9, 6], [4, 6, 6, 4]]
+
+
+def test_a_kernel_is_not_flipped() -> None:
+    """Cross-correlation: the top left tap reads the pixel above and to the left."""
+    image = np.zeros((1, 6, 6, 1), np.float32)
+    image[0, 2, 2] = 1
+    kernel = np.zeros((3, 3, 1, 1), np.float32)
+    kernel[0, 0] = 1
+    moved = np.asarray(jax.jit(convolve)(image, kernel))
+    assert np.argwhere(moved).tolist() == [[0, 3, 3, 0]]
