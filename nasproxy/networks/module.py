@@ -18,8 +18,8 @@ class Network(nnx.Module):
     """The network of a graph, its weights drawn by NumPy from the ``params`` stream of ``rngs``.
 
     It runs layer by layer through the programs of :mod:`nasproxy.networks.execution`, so that
-    calling it compiles nothing for one architecture. Under ``nnx.jit`` the whole network is one program:
-    that pays where one network is trained for long, and for nothing else.
+    calling it compiles nothing for one architecture. Under ``nnx.jit`` the whole network is one
+    program: that pays where one network is trained for long, and for nothing else.
 
     Attributes:
         graph: what it computes.
