@@ -1,12 +1,13 @@
 """What every search space offers, whatever it holds, and the Flax network of its architectures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from flax import nnx
 
 from nasproxy.networks.graph import Graph
+from nasproxy.networks.initialised import Initialised
 from nasproxy.networks.layers import Shape
 from nasproxy.networks.module import Network
 
@@ -82,7 +83,23 @@ class Tabular(Protocol):
 
 
 def network(
-    space: SearchSpace[Any], architecture: Any, image_shape: Shape, classes: int, rngs: nnx.Rngs
+    space: SearchSpace[A],
+    architecture: A,
+    image_shape: Shape,
+    classes: int,
+    rngs: nnx.Rngs | Sequence[int] = (0, 0),
+    momentum: float = 0.997,
 ) -> Network:
-    """The :class:`Network` of an architecture, for images of a shape ``(h, w, c)``."""
-    return Network(space.graph(architecture, image_shape, classes), rngs)
+    """The :class:`Network` of an architecture, a Flax module.
+
+    Args:
+        space: the space.
+        architecture: one of its own.
+        image_shape: (height, width, channels).
+        classes: number of logits.
+        rngs: Flax's, whose stream ``params`` names the weights; or a seed and a member's number,
+            which name those that the proxies ``nngp`` and ``ntk`` draw.
+        momentum: of batch norm's moving statistics.
+    """
+    graph = space.graph(architecture, image_shape, classes)
+    return Network(Initialised.draw(graph, rngs), momentum)

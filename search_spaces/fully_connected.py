@@ -6,17 +6,14 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any, ClassVar
 
-import jax
 import numpy as np
-from jax import Array
-from jax.scipy.special import erf
 
 from nasproxy.errors import ArchitectureError, SettingError
 from nasproxy.networks.graph import Builder, Graph
-from nasproxy.networks.layers import Arrays, Dense, Draw, Layer, Shape
-from nasproxy.networks.layers.base import zeros
+from nasproxy.networks.layers import Dense, DenseActivation, Shape
 
-ACTIVATIONS = {"relu": jax.nn.relu, "erf": erf}
+ACTIVATIONS = ("relu", "erf")
+"""Nonlinearities whose kernels at infinite width are known in closed form."""
 DEEPEST = 200
 """Hidden layers of the deepest network that is drawn; deeper ones may be given."""
 
@@ -82,7 +79,7 @@ class FullyConnectedNetworks:
         if sampler not in self.samplers:
             accepted = ", ".join(self.samplers)
             raise SettingError(f"sampler {sampler!r} of fully_connected: choose one of {accepted}")
-        every = self.grid(depth=range(1, DEEPEST + 1), activation=tuple(ACTIVATIONS))
+        every = self.grid(depth=range(1, DEEPEST + 1), activation=ACTIVATIONS)
         if not 0 <= n <= len(every):
             raise SettingError(f"n={n}: ask for 0 to {len(every)} networks of fully_connected")
         depths = np.array([network.depth for network in every])
@@ -163,37 +160,9 @@ class FullyConnectedNetworks:
         builder = Builder(image_shape)
         value, inputs = builder.image, int(np.prod(image_shape))
         width = architecture.width or self.width
-        for _ in range(architecture.depth):
-            value = builder.add(DenseActivation(inputs, width, architecture.activation), value)
+        for number in range(architecture.depth):
+            hidden = DenseActivation(inputs, width, architecture.activation)
+            value = builder.add(hidden, value, name=f"hidden{number + 1}")
             inputs = width
-        builder.add(Dense(inputs, classes), value)
+        builder.add(Dense(inputs, classes), value, name="readout")
         return builder.graph()
-
-
-@dataclass(frozen=True)
-class DenseActivation(Layer):
-    """Affine map of flattened inputs, then a nonlinearity; kernel of variance 2/fan-in, bias 0."""
-
-    inputs: int
-    outputs: int
-    activation: str = "relu"
-
-    def parameters(self) -> dict[str, Shape]:
-        return {"kernel": (self.inputs, self.outputs), "bias": (self.outputs,)}
-
-    def initialise(self, draw: Draw) -> Arrays:
-        deviation = (2 / self.inputs) ** 0.5
-        return {"kernel": draw.truncated_normal((self.inputs, self.outputs), deviation)}
-
-    def constants(self) -> Arrays:
-        return {"bias": zeros(self.outputs)}
-
-    def shape(self, *inputs: Shape) -> Shape:
-        return (self.outputs,)
-
-    def flops(self, *inputs: Shape) -> int:
-        return 2 * self.inputs * self.outputs
-
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
-        flat = inputs[0].reshape(len(inputs[0]), -1)
-        return ACTIVATIONS[self.activation](flat @ params["kernel"] + params.get("bias", 0))

@@ -20,6 +20,8 @@ def add_mbconv(
 ) -> int:
     """Appends 1×1 expansion, depthwise convolution, squeeze-and-excitation, linear 1×1 projection.
 
+    They are called ``expand``, ``depthwise``, ``squeeze_excite`` and ``project``.
+
     Args:
         builder: of the graph.
         x: the value read.
@@ -38,9 +40,10 @@ def add_mbconv(
     """
     hidden = inputs * expansion
     if expansion > 1:
-        x = builder.add(ConvBN(1, inputs, hidden, activation=activation), x)
-    x = builder.add(DepthwiseBN(size, hidden, stride, activation), x)
+        x = builder.add(ConvBN(1, inputs, hidden, activation=activation), x, name="expand")
+    x = builder.add(DepthwiseBN(size, hidden, stride, activation), x, name="depthwise")
     if squeeze:
-        x = builder.add(SqueezeExcite(hidden, squeeze, gate), x)
+        x = builder.add(SqueezeExcite(hidden, squeeze, gate), x, name="squeeze_excite")
     project = ProjectAdd(1, hidden, outputs, activation="none")
-    return builder.add(project, x) if shortcut is None else builder.add(project, x, shortcut)
+    others = () if shortcut is None else (shortcut,)
+    return builder.add(project, x, *others, name="project")

@@ -12,10 +12,10 @@ from nasproxy.networks.layers import (
     AveragePool3x3,
     BNReLU,
     ConvBN,
-    Convolution,
     Dense,
     GlobalAverage,
     HalveByMean,
+    PointwiseConv,
     ProjectAdd,
     Shape,
     Zero,
@@ -107,53 +107,67 @@ class NASBench201(NamedSpace):
         builder = Builder(image_shape)
         channels = self.width
         stem = ConvBN(3, image_shape[2], channels, activation="none")
-        x = builder.add(stem, builder.image)
+        x = builder.add(stem, builder.image, name="stem")
         for stage in range(STAGES):
-            if stage:
-                x = _add_reduction(builder, x, channels)
-                channels *= 2
-            for _ in range(self.cells):
-                x = _add_cell(builder, ops, x, channels)
-        x = builder.add(BNReLU(channels), x)
-        builder.add(Dense(channels, classes), builder.add(GlobalAverage(), x))
+            with builder.scope(f"stage{stage + 1}"):
+                if stage:
+                    with builder.scope("reduction"):
+                        x = _add_reduction(builder, x, channels)
+                    channels *= 2
+                for cell in range(self.cells):
+                    with builder.scope(f"cell{cell + 1}"):
+                        x = _add_cell(builder, ops, x, channels)
+        x = builder.add(BNReLU(channels), x, name="head")
+        x = builder.add(GlobalAverage(), x, name="mean")
+        builder.add(Dense(channels, classes), x, name="readout")
         return builder.graph()
 
 
 def _add_cell(builder: Builder, ops: Sequence[str], x: int, channels: int) -> int:
-    """Appends one cell that reads value ``x``; returns the value it makes."""
+    """Appends one cell that reads value ``x``; returns the value it makes.
+
+    ``edge0to2`` is the convolution on the edge from node 0, the cell's input, to node 2.
+    """
     zeros: int | None = None
     nodes: list[int | None] = [x]  # None for a node that nothing reaches
     pooled: dict[int, int] = {}  # a node that several edges pool is pooled once
     for target in range(1, 4):
         node: int | None = None
-        incoming = [(nodes[s], op) for op, (s, t) in zip(ops, EDGES, strict=True) if t == target]
-        for source, op in incoming:
+        incoming = [(s, op) for op, (s, t) in zip(ops, EDGES, strict=True) if t == target]
+        for origin, op in incoming:
+            source = nodes[origin]
             if source is None or op not in (SKIP, POOL):
                 continue
             if op == POOL:
                 if source not in pooled:
-                    pooled[source] = builder.add(AveragePool3x3(channels), source)
+                    pool = AveragePool3x3(channels)
+                    pooled[source] = builder.add(pool, source, name=f"pool{origin}")
                 source = pooled[source]
-            node = source if node is None else builder.add(Add(channels), node, source)
-        for source, op in incoming:
+            if node is None:
+                node = source
+            else:
+                node = builder.add(Add(channels), node, source, name=f"add{origin}to{target}")
+        for origin, op in incoming:
             if op not in (CONV1X1, CONV3X3):
                 continue
+            source = nodes[origin]
             if source is None:  # zeros in, but its bias out once it is trained
-                zeros = builder.add(Zero(channels), x) if zeros is None else zeros
+                zeros = builder.add(Zero(channels), x, name="zeros") if zeros is None else zeros
                 source = zeros
             conv = ProjectAdd(
                 3 if op == CONV3X3 else 1, channels, channels, activation="none", preactivation=True
             )
-            node = builder.add(conv, source) if node is None else builder.add(conv, source, node)
+            others = () if node is None else (node,)
+            node = builder.add(conv, source, *others, name=f"edge{origin}to{target}")
         nodes.append(node)
-    return builder.add(Zero(channels), x) if nodes[-1] is None else nodes[-1]
+    return builder.add(Zero(channels), x, name="nothing") if nodes[-1] is None else nodes[-1]
 
 
 def _add_reduction(builder: Builder, x: int, channels: int) -> int:
     """Appends the residual block that halves the image and doubles the channels."""
     doubled = 2 * channels
-    halved = builder.add(HalveByMean(), x)
-    shortcut = builder.add(Convolution(channels, doubled), halved)
+    halved = builder.add(HalveByMean(), x, name="halve")
+    shortcut = builder.add(PointwiseConv(channels, doubled), halved, name="shortcut")
     first = ConvBN(3, channels, doubled, stride=2, activation="none", preactivation=True)
     second = ProjectAdd(3, doubled, doubled, activation="none", preactivation=True)
-    return builder.add(second, builder.add(first, x), shortcut)
+    return builder.add(second, builder.add(first, x, name="conv1"), shortcut, name="conv2")

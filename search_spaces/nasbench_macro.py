@@ -66,27 +66,29 @@ class NASBenchMacro(NamedSpace):
             )
         builder = Builder(image_shape)
         channels = self.width
-        x = builder.add(ConvBN(3, image_shape[2], channels), builder.image)
+        x = builder.add(ConvBN(3, image_shape[2], channels), builder.image, name="stem")
         for position, choice in enumerate(self.find(architecture)):
             starts = position in _STARTS
             outputs, stride = (2 * channels, 2) if starts else (channels, 1)
             if choice == "0":
                 if starts:
                     halved = ConvBN(1, channels, outputs, stride=2, activation="none")
-                    x = builder.add(halved, x)
+                    x = builder.add(halved, x, name=f"block{position + 1}")
             else:
                 size, expansion = (3, 3) if choice == "1" else (5, 6)
-                x = add_mbconv(
-                    builder,
-                    x,
-                    channels,
-                    outputs,
-                    size=size,
-                    expansion=expansion,
-                    stride=stride,
-                    shortcut=None if starts else x,
-                )
+                with builder.scope(f"block{position + 1}"):
+                    x = add_mbconv(
+                        builder,
+                        x,
+                        channels,
+                        outputs,
+                        size=size,
+                        expansion=expansion,
+                        stride=stride,
+                        shortcut=None if starts else x,
+                    )
             channels = outputs
-        x = builder.add(ConvBN(1, channels, HEAD * self.width), x)
-        builder.add(Dense(HEAD * self.width, classes), builder.add(GlobalAverage(), x))
+        x = builder.add(ConvBN(1, channels, HEAD * self.width), x, name="head")
+        x = builder.add(GlobalAverage(), x, name="mean")
+        builder.add(Dense(HEAD * self.width, classes), x, name="readout")
         return builder.graph()

@@ -23,7 +23,7 @@ from experiments.benchmarks.common import in_turn, ratio, report, seconds
 from nasproxy import NNGP, NTK, data
 from nasproxy.data import Dataset
 from nasproxy.kernels import neural_tangents
-from nasproxy.networks import convolution, execution
+from nasproxy.networks import convolution
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
 from nasproxy.networks.layers import ConvBN, ProjectAdd, total
@@ -57,8 +57,7 @@ def _layer(layer: Any, arrays: Any, inputs: tuple[jax.Array, ...]) -> jax.Array:
 def peer(cell: Any, dataset: Dataset, n: tuple[int, int]) -> tuple[float, float]:
     """Seconds of neural-tangents on one cell's network: the first call, and the next."""
     graph = SPACE.graph(cell, dataset.image_shape, dataset.classes)
-    drawn = Initialised.draw(graph, (0, 0)).drawn
-    params = [c | d for c, d in zip(execution.constants(graph), drawn, strict=True)]
+    params = Initialised.draw(graph, (0, 0)).complete
     images = np.concatenate([dataset.train_images[: n[0]], dataset.valid_images[: n[1]]])
     nt = neural_tangents.load()
     kernel = nt.batch(

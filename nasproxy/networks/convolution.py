@@ -16,6 +16,7 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import Float
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 COLUMNS = 32
@@ -29,7 +30,9 @@ FUSED = 16
 """Channels up to which a 1×1 convolution is a loop fused with what follows it."""
 
 
-def convolve(images: Array, kernel: Array, stride: int = 1) -> Array:
+def convolve(
+    images: Float[Array, "n h w c"], kernel: Float[Array, "k k c d"], stride: int = 1
+) -> Float[Array, "n rows columns d"]:
     """Convolution framed by k // 2 zeros, differentiable in reverse mode.
 
     Args:
@@ -93,7 +96,9 @@ def _backward(stride: int, inputs: tuple[Array, Array], cotangent: Array) -> tup
 _convolve.defvjp(_forward, _backward)
 
 
-def of_one(image: Array, cotangent: Array, size: int) -> Array:
+def of_one(
+    image: Float[Array, "h w c"], cotangent: Float[Array, "h w d"], size: int
+) -> Float[Array, "{size} {size} c d"]:
     """A kernel's cotangent from one image, as one matrix product; under ``vmap`` one for each.
 
     The image shifted along rows against the cotangent shifted along columns, ``[size·c, size·d]``:
@@ -114,7 +119,9 @@ def of_one(image: Array, cotangent: Array, size: int) -> Array:
     return jnp.einsum("hwjc,hwid->ijcd", across, down)
 
 
-def dilate(images: Array, stride: int, shape: tuple[int, ...]) -> Array:
+def dilate(
+    images: Float[Array, "n h w c"], stride: int, shape: tuple[int, ...]
+) -> Float[Array, "n {shape[1]} {shape[2]} c"]:
     """Images ``stride`` pixels apart in the height and width of ``shape``, zeros between."""
     if stride == 1:
         return images
@@ -124,7 +131,9 @@ def dilate(images: Array, stride: int, shape: tuple[int, ...]) -> Array:
     return lax.pad(images, jnp.zeros((), images.dtype), edges)
 
 
-def plain(images: Array, kernel: Array, stride: int = 1) -> Array:
+def plain(
+    images: Float[Array, "n h w c"], kernel: Float[Array, "k k c d"], stride: int = 1
+) -> Float[Array, "n rows columns d"]:
     """The convolution as XLA has it."""
     return _in_xla(images, kernel, stride, groups=1)
 
@@ -141,16 +150,23 @@ def _in_xla(images: Array, kernel: Array, stride: int, groups: int) -> Array:
     )
 
 
-def summed(images: Array, kernel: Array) -> Array:
+def summed(
+    images: Float[Array, "n h w c"], kernel: Float[Array, "1 1 c d"]
+) -> Float[Array, "n h w d"]:
     """1×1 convolution as a sum over input channels, which XLA fuses with the layer's other sums.
 
     A matrix product would write its result to memory and read it back for them.
     """
-    terms = (images[..., i : i + 1] * kernel[0, 0, i] for i in range(kernel.shape[2]))
+    terms = (
+        images[..., i : i + 1] * lax.broadcast_to_rank(kernel[0, 0, i], 4)
+        for i in range(kernel.shape[2])
+    )
     return reduce(jnp.add, terms)
 
 
-def grouped(images: Array, kernel: Array, group: int) -> Array:
+def grouped(
+    images: Float[Array, "n h w c"], kernel: Float[Array, "3 3 c d"], group: int
+) -> Float[Array, "n h w d"]:
     """3×3 convolution over windows of 3×(group + 2) pixels, each giving ``group`` output pixels.
 
     Has ``group`` times the columns for (group + 2)/3 times the products. ``w`` must be a multiple
@@ -169,7 +185,9 @@ def grouped(images: Array, kernel: Array, group: int) -> Array:
     return result.reshape(n, height, width, outputs)
 
 
-def dense(images: Array, kernel: Array) -> Array:
+def dense(
+    images: Float[Array, "n h w c"], kernel: Float[Array, "3 3 c d"]
+) -> Float[Array, "n h w d"]:
     """3×3 convolution as a dense map of whole images, for images of a few pixels.
 
     On 2×2 pixels every output sees every input: 16·c·d products instead of 36·c·d, as one matrix
@@ -192,7 +210,9 @@ def dense(images: Array, kernel: Array) -> Array:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def depthwise(images: Array, kernel: Array, stride: int = 1) -> Array:
+def depthwise(
+    images: Float[Array, "n h w c"], kernel: Float[Array, "k k 1 c"], stride: int = 1
+) -> Float[Array, "n rows columns c"]:
     """Convolution of every channel by itself, framed by k // 2 zeros.
 
     On a CPU a sum of k² shifted images, each times a weight a channel, which XLA fuses into one
@@ -210,9 +230,11 @@ def depthwise(images: Array, kernel: Array, stride: int = 1) -> Array:
         return _in_xla(images, kernel, stride, groups=images.shape[3])
     taps = product(range(kernel.shape[0]), repeat=2)
     shifted = _shifts(images, kernel.shape[0], stride)
-    return reduce(
-        jnp.add, (part * kernel[i, j, 0] for (i, j), part in zip(taps, shifted, strict=True))
+    weighted = (
+        part * lax.broadcast_to_rank(kernel[i, j, 0], 4)
+        for (i, j), part in zip(taps, shifted, strict=True)
     )
+    return reduce(jnp.add, weighted)
 
 
 def _shifts(images: Array, size: int, stride: int) -> Iterator[Array]:

@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jaxtyping import Float, Int
 
-from nasproxy.networks.execution import Variables
+from nasproxy.networks.execution import Variables, train_values
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import Arrays, Layer
 
@@ -33,13 +34,15 @@ class Gradient(NamedTuple):
         stats: the batch's own batch-norm statistics, likewise.
     """
 
-    loss: Array
-    correct: Array
+    loss: Float[Array, ""]
+    correct: Int[Array, ""]
     grads: Variables
     stats: Variables
 
 
-def value_and_grad(graph: Graph, params: Variables, images: Array, labels: Array) -> Gradient:
+def value_and_grad(
+    graph: Graph, params: Variables, images: Float[Array, "n h w c"], labels: Int[Array, " n"]
+) -> Gradient:
     """Cross-entropy in training mode, and its gradient with respect to all parameters.
 
     Args:
@@ -48,29 +51,24 @@ def value_and_grad(graph: Graph, params: Variables, images: Array, labels: Array
         images: ``[n, h, w, c]``, standardised.
         labels: ``[n]``, integers.
     """
-    values, stats = forward(graph, params, images)
+    values, stats = train_values(graph, params, images)
     loss, correct, cotangent = _cross_entropy(values[-1], labels)
     return Gradient(loss, correct, pullback(graph, params, values, cotangent), stats)
 
 
-def forward(graph: Graph, params: Variables, images: Array) -> tuple[list[Array], Variables]:
-    """Every value of a graph in training mode, the logits last, and each step's statistics."""
-    values = [images]
-    collected: Variables = []
-    for step, arrays in zip(graph.steps, params, strict=True):
-        output, stats = _forward(step.layer, arrays, *(values[i] for i in step.inputs))
-        values.append(output)
-        collected.append(stats)
-    return values, collected
-
-
-def pullback(graph: Graph, params: Variables, values: list[Array], cotangent: Array) -> Variables:
+def pullback(
+    graph: Graph,
+    params: Variables,
+    values: list[Float[Array, "n ..."]],
+    cotangent: Float[Array, "n classes"],
+) -> Variables:
     """Jᵀ of a cotangent: from one of the logits to those of all parameters, in training mode.
 
     Args:
         graph: the network.
         params: what ``values`` were computed with.
-        values: as :func:`forward` gives them; they serve any number of cotangents.
+        values: as :func:`nasproxy.networks.execution.train_values` gives them; they serve any
+            number of cotangents.
         cotangent: ``[n, classes]``.
 
     Returns:
@@ -93,7 +91,11 @@ def pullback(graph: Graph, params: Variables, values: list[Array], cotangent: Ar
 
 
 def pullback_each(
-    graph: Graph, params: Variables, stats: Variables, values: list[Array], cotangent: Array
+    graph: Graph,
+    params: Variables,
+    stats: Variables,
+    values: list[Float[Array, "n ..."]],
+    cotangent: Float[Array, "n classes"],
 ) -> Iterator[tuple[int, Arrays]]:
     """Jᵀ of a cotangent image by image, in inference mode: no image meets another there.
 
@@ -136,11 +138,6 @@ def _reverse(
         yield position, to_params
         for i, part in zip((i for i in inputs if i), to_inputs, strict=True):
             cotangents[i] = _add(cotangents[i], part) if i in cotangents else part
-
-
-@partial(jax.jit, static_argnums=0)
-def _forward(layer: Layer, params: Arrays, *inputs: Array) -> tuple[Array, Arrays]:
-    return layer.train(params, *inputs)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -4,19 +4,23 @@
 a new architecture costs what its arithmetic costs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import TypeAlias
 
 import jax
 import numpy as np
 from jax import Array
+from jaxtyping import Float
 
 from nasproxy.networks.graph import Graph, Step
-from nasproxy.networks.layers import Arrays, Draw, Layer, Shape, grow
+from nasproxy.networks.layers import Arrays, Draw, Layer, grow
 
 Variables: TypeAlias = list[Arrays]
 """One dictionary of arrays for every step of a graph."""
+
+_Run: TypeAlias = Callable[[int, list[Array]], Array]
+"""From a step's position and what it reads to what it makes."""
 
 VECTOR = 8
 """Channels are padded to multiples of this: float32 lanes of the narrowest vector unit in use."""
@@ -50,7 +54,7 @@ def pad(graph: Graph) -> Graph:
     odd channel counts of a space fall together. Added channels are zero, or what a sum truncates:
     no layer reads them.
     """
-    steps = tuple(Step(_padded(step.layer), step.inputs) for step in graph.steps)
+    steps = tuple(Step(_padded(step.layer), step.inputs, step.name) for step in graph.steps)
     return Graph(steps, graph.image_shape)
 
 
@@ -63,7 +67,9 @@ def place(graph: Graph, params: Variables) -> Variables:
     return jax.device_put(grown)
 
 
-def features(graph: Graph, params: Variables, stats: Variables, images: Array) -> Array:
+def features(
+    graph: Graph, params: Variables, stats: Variables, images: Float[Array, "n h w c"]
+) -> Float[Array, "n d"]:
     """Penultimate features in inference mode.
 
     Args:
@@ -75,39 +81,28 @@ def features(graph: Graph, params: Variables, stats: Variables, images: Array) -
     Returns:
         ``[n, d]``.
     """
-    return _run(graph, params, stats, images, len(graph.steps) - 1)
+    return _last(graph, images, _inference(graph, params, stats), len(graph.steps) - 1)
 
 
-def logits(graph: Graph, params: Variables, stats: Variables, images: Array) -> Array:
+def logits(
+    graph: Graph, params: Variables, stats: Variables, images: Float[Array, "n h w c"]
+) -> Float[Array, "n classes"]:
     """Logits in inference mode, ``[n, classes]``; arguments as for :func:`features`."""
-    return _run(graph, params, stats, images, len(graph.steps))
+    return _last(graph, images, _inference(graph, params, stats), len(graph.steps))
 
 
-def _run(graph: Graph, params: Variables, stats: Variables, images: Array, steps: int) -> Array:
-    values = {0: images}
-    for position, (step, dead) in enumerate(zip(graph.steps[:steps], graph.last_use, strict=False)):
-        if not graph.live[position]:
-            continue
-        inputs = [values[i] for i in step.inputs]
-        for i in dead:
-            del values[i]
-        values[position + 1] = _infer(step.layer, params[position], stats[position], *inputs)
-    return values[steps]
-
-
-def values(graph: Graph, params: Variables, stats: Variables, images: Array) -> list[Array]:
+def values(
+    graph: Graph, params: Variables, stats: Variables, images: Float[Array, "n h w c"]
+) -> list[Float[Array, "n ..."]]:
     """Every value of a graph in inference mode, from the images to the logits.
 
     Arguments as for :func:`features`.
     """
-    made = [images]
-    for step, arrays, seen in zip(graph.steps, params, stats, strict=True):
-        made.append(_infer(step.layer, arrays, seen, *(made[i] for i in step.inputs)))
-    return made
+    return _every(graph, images, _inference(graph, params, stats))
 
 
 def blended_statistics(
-    graph: Graph, params: Variables, images: Array, momentum: float
+    graph: Graph, params: Variables, images: Float[Array, "n h w c"], momentum: float
 ) -> Variables:
     """Moving statistics of a fresh network after one batch in training mode.
 
@@ -119,49 +114,63 @@ def blended_statistics(
     return [_blend(arrays, weight) if arrays else arrays for arrays in stats]
 
 
-def train(graph: Graph, params: Variables, images: Array) -> tuple[Array, Variables]:
+def train(
+    graph: Graph, params: Variables, images: Float[Array, "n h w c"]
+) -> tuple[Float[Array, "n d"], Variables]:
     """Penultimate features in training mode, ``[n, d]``, and each layer's statistics of the batch.
 
     Batch norm is by the batch's own mean and (biased) variance. A step that is not live is not run
     and has no statistics.
     """
+    run, stats = _training(graph, params)
+    return _last(graph, images, run, len(graph.steps) - 1), stats
+
+
+def train_values(
+    graph: Graph, params: Variables, images: Float[Array, "n h w c"]
+) -> tuple[list[Float[Array, "n ..."]], Variables]:
+    """Every value in training mode, from the images to the logits, and each step's statistics."""
+    run, stats = _training(graph, params)
+    return _every(graph, images, run), stats
+
+
+def _inference(graph: Graph, params: Variables, stats: Variables) -> _Run:
+    def run(position: int, inputs: list[Array]) -> Array:
+        return _infer(graph.steps[position].layer, params[position], stats[position], *inputs)
+
+    return run
+
+
+def _training(graph: Graph, params: Variables) -> tuple[_Run, Variables]:
+    """What runs a step, and where it leaves the step's statistics."""
+    stats: Variables = [{} for _ in graph.steps]
+
+    def run(position: int, inputs: list[Array]) -> Array:
+        layer = graph.steps[position].layer
+        output, stats[position] = _train(layer, params[position], *inputs)
+        return output
+
+    return run, stats
+
+
+def _last(graph: Graph, images: Array, run: _Run, steps: int) -> Array:
+    """The last value of so many steps; steps without effect are not run, and memory is freed."""
     values = {0: images}
-    collected: Variables = []
-    last = len(graph.steps) - 1
-    for position, (step, dead) in enumerate(zip(graph.steps[:-1], graph.last_use, strict=False)):
+    for position, (step, dead) in enumerate(zip(graph.steps[:steps], graph.last_use, strict=False)):
         if not graph.live[position]:
-            collected.append({})
             continue
         inputs = [values[i] for i in step.inputs]
         for i in dead:
             del values[i]
-        values[position + 1], stats = _train(step.layer, params[position], *inputs)
-        collected.append(stats)
-    return values[last], [*collected, {}]
+        values[position + 1] = run(position, inputs)
+    return values[steps]
 
 
-def programs(graph: Graph) -> set[tuple[Layer, tuple[Shape, ...]]]:
-    """What :func:`features` compiles for a graph: padded layers with their inputs' shapes.
-
-    One batch size is one program for each; the union over a space is what the space needs.
-    """
-    padded = pad(graph)
-    return {
-        (step.layer, tuple(padded.shapes[i] for i in step.inputs))
-        for step, live in zip(padded.steps[:-1], padded.live, strict=False)
-        if live
-    }
-
-
-def batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Consecutive batches that all hold ``size`` images, the last one filled up with zeros."""
-    for start in range(0, len(images), size):
-        batch = images[start : start + size]
-        if len(batch) < size:
-            batch = np.concatenate(
-                [batch, np.zeros((size - len(batch), *batch.shape[1:]), batch.dtype)]
-            )
-        yield batch
+def _every(graph: Graph, images: Array, run: _Run) -> list[Array]:
+    values = [images]
+    for position, step in enumerate(graph.steps):
+        values.append(run(position, [values[i] for i in step.inputs]))
+    return values
 
 
 @partial(jax.jit, static_argnums=0)

@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar
 
 import jax
 import numpy as np
+from jax import Array
+from jaxtyping import Float
 
 from nasproxy.errors import SettingError
 from nasproxy.networks.graph import Graph
@@ -17,11 +19,10 @@ ACTIVATION_BYTES = {"cpu": 2 * 2**20}
 """Bytes of the stem's output that a batch may take: what a processor's cache holds."""
 ACCELERATOR_BYTES = 256 * 2**20
 
-Output = TypeVar("Output")
-
-
 HELD_BYTES = 2 * 2**30
 """Standardised images up to which batches are made once and held."""
+
+Output = TypeVar("Output")
 
 
 class Sliceable(Protocol):
@@ -32,7 +33,7 @@ class Sliceable(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, chosen: slice, /) -> np.ndarray: ...
+    def __getitem__(self, chosen: slice, /) -> Float[np.ndarray, "n h w c"]: ...
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,11 @@ class BatchNorm:
 
 
 def features(
-    network: Initialised, images: Sequence[jax.Array], batch: jax.Array, norm: BatchNorm
-) -> np.ndarray:
+    network: Initialised,
+    images: Sequence[Float[Array, "b h w c"]],
+    batch: Float[Array, "m h w c"],
+    norm: BatchNorm,
+) -> Float[np.ndarray, "n d"]:
     """Penultimate features Φ of a network.
 
     Args:
@@ -91,7 +95,9 @@ def features(
     return np.concatenate(outputs)[:, : network.graph.features]
 
 
-def each(images: Sequence[jax.Array], network: Callable[[jax.Array], Output]) -> list[Output]:
+def each(
+    images: Sequence[Float[Array, "b h w c"]], network: Callable[[Array], Output]
+) -> list[Output]:
     """The network's output for every batch; on a CPU for as many at once as there are cores.
 
     Most layers are too small for XLA to share out among cores: a batch a core is 1.5 to 1.9 times
@@ -107,7 +113,7 @@ def split(
     graph: Graph,
     norm: BatchNorm,
     accelerator_bytes: int = ACCELERATOR_BYTES,
-) -> Sequence[jax.Array]:
+) -> Sequence[Float[Array, "b h w c"]]:
     """Images in batches on the device, sized so that activations stay where they are fast to reach.
 
     Every batch has one shape, so that one program serves all; the last is filled up with zeros. In
@@ -125,21 +131,21 @@ def split(
         parts = math.ceil(len(images) / largest)
         if jax.default_backend() == "cpu":
             parts = math.ceil(parts / cores()) * cores()
-        batches = Batches(images, math.ceil(len(images) / parts), wrap=False)
+        batches = Batches(images, math.ceil(len(images) / parts))
     return batches if images.nbytes > HELD_BYTES else list(batches)
 
 
-class Batches(Sequence[jax.Array]):
+class Batches(Sequence[Array]):
     """Batches ``[size, h, w, c]`` of images, each put on the device when it is indexed."""
 
-    def __init__(self, images: Sliceable, size: int, *, wrap: bool):
+    def __init__(self, images: Sliceable, size: int, *, wrap: bool = False):
         """The last batch is filled up with the first images if ``wrap``, else with zeros."""
         self.images, self.size, self.wrap = images, size, wrap
 
     def __len__(self) -> int:
         return math.ceil(len(self.images) / self.size)
 
-    def __getitem__(self, index: int) -> jax.Array:  # type: ignore[override]  # one at a time
+    def __getitem__(self, index: int) -> Float[Array, "b h w c"]:  # type: ignore[override]  # one at a time
         if not 0 <= index < len(self):
             raise IndexError(index)
         batch = self.images[index * self.size : (index + 1) * self.size]

@@ -5,18 +5,33 @@ kernels, and the Flax module of :mod:`nasproxy.networks.module`.
 """
 
 import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 from nasproxy.networks.layers import Layer, Shape
+
+_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 @dataclass(frozen=True)
 class Step:
-    """One layer and the values it reads: 0 is the image, i + 1 what step i made."""
+    """One layer and the values it reads.
+
+    Attributes:
+        layer: what is computed.
+        inputs: values read: 0 is the image, i + 1 what step i made.
+        name: identifiers joined by dots, such as ``stack1.cell2.vertex3``. It names the step's part
+            of a Flax module and nothing else.
+    """
 
     layer: Layer
     inputs: tuple[int, ...]
+    name: str
 
 
 @dataclass(frozen=True)
@@ -85,10 +100,45 @@ class Builder:
         self.image_shape = image_shape
         self.image = 0
         self._steps: list[Step] = []
+        self._scopes: tuple[str, ...] = ()
 
-    def add(self, layer: Layer, *inputs: int) -> int:
-        self._steps.append(Step(layer, inputs))
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """What is added within has ``name`` and a dot before its own name."""
+        outside = self._scopes
+        self._scopes = (*outside, name)
+        try:
+            yield
+        finally:
+            self._scopes = outside
+
+    def add(self, layer: Layer, *inputs: int, name: str | None = None) -> int:
+        """Appends a layer that reads values; the value it makes.
+
+        ``name`` is the step's within the scopes that are open; without one the third step is
+        called ``layer3``.
+        """
+        name = f"layer{len(self._steps) + 1}" if name is None else name
+        self._steps.append(Step(layer, inputs, ".".join((*self._scopes, name))))
         return len(self._steps)
 
     def graph(self) -> Graph:
+        """The network of the steps so far; raises ValueError for names that cannot be told apart.
+
+        Names are identifiers joined by dots. No two steps share one, and none is another's scope.
+        """
+        names = Counter(step.name for step in self._steps)
+        parents = {name.rpartition(".")[0] for name in names}
+        scopes = {scope for parent in parents for scope in accumulate(parent.split("."), _within)}
+        for name, count in names.items():
+            if count > 1:
+                raise ValueError(f"{count} steps are named {name!r}: give each a name of its own")
+            if name in scopes:
+                raise ValueError(f"a step is named {name!r} as a scope is: give it another name")
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"a step is named {name!r}: give identifiers joined by dots")
         return Graph(tuple(self._steps), self.image_shape)
+
+
+def _within(scope: str, name: str) -> str:
+    return f"{scope}.{name}"

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import jax
 import numpy as np
 
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
-from nasproxy.networks import execution
+from nasproxy.networks.features import Batches
 from nasproxy.networks.graph import Graph
 from nasproxy.proxies.base import Score, Scorer
 from nasproxy.space import SearchSpace
@@ -109,7 +108,7 @@ class _Evaluated:
         if data.test_images is not None:
             images = np.concatenate([images, data.standardise(data.test_images)])
         size = -(-len(images) // -(-len(images) // EVALUATED))
-        self.batches = [jax.device_put(batch) for batch in execution.batches(images, size)]
+        self.batches = list(Batches(images, size))
 
     def accuracies(self, predicted: np.ndarray) -> dict[str, float]:
         """By split, of predictions for the images of ``batches``."""

@@ -68,19 +68,23 @@ def build(blocks: Blocks, backbone: Backbone, image_shape: Shape, classes: int) 
     builder = Builder(image_shape)
     activation, inputs = backbone.activation, backbone.width
     stem = ConvBN(3, image_shape[2], inputs, stride=2, activation=activation)
-    x = builder.add(stem, builder.image)
-    for block, filters, stride in zip(blocks, backbone.filters, STRIDES, strict=True):
+    x = builder.add(stem, builder.image, name="stem")
+    strides = zip(blocks, backbone.filters, STRIDES, strict=True)
+    for number, (block, filters, stride) in enumerate(strides, start=1):
         outputs = backbone.channels(filters * block.multiplier)
-        x = _add_layer(builder, block, x, inputs, outputs, stride, None, backbone)
-        for _ in range(block.layers - 1):
-            shortcut = None if block.skip == NO_SKIP else x
-            if block.skip == POOL:
-                shortcut = builder.add(AveragePool3x3(outputs), x)
-            x = _add_layer(builder, block, x, outputs, outputs, 1, shortcut, backbone)
+        with builder.scope(f"block{number}.layer1"):
+            x = _add_layer(builder, block, x, inputs, outputs, stride, None, backbone)
+        for layer in range(2, block.layers + 1):
+            with builder.scope(f"block{number}.layer{layer}"):
+                shortcut = None if block.skip == NO_SKIP else x
+                if block.skip == POOL:
+                    shortcut = builder.add(AveragePool3x3(outputs), x, name="pool")
+                x = _add_layer(builder, block, x, outputs, outputs, 1, shortcut, backbone)
         inputs = outputs
     head = backbone.channels(backbone.head)
-    x = builder.add(ConvBN(1, inputs, head, activation=activation), x)
-    builder.add(Dense(head, classes), builder.add(GlobalAverage(), x))
+    x = builder.add(ConvBN(1, inputs, head, activation=activation), x, name="head")
+    x = builder.add(GlobalAverage(), x, name="mean")
+    builder.add(Dense(head, classes), x, name="readout")
     return builder.graph()
 
 
@@ -113,6 +117,7 @@ def _add_layer(
     added = () if shortcut is None else (shortcut,)
     conv = ProjectAdd(block.kernel, inputs, outputs, stride, backbone.activation)
     if not squeeze:
-        return builder.add(conv, x, *added)
-    x = builder.add(SqueezeExcite(outputs, squeeze, backbone.gate), builder.add(conv, x))
-    return builder.add(Add(outputs), x, *added) if added else x
+        return builder.add(conv, x, *added, name="conv")
+    x = builder.add(conv, x, name="conv")
+    x = builder.add(SqueezeExcite(outputs, squeeze, backbone.gate), x, name="squeeze_excite")
+    return builder.add(Add(outputs), x, *added, name="add") if added else x

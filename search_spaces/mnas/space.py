@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 
 from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Graph
-from nasproxy.networks.layers import ACTIVATIONS, GATES, Shape
+from nasproxy.networks.layers import GATES, Shape
 from search_spaces.mnas.block import OPS, SKIPS, Block, Blocks
 from search_spaces.mnas.network import STRIDES, TOTAL_STRIDE, Backbone, build
 from search_spaces.mnas.settings import check_choice, check_hundredths, check_numbers
 from search_spaces.product import ProductSpace, check_width, read_json, set_of
 
 BLOCKS = len(STRIDES)
+ACTIVATIONS = ("relu", "relu6", "swish")
 
 
 class BlockSpace(ProductSpace[Blocks]):

@@ -30,21 +30,26 @@ def build(
     """
     builder = Builder(image_shape)
     channels = width
-    value = builder.add(ConvBN(3, image_shape[2], width), builder.image)
+    value = builder.add(ConvBN(3, image_shape[2], width), builder.image, name="stem")
     for stack in range(stacks):
         outputs = width * 2**stack
-        if stack:
-            value = builder.add(Halve(), value)
-        for _ in range(cells):
-            value = _add_cell(builder, cell, value, channels, outputs)
-            channels = outputs
-    value = builder.add(GlobalAverage(), value)
-    builder.add(Dense(channels, classes), value)
+        with builder.scope(f"stack{stack + 1}"):
+            if stack:
+                value = builder.add(Halve(), value, name="halve")
+            for number in range(cells):
+                with builder.scope(f"cell{number + 1}"):
+                    value = _add_cell(builder, cell, value, channels, outputs)
+                channels = outputs
+    value = builder.add(GlobalAverage(), value, name="mean")
+    builder.add(Dense(channels, classes), value, name="readout")
     return builder.graph()
 
 
 def _add_cell(builder: Builder, cell: Cell, x: int, inputs: int, outputs: int) -> int:
-    """Appends one cell that reads value ``x``; returns the value it makes."""
+    """Appends one cell that reads value ``x``; returns the value it makes.
+
+    Its input is vertex 0, as in the adjacency matrix; ``project3`` is on the edge from 0 to 3.
+    """
     channels = vertex_channels(cell, inputs, outputs)
     last = cell.num_vertices - 1
     made: dict[int, int] = {}
@@ -53,9 +58,11 @@ def _add_cell(builder: Builder, cell: Cell, x: int, inputs: int, outputs: int) -
         before = cell.predecessors(vertex)
         fan_in = [made[u] for u in before if u]
         while len(fan_in) > 1:  # Sums of two serve every operation: the fewest programs.
-            fan_in = [builder.add(Add(c), *fan_in[:2]), *fan_in[2:]]
+            name = f"add{vertex}_{len(fan_in) - 1}"
+            fan_in = [builder.add(Add(c), *fan_in[:2], name=name), *fan_in[2:]]
         if 0 in before:
-            fan_in = [builder.add(ProjectAdd(inputs=inputs, outputs=c), x, *fan_in)]
+            projected = ProjectAdd(1, inputs, c)
+            fan_in = [builder.add(projected, x, *fan_in, name=f"project{vertex}")]
         match cell.ops[vertex]:
             case op if op == CONV3X3:
                 layer = ConvBN(3, c, c)
@@ -65,15 +72,16 @@ def _add_cell(builder: Builder, cell: Cell, x: int, inputs: int, outputs: int) -
                 layer = MaxPool3x3(c)
             case op:
                 raise AssertionError(f"a Cell holds no operation {op!r}")
-        made[vertex] = builder.add(layer, *fan_in)
+        made[vertex] = builder.add(layer, *fan_in, name=f"vertex{vertex}")
 
     before = cell.predecessors(last)
     parts = [u for u in before if u]
     if len(parts) > 1:
         split = tuple(channels[u] for u in parts)
-        joined = [builder.add(Concatenate(split), *(made[u] for u in parts))]
+        concatenated = [made[u] for u in parts]
+        joined = [builder.add(Concatenate(split), *concatenated, name="concatenate")]
     else:
         joined = [made[u] for u in parts]
     if 0 in before:
-        return builder.add(ProjectAdd(inputs=inputs, outputs=outputs), x, *joined)
+        return builder.add(ProjectAdd(1, inputs, outputs), x, *joined, name=f"project{last}")
     return joined[0]

@@ -23,7 +23,7 @@ from nasproxy.networks.initialised import Initialised
 from nasproxy.networks.module import Network
 from search_spaces import NASBench101, NASBench201
 from search_spaces.nasbench101.cell import Cell
-from tests import reference
+from tests.support import reference
 
 SPACE = NASBench101(width=9, stacks=1, cells=1)
 IMAGES = np.random.default_rng(3).normal(size=(7, 8, 8, 3)).astype(np.float32)

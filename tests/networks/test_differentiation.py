@@ -13,7 +13,7 @@ from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import Add, ConvBN, Dense, GlobalAverage, Halve
 from search_spaces import NASBench101
 from search_spaces.nasbench101.cell import CONV1X1, CONV3X3, MAXPOOL3X3, Cell
-from tests import reference
+from tests.support import reference
 
 SPACE = NASBench101(width=8, stacks=1, cells=1)
 IMAGES = np.random.default_rng(3).normal(size=(6, 4, 4, 3)).astype(np.float32)

@@ -13,8 +13,8 @@ from nasproxy.networks.execution import Variables
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import Arrays, ConvBN, Dense, GlobalAverage, Layer, Shape
 from search_spaces import NASBench101
-from tests import reference
 from tests.conftest import network_of
+from tests.support import reference
 
 SMALL = NASBench101(width=12, stacks=2, cells=1)
 IMAGES = np.random.default_rng(9).normal(size=(5, 8, 8, 3)).astype(np.float32)

@@ -20,8 +20,8 @@ from nasproxy.networks.layers import (
     BNReLU,
     Concatenate,
     ConvBN,
-    Convolution,
     Dense,
+    DenseActivation,
     DepthwiseBN,
     Draw,
     GlobalAverage,
@@ -29,6 +29,7 @@ from nasproxy.networks.layers import (
     HalveByMean,
     Layer,
     MaxPool3x3,
+    PointwiseConv,
     ProjectAdd,
     Shape,
     SqueezeExcite,
@@ -36,7 +37,7 @@ from nasproxy.networks.layers import (
     grow,
     up,
 )
-from tests import reference
+from tests.support import reference
 
 LAYERS: list[tuple[Layer, list[Shape]]] = [
     (ConvBN(3, 3, 12), [(6, 5, 3)]),
@@ -53,15 +54,15 @@ LAYERS: list[tuple[Layer, list[Shape]]] = [
     (DepthwiseBN(3, 12, stride=2), [(5, 6, 12)]),
     (DepthwiseBN(5, 12, stride=2, activation="swish"), [(1, 7, 12)]),
     (BNReLU(6), [(3, 4, 6)]),
-    (Convolution(5, 6), [(3, 4, 5)]),
+    (PointwiseConv(5, 6), [(3, 4, 5)]),
     (SqueezeExcite(12, 3), [(3, 4, 12)]),
     (SqueezeExcite(12, 5, gate="hard_sigmoid"), [(3, 4, 12)]),
-    (ProjectAdd(inputs=7, outputs=5), [(4, 4, 7)]),
+    (ProjectAdd(1, 7, 5), [(4, 4, 7)]),
     (
         ProjectAdd(3, 7, 5, stride=2, activation="none", preactivation=True),
         [(5, 4, 7), (3, 2, 5)],
     ),
-    (ProjectAdd(inputs=7, outputs=5), [(4, 4, 7), (4, 4, 5), (4, 4, 6)]),
+    (ProjectAdd(1, 7, 5), [(4, 4, 7), (4, 4, 5), (4, 4, 6)]),
     (MaxPool3x3(5), [(5, 4, 5)]),
     (MaxPool3x3(5), [(4, 4, 6), (4, 4, 5)]),
     (AveragePool3x3(5), [(5, 4, 5)]),
@@ -74,6 +75,8 @@ LAYERS: list[tuple[Layer, list[Shape]]] = [
     (Concatenate((5, 6, 5)), [(3, 3, 6), (3, 3, 6), (3, 3, 5)]),
     (GlobalAverage(), [(4, 3, 9)]),
     (Dense(9, 4), [(9,)]),
+    (DenseActivation(12, 5), [(2, 2, 3)]),
+    (DenseActivation(9, 5, "erf"), [(9,)]),
 ]
 names = [f"{type(layer).__name__}-{len(shapes)}" for layer, shapes in LAYERS]
 every_layer = pytest.mark.parametrize(("layer", "shapes"), LAYERS, ids=names)
@@ -141,14 +144,15 @@ def test_gradients_are_those_of_plain_code(layer: Layer, shapes: list[Shape]) ->
 
 def plain_layer(layer: Layer, params: Arrays, *inputs: jax.Array) -> jax.Array:
     """A layer in training mode out of ``lax`` and ``jax.nn``, without regard for speed."""
-    channels = getattr(layer, "inputs", getattr(layer, "channels", None))
+    fields = [getattr(layer, name, None) for name in ("inputs", "channels", "outputs")]
+    channels = next((c for c in fields if c is not None), None)
     x = inputs[0]
     if isinstance(channels, int) and not isinstance(layer, ProjectAdd | Dense):
         x = jax.numpy.stack([x[..., :channels] for x in inputs]).sum(0)
     match layer:
         case ConvBN() | DepthwiseBN():
             x = jax.nn.relu(x) if getattr(layer, "preactivation", False) else x
-            groups = layer.channels if isinstance(layer, DepthwiseBN) else 1
+            groups = layer.outputs if isinstance(layer, DepthwiseBN) else 1
             y = normal(
                 layer.activation, params, lax_convolution(x, params["kernel"], layer.stride, groups)
             )
@@ -157,7 +161,7 @@ def plain_layer(layer: Layer, params: Arrays, *inputs: jax.Array) -> jax.Array:
             return y
         case BNReLU():
             return normal("relu", params, x)
-        case Convolution():
+        case PointwiseConv():
             return x @ params["kernel"][0, 0]
         case SqueezeExcite():
             z = jax.nn.relu(x.mean((1, 2)) @ params["reduce"] + params["reduce_bias"])
@@ -184,6 +188,9 @@ def plain_layer(layer: Layer, params: Arrays, *inputs: jax.Array) -> jax.Array:
             return jax.numpy.zeros((*x.shape[:3], layer.channels))
         case GlobalAverage():
             return x.mean((1, 2))
+        case DenseActivation():
+            y = x.reshape(len(x), -1) @ params["kernel"] + params["bias"]
+            return jax.nn.relu(y) if layer.activation == "relu" else lax.erf(y)
         case Dense():
             return x @ params["kernel"] + params["bias"]
         case _:
@@ -319,7 +326,7 @@ def test_flops_equal_those_xla_counts(layer: Layer, shape: Shape) -> None:
 def test_flops_of_3x3_convolutions() -> None:
     """Multiply and add, for each output pixel, tap, input and output channel."""
     assert ConvBN(3, 5, 7).flops((4, 6, 5)) == 2 * (4 * 6) * (3 * 3) * 5 * 7
-    assert ProjectAdd(inputs=5, outputs=7).flops((4, 6, 5), (4, 6, 7)) == 2 * (4 * 6) * 5 * 7
+    assert ProjectAdd(1, 5, 7).flops((4, 6, 5), (4, 6, 7)) == 2 * (4 * 6) * 5 * 7
 
 
 def test_flops_of_mobile_layers() -> None:
@@ -327,7 +334,7 @@ def test_flops_of_mobile_layers() -> None:
     assert ConvBN(3, 5, 7, stride=2).flops((5, 6, 5)) == 2 * (3 * 3) * (3 * 3) * 5 * 7
     assert DepthwiseBN(5, 7, stride=2).flops((5, 6, 7)) == 2 * (3 * 3) * (5 * 5) * 7
     assert SqueezeExcite(12, 3).flops((5, 6, 12)) == 2 * (12 * 3 + 3 * 12)
-    assert Convolution(5, 7).flops((4, 6, 5)) == 2 * (4 * 6) * 5 * 7
+    assert PointwiseConv(5, 7).flops((4, 6, 5)) == 2 * (4 * 6) * 5 * 7
 
 
 def test_draws_are_truncated_normals_of_unit_variance() -> None:

@@ -11,8 +11,8 @@ from flax import nnx
 from nasproxy.networks.module import Network
 from nasproxy.space import network as network_of_space
 from search_spaces import NASBench101
-from tests import reference
 from tests.conftest import network_of
+from tests.support import reference
 
 GRAPH = network_of(NASBench101(width=8, stacks=1, cells=1), seed=0, image_shape=(4, 4, 3))
 RNG = np.random.default_rng(0)

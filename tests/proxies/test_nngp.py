@@ -22,8 +22,8 @@ from nasproxy.proxies import NNGP, Score
 from nasproxy.proxies.kernel_regression import REGULARISERS
 from nasproxy.settings import make
 from search_spaces import NASBench101
-from tests import reference
 from tests.conftest import tiny_dataset
+from tests.support import reference
 
 SPACE: Any = NASBench101(width=8, stacks=2, cells=1)
 TINY = NNGP(n_train=32, n_valid=40, ensemble=2, norm_images=16)

@@ -21,7 +21,7 @@ from nasproxy.networks.layers import BNReLU, ConvBN, DepthwiseBN, SqueezeExcite
 from nasproxy.networks.module import Network
 from search_spaces import MNAS, AccelNASBench, NASBenchMacro
 from search_spaces.mnas.network import rounded
-from tests import reference
+from tests.support import reference
 
 IMAGENET, CIFAR = (224, 224, 3), (32, 32, 3)
 

@@ -18,7 +18,7 @@ from nasproxy.networks.layers import ProjectAdd
 from nasproxy.store import Store
 from search_spaces import NASBench201
 from search_spaces.nasbench201 import CONV1X1, CONV3X3, EDGES, NONE, OPS, POOL, SKIP
-from tests import reference
+from tests.support import reference
 
 SPACE = NASBench201()
 IMAGE = (32, 32, 3)

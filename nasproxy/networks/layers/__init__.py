@@ -8,21 +8,27 @@ Layers with several inputs sum them, each truncated to the channels that the lay
 (NAS-Bench-101's rule; where all inputs agree, it is the plain sum).
 """
 
+from nasproxy.networks.layers.activations import ACTIVATIONS
 from nasproxy.networks.layers.base import Arrays, Draw, Layer, Shape, grow, total, up
 from nasproxy.networks.layers.convolutional import (
-    ACTIVATIONS,
     EPSILON,
     GATES,
     BNReLU,
     ConvBN,
-    Convolution,
     DepthwiseBN,
+    PointwiseConv,
     ProjectAdd,
     SqueezeExcite,
 )
+from nasproxy.networks.layers.dense import Dense, DenseActivation
 from nasproxy.networks.layers.joining import Add, Concatenate, Zero
-from nasproxy.networks.layers.pooling import AveragePool3x3, Halve, HalveByMean, MaxPool3x3
-from nasproxy.networks.layers.readout import Dense, GlobalAverage
+from nasproxy.networks.layers.pooling import (
+    AveragePool3x3,
+    GlobalAverage,
+    Halve,
+    HalveByMean,
+    MaxPool3x3,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -34,8 +40,8 @@ __all__ = [
     "BNReLU",
     "Concatenate",
     "ConvBN",
-    "Convolution",
     "Dense",
+    "DenseActivation",
     "DepthwiseBN",
     "Draw",
     "GlobalAverage",
@@ -43,6 +49,7 @@ __all__ = [
     "HalveByMean",
     "Layer",
     "MaxPool3x3",
+    "PointwiseConv",
     "ProjectAdd",
     "Shape",
     "SqueezeExcite",

@@ -1,15 +1,14 @@
 """What a layer is, how its weights are drawn, and how it is padded."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from functools import reduce
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
+from jaxtyping import Float
 
 Shape: TypeAlias = tuple[int, ...]
 """(h, w, c) of images, (d,) of features: an activation's shape without its batch."""
@@ -36,8 +35,8 @@ class Draw:
         self._values = values
         self._used = 0
 
-    def truncated_normal(self, shape: Shape, deviation: float) -> np.ndarray:
-        """The next values, scaled to a deviation."""
+    def truncated_normal(self, shape: Shape, deviation: float) -> Float[np.ndarray, "..."]:
+        """The next values, float32 and of a shape, scaled to a deviation."""
         size = math.prod(shape)
         values = self._values[self._used : self._used + size]
         self._used += size
@@ -49,9 +48,14 @@ def up(channels: int, multiple: int) -> int:
     return -(-channels // multiple) * multiple
 
 
-def total(inputs: tuple[Array, ...], channels: int) -> Array:
+def total(inputs: tuple[Float[Array, "n ..."], ...], channels: int) -> Float[Array, "n ..."]:
     """Sum of the inputs, each truncated to its first ``channels``."""
     return reduce(jnp.add, (x if x.shape[-1] == channels else x[..., :channels] for x in inputs))
+
+
+def aligned(value: Any, rank: int) -> Any:
+    """A value for each channel ``[c]``, ``[1, …, c]`` of a rank; a number stays one."""
+    return lax.broadcast_to_rank(value, rank) if np.ndim(value) else value
 
 
 class Layer(ABC):
@@ -85,14 +89,18 @@ class Layer(ABC):
         return 0
 
     @abstractmethod
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
         """The output in inference mode, batch normalisation by ``stats``."""
 
-    def train(self, params: Arrays, *inputs: Array) -> tuple[Array, Arrays]:
+    def train(
+        self, params: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> tuple[Float[Array, "n ..."], Arrays]:
         """The output in training mode, and the statistics of this batch."""
         return self.infer(params, {}, *inputs), {}
 
-    def pad(self, multiple: int) -> Layer:
+    def pad(self, multiple: int) -> Self:
         """The same layer with channels rounded up to a multiple; see :func:`grow`."""
         return self
 
@@ -105,7 +113,7 @@ def zeros(length: int) -> np.ndarray:
     return np.zeros(length, np.float32)
 
 
-def grow(array: np.ndarray, shape: Shape) -> np.ndarray:
+def grow(array: Float[np.ndarray, "..."], shape: Shape) -> Float[np.ndarray, "..."]:
     """The array with zeros appended along every axis to a shape.
 
     A channel that padding adds carries relu(0 · gain + 0) = 0, and a kernel's added rows ignore

@@ -4,30 +4,34 @@ Kernels are drawn from truncated normals of variance 1/fan-in (variance scaling 
 depthwise and dense ones alike.
 """
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import Float
 
 from nasproxy.networks.convolution import convolve, depthwise
-from nasproxy.networks.layers.base import Arrays, Draw, Layer, Shape, ones, total, up, zeros
+from nasproxy.networks.layers.activations import ACTIVATIONS
+from nasproxy.networks.layers.base import (
+    Arrays,
+    Draw,
+    Layer,
+    Shape,
+    aligned,
+    ones,
+    total,
+    up,
+    zeros,
+)
 
 EPSILON = 1e-5
 """Added to the variance in batch normalisation; NAS-Bench-101's, and PyTorch's default."""
 
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "relu": jax.nn.relu,
-    "relu6": lambda x: jnp.clip(x, 0, 6),
-    "swish": jax.nn.silu,
-    "none": lambda x: x,
-}
-"""All keep 0 at 0, on which padding rests."""
 GATES: dict[str, Callable[[Array], Array]] = {
     "sigmoid": jax.nn.sigmoid,
     "hard_sigmoid": lambda x: jnp.clip(x + 3, 0, 6) / 6,
@@ -43,10 +47,12 @@ class BatchNormed(Layer):
     """
 
     outputs: int
-    activation: str
+    activation: str = "relu"
 
     @abstractmethod
-    def product(self, params: Arrays, *inputs: Array) -> Array:
+    def product(
+        self, params: Arrays, *inputs: Float[Array, "n h w _"]
+    ) -> Float[Array, "n rows columns c"]:
         """What is normalised, ``[n, h, w, outputs]``."""
 
     def kernels(self) -> dict[str, Shape]:
@@ -68,19 +74,24 @@ class BatchNormed(Layer):
     def statistics(self) -> Arrays:
         return {"mean": zeros(self.outputs), "variance": ones(self.outputs)}
 
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
         product = self.product(params, *inputs)
         gain = params.get("scale", 1) * lax.rsqrt(stats.get("variance", 1.0) + EPSILON)
         shift = params.get("bias", 0) - stats.get("mean", 0) * gain
-        return ACTIVATIONS[self.activation](product * gain + shift)
+        return ACTIVATIONS[self.activation](product * aligned(gain, 4) + aligned(shift, 4))
 
-    def train(self, params: Arrays, *inputs: Array) -> tuple[Array, Arrays]:
+    def train(
+        self, params: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> tuple[Float[Array, "n ..."], Arrays]:
         product = self.product(params, *inputs)
         mean = product.mean((0, 1, 2))
-        centred = product - mean
+        centred = product - aligned(mean, 4)
         variance = jnp.square(centred).mean((0, 1, 2))
-        normal = centred * (params.get("scale", 1) * lax.rsqrt(variance + EPSILON))
-        output = ACTIVATIONS[self.activation](normal + params.get("bias", 0))
+        gain = params.get("scale", 1) * lax.rsqrt(variance + EPSILON)
+        shifted = centred * aligned(gain, 4) + aligned(params.get("bias", 0), 4)
+        output = ACTIVATIONS[self.activation](shifted)
         return output, {"mean": mean, "variance": variance}
 
 
@@ -114,11 +125,13 @@ class ConvBN(BatchNormed):
         height, width = strided(inputs[0], self.stride)
         return 2 * height * width * self.size**2 * self.inputs * self.outputs
 
-    def product(self, params: Arrays, *inputs: Array) -> Array:
+    def product(
+        self, params: Arrays, *inputs: Float[Array, "n h w _"]
+    ) -> Float[Array, "n rows columns c"]:
         x = total(inputs, self.inputs)
         return convolve(jax.nn.relu(x) if self.preactivation else x, params["kernel"], self.stride)
 
-    def pad(self, multiple: int) -> ConvBN:
+    def pad(self, multiple: int) -> Self:
         # Images keep their three colours (or one): they come from outside.
         inputs = up(self.inputs, multiple) if self.inputs > 3 else self.inputs
         return replace(self, inputs=inputs, outputs=up(self.outputs, multiple))
@@ -128,15 +141,15 @@ class ConvBN(BatchNormed):
 class ProjectAdd(ConvBN):
     """:class:`ConvBN` of the first input, to which the other inputs are added, truncated."""
 
-    size: int = 1
-    inputs: int = 1
-    outputs: int = 1
-
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
         projection = super().infer(params, stats, inputs[0])
         return total((projection, *inputs[1:]), self.outputs)
 
-    def train(self, params: Arrays, *inputs: Array) -> tuple[Array, Arrays]:
+    def train(
+        self, params: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> tuple[Float[Array, "n ..."], Arrays]:
         projection, stats = super().train(params, inputs[0])
         return total((projection, *inputs[1:]), self.outputs), stats
 
@@ -147,63 +160,55 @@ class DepthwiseBN(BatchNormed):
 
     Attributes:
         size: the kernel's side, odd.
-        channels: taken and made.
+        outputs: channels taken and made.
         stride: between output pixels.
         activation: one of ``ACTIVATIONS``.
     """
 
     size: int
-    channels: int
+    outputs: int
     stride: int = 1
     activation: str = "relu"
 
-    @property
-    def outputs(self) -> int:  # type: ignore[override]  # the field's other name
-        return self.channels
-
     def kernels(self) -> dict[str, Shape]:
-        return {"kernel": (self.size, self.size, 1, self.channels)}
+        return {"kernel": (self.size, self.size, 1, self.outputs)}
 
     def shape(self, *inputs: Shape) -> Shape:
-        return (*strided(inputs[0], self.stride), self.channels)
+        return (*strided(inputs[0], self.stride), self.outputs)
 
     def flops(self, *inputs: Shape) -> int:
         height, width = strided(inputs[0], self.stride)
-        return 2 * height * width * self.size**2 * self.channels
+        return 2 * height * width * self.size**2 * self.outputs
 
-    def product(self, params: Arrays, *inputs: Array) -> Array:
-        return depthwise(total(inputs, self.channels), params["kernel"], self.stride)
+    def product(
+        self, params: Arrays, *inputs: Float[Array, "n h w _"]
+    ) -> Float[Array, "n rows columns c"]:
+        return depthwise(total(inputs, self.outputs), params["kernel"], self.stride)
 
-    def pad(self, multiple: int) -> DepthwiseBN:
-        return replace(self, channels=up(self.channels, multiple))
+    def pad(self, multiple: int) -> Self:
+        return replace(self, outputs=up(self.outputs, multiple))
 
 
 @dataclass(frozen=True)
 class BNReLU(BatchNormed):
-    """Batch normalisation and ReLU of ``channels``."""
+    """Batch normalisation and ReLU of the first ``outputs`` channels."""
 
-    channels: int
-
-    @property
-    def activation(self) -> str:  # type: ignore[override]  # no choice
-        return "relu"
-
-    @property
-    def outputs(self) -> int:  # type: ignore[override]  # the field's other name
-        return self.channels
+    outputs: int
 
     def shape(self, *inputs: Shape) -> Shape:
-        return (*inputs[0][:2], self.channels)
+        return (*inputs[0][:2], self.outputs)
 
-    def product(self, params: Arrays, *inputs: Array) -> Array:
-        return total(inputs, self.channels)
+    def product(
+        self, params: Arrays, *inputs: Float[Array, "n h w _"]
+    ) -> Float[Array, "n rows columns c"]:
+        return total(inputs, self.outputs)
 
-    def pad(self, multiple: int) -> BNReLU:
-        return replace(self, channels=up(self.channels, multiple))
+    def pad(self, multiple: int) -> Self:
+        return replace(self, outputs=up(self.outputs, multiple))
 
 
 @dataclass(frozen=True)
-class Convolution(Layer):
+class PointwiseConv(Layer):
     """1×1 convolution and nothing else: no bias, no normalisation, no activation."""
 
     inputs: int
@@ -222,10 +227,12 @@ class Convolution(Layer):
         height, width = inputs[0][:2]
         return 2 * height * width * self.inputs * self.outputs
 
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
         return convolve(total(inputs, self.inputs), params["kernel"])
 
-    def pad(self, multiple: int) -> Convolution:
+    def pad(self, multiple: int) -> Self:
         return replace(self, inputs=up(self.inputs, multiple), outputs=up(self.outputs, multiple))
 
 
@@ -269,13 +276,16 @@ class SqueezeExcite(Layer):
     def flops(self, *inputs: Shape) -> int:
         return 4 * self.channels * self.squeeze
 
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
         x = total(inputs, self.channels)
-        hidden = x.mean((1, 2)) @ params["reduce"] + params.get("reduce_bias", 0)
-        gates = jax.nn.relu(hidden) @ params["expand"] + params.get("expand_bias", 0)
+        hidden = x.mean((1, 2)) @ params["reduce"] + aligned(params.get("reduce_bias", 0), 2)
+        gates = jax.nn.relu(hidden) @ params["expand"]
+        gates = gates + aligned(params.get("expand_bias", 0), 2)
         return x * GATES[self.gate](gates)[:, None, None]
 
-    def pad(self, multiple: int) -> SqueezeExcite:
+    def pad(self, multiple: int) -> Self:
         return replace(
             self, channels=up(self.channels, multiple), squeeze=up(self.squeeze, multiple)
         )

@@ -1,11 +1,11 @@
 """Layers that join values, and the one that makes none."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
+from typing import Self
 
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from nasproxy.networks.layers.base import Arrays, Layer, Shape, total, up
 
@@ -19,10 +19,12 @@ class Add(Layer):
     def shape(self, *inputs: Shape) -> Shape:
         return (*inputs[0][:-1], self.channels)
 
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
         return total(inputs, self.channels)
 
-    def pad(self, multiple: int) -> Add:
+    def pad(self, multiple: int) -> Self:
         return replace(self, channels=up(self.channels, multiple))
 
 
@@ -41,12 +43,14 @@ class Concatenate(Layer):
     def shape(self, *inputs: Shape) -> Shape:
         return (*inputs[0][:2], sum(self.channels) + self.padding)
 
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
         parts = [x[..., :c] for x, c in zip(inputs, self.channels, strict=True)]
         joined = jnp.concatenate(parts, axis=-1)
         return jnp.pad(joined, ((0, 0), (0, 0), (0, 0), (0, self.padding)))
 
-    def pad(self, multiple: int) -> Concatenate:
+    def pad(self, multiple: int) -> Self:
         made = sum(self.channels)
         return replace(self, padding=up(made, multiple) - made)
 
@@ -60,8 +64,10 @@ class Zero(Layer):
     def shape(self, *inputs: Shape) -> Shape:
         return (*inputs[0][:-1], self.channels)
 
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
         return jnp.zeros((*inputs[0].shape[:-1], self.channels), inputs[0].dtype)
 
-    def pad(self, multiple: int) -> Zero:
+    def pad(self, multiple: int) -> Self:
         return replace(self, channels=up(self.channels, multiple))

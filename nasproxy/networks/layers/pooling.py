@@ -1,14 +1,14 @@
-"""Layers that look at neighbourhoods and learn nothing."""
-
-from __future__ import annotations
+"""Layers that look at neighbourhoods, or at all pixels, and learn nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Self
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float
 
 from nasproxy.networks.layers.base import Arrays, Layer, Shape, total, up
 
@@ -22,10 +22,12 @@ class MaxPool3x3(Layer):
     def shape(self, *inputs: Shape) -> Shape:
         return (*inputs[0][:2], self.channels)
 
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
         return _over_3x3(total(inputs, self.channels), jnp.maximum, -jnp.inf)
 
-    def pad(self, multiple: int) -> MaxPool3x3:
+    def pad(self, multiple: int) -> Self:
         return replace(self, channels=up(self.channels, multiple))
 
 
@@ -38,13 +40,15 @@ class AveragePool3x3(Layer):
     def shape(self, *inputs: Shape) -> Shape:
         return (*inputs[0][:2], self.channels)
 
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
         x = total(inputs, self.channels)
         rows, columns = (_neighbours(length) for length in x.shape[1:3])
         pixels = np.multiply.outer(rows, columns)[:, :, None]
-        return _over_3x3(x, jnp.add, 0) * (1 / pixels).astype(np.float32)
+        return _over_3x3(x, jnp.add, 0) * (1 / pixels).astype(np.float32)[None]
 
-    def pad(self, multiple: int) -> AveragePool3x3:
+    def pad(self, multiple: int) -> Self:
         return replace(self, channels=up(self.channels, multiple))
 
 
@@ -56,7 +60,9 @@ class Halve(Layer):
         height, width, channels = inputs[0]
         return (height // 2, width // 2, channels)
 
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
         return _over_2x2(inputs[0], jnp.maximum)
 
 
@@ -64,8 +70,23 @@ class Halve(Layer):
 class HalveByMean(Halve):
     """2×2 average pool of stride 2; a last odd row or column is dropped."""
 
-    def infer(self, params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
         return _over_2x2(inputs[0], jnp.add) * np.float32(0.25)
+
+
+@dataclass(frozen=True)
+class GlobalAverage(Layer):
+    """Mean over the pixels: ``[n, h, w, c]`` to ``[n, c]``."""
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return inputs[0][2:]
+
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
+        return inputs[0].mean((1, 2))
 
 
 def _over_3x3(x: Array, combine: Callable[[Array, Array], Array], outside: float) -> Array:

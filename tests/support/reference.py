@@ -1,5 +1,7 @@
 """A network of a graph written a second time: NumPy, float64, definitions rather than speed."""
 
+import math
+
 import numpy as np
 
 from nasproxy.networks.execution import Variables
@@ -11,14 +13,15 @@ from nasproxy.networks.layers import (
     BNReLU,
     Concatenate,
     ConvBN,
-    Convolution,
     Dense,
+    DenseActivation,
     DepthwiseBN,
     GlobalAverage,
     Halve,
     HalveByMean,
     Layer,
     MaxPool3x3,
+    PointwiseConv,
     ProjectAdd,
     SqueezeExcite,
     Zero,
@@ -51,14 +54,14 @@ def apply(
         case ConvBN():
             return conv_bn(layer, params, stats, added(truncated(inputs, layer.inputs)))
         case DepthwiseBN():
-            x = added(truncated(inputs, layer.channels))
-            kernel = np.asarray(params["kernel"])[:, :, 0, :, None] * np.eye(layer.channels)
+            x = added(truncated(inputs, layer.outputs))
+            kernel = np.asarray(params["kernel"])[:, :, 0, :, None] * np.eye(layer.outputs)
             product = convolved(x, kernel, layer.stride)
             return normalised(product, params, stats, layer.activation)
         case BNReLU():
-            x = added(truncated(inputs, layer.channels))
+            x = added(truncated(inputs, layer.outputs))
             return normalised(x, params, stats, "relu")
-        case Convolution():
+        case PointwiseConv():
             return convolved(
                 added(truncated(inputs, layer.inputs)), np.asarray(params["kernel"])
             ), {}
@@ -83,6 +86,9 @@ def apply(
             return np.concatenate(parts, -1), {}
         case GlobalAverage():
             return inputs[0].mean((1, 2)), {}
+        case DenseActivation():
+            flat = inputs[0].reshape(len(inputs[0]), -1)
+            return activated(flat @ params["kernel"] + params.get("bias", 0), layer.activation), {}
         case Dense():
             return inputs[0] @ params["kernel"] + params.get("bias", 0), {}
         case _:
@@ -124,16 +130,21 @@ def normalised(
     if stats is None:
         stats = {"mean": product.mean((0, 1, 2)), "variance": product.var((0, 1, 2))}
     normal = (product - stats.get("mean", 0)) / np.sqrt(stats.get("variance", 1) + 1e-5)
-    x = normal * params.get("scale", 1) + params.get("bias", 0)
+    return activated(normal * params.get("scale", 1) + params.get("bias", 0), activation), stats
+
+
+def activated(x: np.ndarray, activation: str) -> np.ndarray:
     match activation:
         case "relu":
-            return np.maximum(x, 0), stats
+            return np.maximum(x, 0)
         case "relu6":
-            return np.minimum(np.maximum(x, 0), 6), stats
+            return np.minimum(np.maximum(x, 0), 6)
         case "swish":
-            return x / (1 + np.exp(-x)), stats
+            return x / (1 + np.exp(-x))
+        case "erf":
+            return np.vectorize(math.erf)(x)
         case "none":
-            return x, stats
+            return x
         case _:
             raise AssertionError(f"the reference does not know {activation}")
 

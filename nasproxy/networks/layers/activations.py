@@ -1,0 +1,17 @@
+"""Nonlinearities by the names that search spaces give them."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.special import erf
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "relu": jax.nn.relu,
+    "relu6": lambda x: jnp.clip(x, 0, 6),
+    "swish": jax.nn.silu,
+    "erf": erf,
+    "none": lambda x: x,
+}
+"""All keep 0 at 0, on which padding rests."""

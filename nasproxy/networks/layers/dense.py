@@ -1,0 +1,60 @@
+"""Affine maps of features: the readout, and the hidden layers of fully-connected networks."""
+
+from dataclasses import dataclass
+
+from jax import Array
+from jaxtyping import Float
+
+from nasproxy.networks.layers.activations import ACTIVATIONS
+from nasproxy.networks.layers.base import Arrays, Draw, Layer, Shape, aligned, zeros
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """Affine map of features; kernel of variance 1/fan-in, bias 0."""
+
+    inputs: int
+    outputs: int
+
+    def parameters(self) -> dict[str, Shape]:
+        return {"kernel": (self.inputs, self.outputs), "bias": (self.outputs,)}
+
+    def initialise(self, draw: Draw) -> Arrays:
+        shape = (self.inputs, self.outputs)
+        return {"kernel": draw.truncated_normal(shape, self.inputs**-0.5)}
+
+    def constants(self) -> Arrays:
+        return {"bias": zeros(self.outputs)}
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (self.outputs,)
+
+    def flops(self, *inputs: Shape) -> int:
+        return 2 * self.inputs * self.outputs
+
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
+        product = inputs[0][:, : self.inputs] @ params["kernel"]
+        return product + aligned(params.get("bias", 0), 2)
+
+
+@dataclass(frozen=True)
+class DenseActivation(Dense):
+    """Affine map of flattened inputs, then a nonlinearity; kernel of variance 2/fan-in, bias 0.
+
+    Attributes:
+        activation: one of ``ACTIVATIONS``.
+    """
+
+    activation: str = "relu"
+
+    def initialise(self, draw: Draw) -> Arrays:
+        deviation = (2 / self.inputs) ** 0.5
+        return {"kernel": draw.truncated_normal((self.inputs, self.outputs), deviation)}
+
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
+        flat = inputs[0].reshape(len(inputs[0]), -1)
+        return ACTIVATIONS[self.activation](super().infer(params, stats, flat))
