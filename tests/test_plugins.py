@@ -80,7 +80,8 @@ class GradNorm:
             network = Initialised.draw(graph, (seed, 0))
             grads = value_and_grad(network.padded, network.params, images, labels).grads
             squares = [float((g**2).sum()) for g in jax.tree.leaves(grads)]
-            return Score(sum(squares) ** 0.5, 3.0 * graph.flops * self.batch, info={"b": self.batch})
+            flops = 3.0 * graph.flops * self.batch
+            return Score(sum(squares) ** 0.5, flops, info={"batch": self.batch})
 
         return score
 
