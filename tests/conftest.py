@@ -1,5 +1,15 @@
-"""What several test modules share: paths, tables that may be absent, tiny data."""
+"""What several test modules share: paths, tables that may be absent, tiny data.
 
+Arrays are checked against the library's signatures at every call (jaxtyping, beartype).
+"""
+
+from jaxtyping import install_import_hook
+
+from tests.support.shapes import ROOMS
+
+install_import_hook([f"nasproxy.{room}" for room in ROOMS], "tests.support.shapes.check")
+
+# ruff: noqa: E402
 from pathlib import Path
 
 import numpy as np
