@@ -189,6 +189,6 @@ def _products(gradients: jax.Array, n_train: int) -> tuple[jax.Array, jax.Array,
     its square would blur the small eigenvalues, which are of C.
     """
     mean = gradients[:n_train].mean(0)
-    centred = gradients - mean
+    centred = gradients - mean[None]
     multiply = partial(jnp.matmul, precision="highest")  # else in TF32 on a GPU
     return multiply(centred, centred[:n_train].T), multiply(centred, mean), multiply(mean, mean)

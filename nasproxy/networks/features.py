@@ -71,7 +71,7 @@ class BatchNorm:
 def features(
     network: Initialised,
     images: Sequence[Float[Array, "b h w c"]],
-    batch: Float[Array, "m h w c"],
+    batch: Float[Array | np.ndarray, "m h w c"],
     norm: BatchNorm,
 ) -> Float[np.ndarray, "n d"]:
     """Penultimate features Φ of a network.

@@ -131,12 +131,12 @@ class Builder:
         parents = {name.rpartition(".")[0] for name in names}
         scopes = {scope for parent in parents for scope in accumulate(parent.split("."), _within)}
         for name, count in names.items():
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"a step is named {name!r}: give identifiers joined by dots")
             if count > 1:
                 raise ValueError(f"{count} steps are named {name!r}: give each a name of its own")
             if name in scopes:
                 raise ValueError(f"a step is named {name!r} as a scope is: give it another name")
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"a step is named {name!r}: give identifiers joined by dots")
         return Graph(tuple(self._steps), self.image_shape)
 
 

@@ -307,9 +307,7 @@ class OwnCode(Block):
     def __init__(self, layer: Layer, momentum: float, rngs: nnx.Rngs):
         self.layer = layer
         self.momentum = momentum
-        self.params = nnx.Dict(
-            {n: nnx.Param(_blank(rngs.params(), s)) for n, s in layer.parameters().items()}
-        )
+        self.params = nnx.Dict({n: nnx.Param(_blank(s)) for n, s in layer.parameters().items()})
         self.stats = nnx.Dict(
             {n: nnx.BatchStat(jnp.asarray(a)) for n, a in layer.statistics().items()}
         )

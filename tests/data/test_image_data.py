@@ -224,15 +224,6 @@ def test_training_reads_lazy_images(both: tuple[Dataset, Dataset, list[int]]) ->
     assert scores[0].columns == scores[1].columns
 
 
-@pytest.mark.parametrize("n", [1, 5, 8, 13])
-@pytest.mark.parametrize("wrap", [True, False])
-def test_batches_fill_up(n: int, wrap: bool) -> None:
-    images = np.arange(1, n + 1, dtype=np.float32).reshape(n, 1, 1, 1)
-    batches = np.concatenate(list(features.Batches(images, 8, wrap=wrap))).ravel()
-    filled = np.resize(images, len(batches)) if wrap else np.pad(images.ravel(), (0, -n % 8))
-    np.testing.assert_array_equal(batches, filled)
-
-
 # The command line
 
 

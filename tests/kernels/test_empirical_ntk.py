@@ -1,6 +1,5 @@
 """The empirical NTK against Jacobians of whole networks and against neural-tangents."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 from jax import Array, lax
 
 from nasproxy.errors import SettingError
@@ -20,10 +18,11 @@ from nasproxy.networks.execution import Variables
 from nasproxy.networks.features import BatchNorm
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
-from nasproxy.networks.module import Network
 from search_spaces import NASBench101, NASBench201
 from search_spaces.nasbench101.cell import Cell
-from tests.support import reference
+from tests.support.networks import jacobian, module_of, moved_statistics, weights
+
+pytestmark = pytest.mark.usefixtures("lenient")
 
 SPACE = NASBench101(width=9, stacks=1, cells=1)
 IMAGES = np.random.default_rng(3).normal(size=(7, 8, 8, 3)).astype(np.float32)
@@ -61,42 +60,15 @@ def found(
 
 def variables(graph: Graph, momentum: float = 0.3) -> tuple[Variables, Variables]:
     """The weights and moved statistics that the same seed names, made independently."""
-    rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(list(SEED))))
-    drawn = execution.initialise(graph, rng)
-    _, _, seen = reference.forward(graph, drawn, None, NORM_BATCH)
-    moved = [
-        {
-            name: (1 - momentum) * value + (momentum if name == "variance" else 0)
-            for name, value in stats.items()
-        }
-        for stats in seen
-    ]
+    drawn = weights(graph, SEED)
+    moved = moved_statistics(graph, drawn, NORM_BATCH, momentum)
     params = [c | d for c, d in zip(execution.constants(graph), drawn, strict=True)]
     return params, moved
 
 
-def logits_of(graph: Graph) -> tuple[Callable[[Any, Array], Array], Any]:
-    """The Flax network as a function of its parameters, and these."""
-    network = Network(graph, nnx.Rngs(0))
-    for given, seen, params, stats in zip(
-        network.params, network.statistics, *variables(graph), strict=True
-    ):
-        for name, array in params.items():
-            given[name][...] = jnp.asarray(array)
-        for name, array in stats.items():
-            seen[name][...] = jnp.asarray(array, jnp.float32)
-    definition, params, rest = nnx.split(network, nnx.Param, ...)
-    return lambda p, x: nnx.merge(definition, p, rest)(x), params
-
-
-def jacobian(graph: Graph) -> np.ndarray:
-    """Of all logits by all parameters, ``[n, classes, P]``, by JAX from the unpadded network."""
-    function, params = logits_of(graph)
-    blocks = jax.tree.leaves(jax.jacrev(function)(params, jnp.asarray(IMAGES)))
-    flat = [np.asarray(b, np.float64).reshape(*b.shape[:2], -1) for b in blocks]
-    joined = np.concatenate(flat, axis=2)
-    assert joined.shape[2] == graph.parameters
-    return joined
+def jacobian_of(graph: Graph) -> np.ndarray:
+    """Of all logits by all parameters, ``[n, classes, P]``, by JAX from the Flax network."""
+    return jacobian(module_of(graph, *variables(graph)), IMAGES)
 
 
 def close(actual: np.ndarray, expected: np.ndarray, tolerance: float = 2e-5) -> None:
@@ -111,7 +83,7 @@ def test_equals_the_jacobian_of_the_flax_network(name: str, stacks: int) -> None
     """All three outputs; widths that no vector divides, so that the padded graph is another."""
     graph = graph_of(name, replace(SPACE, stacks=stacks))
     assert execution.pad(graph) != graph
-    by_logit = jacobian(graph)
+    by_logit = jacobian_of(graph)
     functions = {
         "sum": by_logit.sum(1, keepdims=True) / 3**0.5,
         "logit": by_logit[:, :1],
@@ -127,7 +99,7 @@ def test_steps_that_no_logit_depends_on_add_nothing() -> None:
     cell = "|none~0|+|nor_conv_3x3~0|none~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
     graph = NASBench201(width=3).graph(cell, (8, 8, 3), 3)
     assert not all(graph.live)
-    by_logit = jacobian(graph).sum(1) / 3**0.5
+    by_logit = jacobian_of(graph).sum(1) / 3**0.5
     close(found(graph, "sum"), by_logit @ by_logit[:N_TRAIN].T)
 
 

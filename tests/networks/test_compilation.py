@@ -64,28 +64,6 @@ print(json.dumps([warm, len(programs) - warm]))
 
 
 @pytest.mark.slow
-def test_the_flax_network_needs_few_programs() -> None:
-    """Eager, in inference and training mode; unpadded, so that channel counts vary more."""
-    warm, fresh = measured("""
-import numpy as np
-from flax import nnx
-from nasproxy.networks.module import Network
-space = NASBench101(width=16, stacks=1, cells=1)
-images = jax.device_put(np.ones((2, 4, 4, 3), np.float32))
-counts = []
-for i, cell in enumerate(space.sample(160, seed=12)):
-    module = Network(space.graph(cell, (4, 4, 3), 4), nnx.Rngs(i))
-    module(images)
-    module(images, train=True)
-    counts.append(len(programs))
-print(json.dumps([counts[79], counts[-1] - counts[79]]))
-""")
-    print(f"{warm} programs for 80 cells, {fresh} more for 80 others")
-    assert warm > 10
-    assert fresh <= 16
-
-
-@pytest.mark.slow
 def test_the_ntk_of_fresh_cells_needs_hardly_a_program() -> None:
     """A backward program for every layer, and none for an architecture."""
     warm, fresh = measured("""

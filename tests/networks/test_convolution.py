@@ -1,21 +1,17 @@
-"""``convolve`` equals XLA's convolution whichever form it takes for a shape."""
+"""``convolve`` and ``depthwise`` equal XLA's convolution whichever form they take for a shape."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from jax import Array, lax
+from jax import Array
 
-from nasproxy.networks.convolution import convolve
-
-
-def plain(images: Array, kernel: Array) -> Array:
-    return lax.conv_general_dilated(
-        images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+from nasproxy.networks.convolution import convolve, depthwise
+from tests.support.networks import lax_convolution, some
 
 
 def arrays(n: int, height: int, width: int, side: int, c: int, d: int) -> tuple[np.ndarray, ...]:
@@ -51,7 +47,7 @@ def test_equals_xla_on_any_shape(
     n: int, height: int, width: int, side: int, c: int, d: int
 ) -> None:
     images, kernel = arrays(n, height, width, side, c, d)
-    assert_same(jax.jit(convolve)(images, kernel), jax.jit(plain)(images, kernel))
+    assert_same(jax.jit(convolve)(images, kernel), jax.jit(lax_convolution)(images, kernel))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +62,7 @@ def test_gradients_equal_those_of_xla(height: int, width: int, d: int) -> None:
         return jax.jit(jax.grad(lambda x, k: (form(x, k) * weights).sum(), argnums=(0, 1)))
 
     for actual, expected in zip(
-        gradients(convolve)(images, kernel), gradients(plain)(images, kernel), strict=True
+        gradients(convolve)(images, kernel), gradients(lax_convolution)(images, kernel), strict=True
     ):
         assert_same(actual, expected)
 
@@ -85,7 +81,7 @@ def test_gradients_image_by_image_equal_those_of_xla(
         return jax.jit(jax.vmap(of_one, in_axes=(0, None)))
 
     for actual, expected in zip(
-        gradients(convolve)(images, kernel), gradients(plain)(images, kernel), strict=True
+        gradients(convolve)(images, kernel), gradients(lax_convolution)(images, kernel), strict=True
     ):
         assert len(actual) == 4
         assert_same(actual, expected)
@@ -106,3 +102,46 @@ def test_a_kernel_is_not_flipped() -> None:
     kernel[0, 0] = 1
     moved = np.asarray(jax.jit(convolve)(image, kernel))
     assert np.argwhere(moved).tolist() == [[0, 3, 3, 0]]
+
+
+def compare(ours: Any, plain: Any, *arrays: np.ndarray) -> None:
+    got, pull = jax.vjp(ours, *arrays)
+    want, plain_pull = jax.vjp(plain, *arrays)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+    cotangent = jax.numpy.asarray(some(np.random.default_rng(1), *want.shape))
+    for ours_part, plain_part in zip(pull(cotangent), plain_pull(cotangent), strict=True):
+        np.testing.assert_allclose(ours_part, plain_part, rtol=1e-4, atol=2e-4)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    height=st.integers(1, 7),
+    width=st.integers(1, 7),
+    size=st.sampled_from([1, 3, 5]),
+    stride=st.sampled_from([1, 2, 3]),
+)
+def test_depthwise_equals_grouped_convolution(
+    height: int, width: int, size: int, stride: int
+) -> None:
+    rng = np.random.default_rng([height, width, size, stride])
+    images, kernel = some(rng, 2, height, width, 4), some(rng, size, size, 1, 4)
+    compare(
+        lambda x, k: depthwise(x, k, stride),
+        lambda x, k: lax_convolution(x, k, stride, groups=4),
+        images,
+        kernel,
+    )
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (4, 4), (1, 3)])
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize("stride", [2, 3])
+def test_strided_convolution(shape: tuple[int, int], size: int, stride: int) -> None:
+    rng = np.random.default_rng(0)
+    images, kernel = some(rng, 2, *shape, 3), some(rng, size, size, 3, 4)
+    compare(
+        lambda x, k: convolve(x, k, stride),
+        lambda x, k: lax_convolution(x, k, stride, groups=1),
+        images,
+        kernel,
+    )

@@ -7,8 +7,8 @@ import pytest
 from jax import Array
 
 from nasproxy.networks import execution
-from nasproxy.networks.differentiation import forward, pullback, value_and_grad
-from nasproxy.networks.execution import Variables
+from nasproxy.networks.differentiation import pullback, value_and_grad
+from nasproxy.networks.execution import Variables, train_values
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import Add, ConvBN, Dense, GlobalAverage, Halve
 from search_spaces import NASBench101
@@ -120,7 +120,7 @@ def test_values_serve_several_cotangents() -> None:
     """A pullback is linear in the cotangent, and takes any cotangent of the logits."""
     graph = graph_of(*CELLS["output fed by the input"])
     params = jax.device_put(drawn(graph))
-    values, _ = forward(graph, params, jax.device_put(IMAGES))
+    values, _ = train_values(graph, params, jax.device_put(IMAGES))
     first, second = np.random.default_rng(2).normal(size=(2, 6, 4)).astype(np.float32)
     pulls = [pullback(graph, params, values, jax.device_put(c)) for c in (first, second)]
     both = pullback(graph, params, values, jax.device_put(first + second))
@@ -138,7 +138,7 @@ def test_a_step_may_read_a_value_twice() -> None:
     graph = builder.graph()
     params = jax.device_put(drawn(graph))
     images = jax.device_put(IMAGES)
-    values, _ = forward(graph, params, images)
+    values, _ = train_values(graph, params, images)
     cotangent = jnp.ones_like(values[-1])
     _, expected = jax.vjp(lambda p: whole(graph, p, images), params)
     close(pullback(graph, params, values, cotangent), expected(cotangent)[0])

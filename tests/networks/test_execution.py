@@ -15,29 +15,15 @@ from nasproxy.networks.layers import Arrays, ConvBN, Dense, GlobalAverage, Layer
 from search_spaces import NASBench101
 from tests.conftest import network_of
 from tests.support import reference
+from tests.support.networks import close, far_variables
 
 SMALL = NASBench101(width=12, stacks=2, cells=1)
 IMAGES = np.random.default_rng(9).normal(size=(5, 8, 8, 3)).astype(np.float32)
 
 
-def variables(graph: Graph, seed: int) -> tuple[Variables, Variables]:
-    """Drawn weights with other scales and shifts, and statistics far from mean 0, variance 1."""
-    rng = np.random.default_rng(seed)
-    params = execution.initialise(graph, rng)
-    stats = []
-    for given, step in zip(params, graph.steps, strict=True):
-        for name, array in step.layer.constants().items():
-            given[name] = rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
-        moved = {k: rng.uniform(0.1, 0.9, a.shape) for k, a in step.layer.statistics().items()}
-        stats.append({k: a.astype(np.float32) for k, a in moved.items()})
-    return params, stats
-
-
-def close(actual: Array | np.ndarray, expected: Array | np.ndarray) -> None:
+def near(actual: Array | np.ndarray, expected: Array | np.ndarray) -> None:
     """float32 rounding accumulates over layers; it is small against the largest feature."""
-    assert actual.shape == expected.shape
-    atol = 2e-5 * float(np.abs(expected).max())
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=atol)
+    close(actual, expected, tolerance=2e-5)
 
 
 def grown_statistics(graph: Graph, stats: Variables) -> Variables:
@@ -54,7 +40,7 @@ def grown_statistics(graph: Graph, stats: Variables) -> Variables:
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_one_jit_of_the_whole(seed: int) -> None:
     graph = network_of(NASBench101(width=8, stacks=1, cells=1), seed)
-    params, stats = variables(graph, seed)
+    params, stats = far_variables(graph, seed)
 
     @jax.jit
     def whole(params: Variables, stats: Variables, images: Array) -> list[Array]:
@@ -65,8 +51,8 @@ def test_equals_one_jit_of_the_whole(seed: int) -> None:
 
     expected = whole(params, stats, jax.numpy.asarray(IMAGES))
     images = jax.device_put(IMAGES)
-    close(execution.features(graph, params, stats, images), expected[-2])
-    close(execution.logits(graph, params, stats, images), expected[-1])
+    near(execution.features(graph, params, stats, images), expected[-2])
+    near(execution.logits(graph, params, stats, images), expected[-1])
 
 
 @pytest.mark.parametrize("width", [12, 20])
@@ -76,7 +62,7 @@ def test_equals_the_definition_padded_or_not(width: int, seed: int) -> None:
     space = NASBench101(width=width, stacks=2, cells=1)
     graph = network_of(space, seed)
     padded = execution.pad(graph)
-    params, stats = variables(graph, seed)
+    params, stats = far_variables(graph, seed)
     placed = execution.place(padded, params)
     images = jax.device_put(IMAGES)
     d = graph.features
@@ -84,14 +70,14 @@ def test_equals_the_definition_padded_or_not(width: int, seed: int) -> None:
 
     features, logits, _ = reference.forward(graph, params, stats, IMAGES)
     wide = grown_statistics(padded, stats)
-    close(execution.features(graph, params, stats, images), features)
-    close(execution.features(padded, placed, wide, images)[:, :d], features)
-    close(execution.logits(graph, params, stats, images), logits)
-    close(execution.logits(padded, placed, wide, images), logits)
+    near(execution.features(graph, params, stats, images), features)
+    near(execution.features(padded, placed, wide, images)[:, :d], features)
+    near(execution.logits(graph, params, stats, images), logits)
+    near(execution.logits(padded, placed, wide, images), logits)
 
     features, _, _ = reference.forward(graph, params, None, IMAGES)
-    close(execution.train(graph, params, images)[0], features)
-    close(execution.train(padded, placed, images)[0][:, :d], features)
+    near(execution.train(graph, params, images)[0], features)
+    near(execution.train(padded, placed, images)[0][:, :d], features)
 
 
 def test_padding_leaves_the_real_channels_of_every_array() -> None:
@@ -179,7 +165,7 @@ def test_a_seed_names_the_weights() -> None:
 @pytest.mark.parametrize("momentum", [0.997, 0.4, 0.0])
 def test_blended_statistics_move_by_the_batch(momentum: float) -> None:
     graph = network_of(SMALL, 1)
-    params, _ = variables(graph, 1)
+    params, _ = far_variables(graph, 1)
     blended = execution.blended_statistics(graph, params, jax.device_put(IMAGES), momentum)
     _, _, batch = reference.forward(graph, params, None, IMAGES)
     assert [moved.keys() for moved in blended] == [seen.keys() for seen in batch]
@@ -192,25 +178,15 @@ def test_blended_statistics_move_by_the_batch(momentum: float) -> None:
 
 def test_momentum_zero_on_one_batch_is_training_mode() -> None:
     graph = network_of(SMALL, 2)
-    params, _ = variables(graph, 2)
+    params, _ = far_variables(graph, 2)
     images = jax.device_put(IMAGES)
     stats = execution.blended_statistics(graph, params, images, 0.0)
     trained = execution.train(graph, params, images)[0]
-    close(execution.features(graph, params, stats, images), trained)
+    near(execution.features(graph, params, stats, images), trained)
     assert (
         np.abs(execution.features(graph, params, [{} for _ in stats], images) - trained).max()
         > 1e-2
     )
-
-
-@pytest.mark.parametrize(("n", "size"), [(10, 5), (11, 4), (3, 8), (1, 1)])
-def test_batches_have_one_shape_and_lose_nothing(n: int, size: int) -> None:
-    images = np.arange(1, n * 4 + 1, dtype=np.float32).reshape(n, 2, 2, 1)
-    parts = list(execution.batches(images, size))
-    assert {part.shape for part in parts} == {(size, 2, 2, 1)}
-    joined = np.concatenate(parts)
-    np.testing.assert_array_equal(joined[:n], images)
-    assert not joined[n:].any()
 
 
 def test_a_network_without_batch_norm_has_no_statistics() -> None:

@@ -1,13 +1,15 @@
 """A graph's counts and shapes against independent ones."""
 
 import math
+import re
 
 import jax
 import numpy as np
 import pytest
 
 from nasproxy.networks.graph import Builder, Graph
-from nasproxy.networks.layers import Add, ConvBN, Dense, GlobalAverage, MaxPool3x3
+from nasproxy.networks.layers import Add, ConvBN, Dense, GlobalAverage, Halve, MaxPool3x3
+from nasproxy.plugins import SPACES
 from search_spaces import NASBench101
 from search_spaces.nasbench101 import Cell
 from tests.conftest import network_of
@@ -83,3 +85,58 @@ def test_equal_graphs_hash_alike() -> None:
     assert chain() == chain()
     assert hash(chain()) == hash(chain())
     assert network_of(NASBench101(width=8), 0) != network_of(NASBench101(width=8), 1)
+
+
+def test_names_are_nested_by_scopes() -> None:
+    builder = Builder((4, 4, 3))
+    x = builder.add(ConvBN(3, 3, 4), builder.image, name="stem")
+    with builder.scope("stack1"):
+        with builder.scope("cell1"):
+            x = builder.add(ConvBN(1, 4, 4), x, name="vertex1")
+        x = builder.add(Halve(), x)
+    builder.add(Dense(4, 2), builder.add(GlobalAverage(), x), name="readout")
+    names = [step.name for step in builder.graph().steps]
+    assert names == ["stem", "stack1.cell1.vertex1", "stack1.layer3", "layer4", "readout"]
+
+
+def test_without_names_steps_are_numbered() -> None:
+    assert [step.name for step in chain().steps] == [f"layer{i}" for i in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["stem", "stem"], "2 steps are named 'stem'"),
+        (["layer2", None], "2 steps are named 'layer2'"),
+        (["stack1", "stack1.cell1.conv"], "'stack1' as a scope is"),
+        (["stack1.cell1", "stack1.cell1.conv"], "'stack1.cell1' as a scope is"),
+        (["3x3"], "'3x3': give identifiers"),
+        (["stack1..conv"], "give identifiers"),
+        ([""], "'': give identifiers"),
+    ],
+)
+def test_names_that_cannot_be_told_apart_are_refused(names: list[str | None], message: str) -> None:
+    builder = Builder((4, 4, 4))
+    for name in names:
+        builder.add(Add(4), builder.image, name=name)
+    with pytest.raises(ValueError, match=message):
+        builder.graph()
+
+
+def test_a_scope_ends_when_it_fails() -> None:
+    builder = Builder((4, 4, 4))
+    with pytest.raises(RuntimeError), builder.scope("inner"):
+        raise RuntimeError
+    builder.add(Add(4), builder.image, name="outer")
+    assert builder.graph().steps[0].name == "outer"
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_spaces_name_every_step(name: str) -> None:
+    """Readably: none is left to its number."""
+    space = SPACES[name]()
+    for architecture in space.sample(20, 0):
+        for step in space.graph(architecture, (32, 32, 3), 4).steps:
+            assert re.fullmatch(r"[a-z_]+[0-9to_]*(\.[a-z_]+[0-9to_]*)*", step.name)
+            last = step.name.rpartition(".")[2]
+            assert not last.startswith("layer"), step.name

@@ -38,6 +38,9 @@ from nasproxy.networks.layers import (
     up,
 )
 from tests.support import reference
+from tests.support.networks import lax_convolution, some
+
+pytestmark = pytest.mark.usefixtures("lenient")
 
 LAYERS: list[tuple[Layer, list[Shape]]] = [
     (ConvBN(3, 3, 12), [(6, 5, 3)]),
@@ -80,10 +83,6 @@ LAYERS: list[tuple[Layer, list[Shape]]] = [
 ]
 names = [f"{type(layer).__name__}-{len(shapes)}" for layer, shapes in LAYERS]
 every_layer = pytest.mark.parametrize(("layer", "shapes"), LAYERS, ids=names)
-
-
-def some(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    return rng.normal(size=shape).astype(np.float32)
 
 
 def variables(layer: Layer, rng: np.random.Generator) -> tuple[Arrays, Arrays]:
@@ -195,18 +194,6 @@ def plain_layer(layer: Layer, params: Arrays, *inputs: jax.Array) -> jax.Array:
             return x @ params["kernel"] + params["bias"]
         case _:
             raise AssertionError(f"no plain code for {layer}")
-
-
-def lax_convolution(x: jax.Array, kernel: jax.Array, stride: int, groups: int) -> jax.Array:
-    side = kernel.shape[0] // 2
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        ((side, side), (side, side)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=groups,
-    )
 
 
 def normal(activation: str, params: Arrays, product: jax.Array) -> jax.Array:

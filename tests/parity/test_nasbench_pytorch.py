@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from nasproxy.networks import execution
 from nasproxy.networks.execution import Variables
@@ -16,6 +15,7 @@ from nasproxy.networks.module import Network
 from search_spaces import NASBench101
 from search_spaces.nasbench101 import Cell
 from search_spaces.nasbench101.cell import CONV1X1, CONV3X3, INPUT, MAXPOOL3X3, OUTPUT
+from tests.support.networks import close, module_of
 
 torch = pytest.importorskip("torch", reason="parity needs the extra: pip install nasproxy[parity]")
 nasbench_pytorch = pytest.importorskip(
@@ -125,23 +125,6 @@ def theirs(model: Any, train: bool) -> tuple[np.ndarray, np.ndarray]:
     return kept[0].numpy(), logits.numpy()
 
 
-def network(graph: Graph, params: Variables, stats: Variables) -> Network:
-    """The Flax module, its variables set to the given arrays."""
-    module = Network(graph, nnx.Rngs(0), momentum=0.75)
-    for variables, arrays in ((module.params, params), (module.statistics, stats)):
-        for step, given in zip(variables, arrays, strict=True):
-            for name, array in given.items():
-                step[name][...] = jax.device_put(array)
-    return module
-
-
-def close(actual: Any, expected: np.ndarray, tolerance: float = 2e-5) -> None:
-    """Up to rounding, a fraction of the largest entry; a wrong wire shows in the first digit."""
-    assert actual.shape == expected.shape
-    atol = tolerance * float(np.abs(expected).max())
-    np.testing.assert_allclose(np.asarray(actual), expected, rtol=0, atol=atol)
-
-
 def compare(architecture: Cell, space: NASBench101) -> None:
     graph, params, stats, model = twins(architecture, space)
     features, logits = theirs(model, train=False)
@@ -153,31 +136,32 @@ def compare(architecture: Cell, space: NASBench101) -> None:
         {name: np.pad(s[name], (0, len(to) - len(s[name]))) for name, to in like.items()}
         for s, like in zip(stats, execution.initial_statistics(padded), strict=True)
     ]
-    module = network(graph, params, stats)
-    close(execution.features(graph, params, stats, images), features)
-    close(execution.features(padded, placed, grown, images)[:, : graph.features], features)
-    close(execution.logits(padded, placed, grown, images), logits)
-    close(module.features(images), features)
-    close(module(images), logits)
+    module = module_of(graph, params, stats, momentum=0.75)
+    close(execution.features(graph, params, stats, images), features, 2e-5)
+    close(execution.features(padded, placed, grown, images)[:, : graph.features], features, 2e-5)
+    close(execution.logits(padded, placed, grown, images), logits, 2e-5)
+    close(module.features(images), features, 2e-5)
+    close(module(images), logits, 2e-5)
 
     # Normalising by 16 values (4 images of 2×2 pixels) magnifies both sides' rounding.
     features, logits = theirs(model, train=True)
     trained = execution.train(padded, placed, images)[0][:, : graph.features]
-    close(trained, features, tolerance=2e-3)
-    close(module(images, train=True), logits, tolerance=2e-3)
+    close(trained, features, 2e-3)
+    close(module(images, train=True), logits, 2e-3)
     compare_statistics(graph, module, stats, model)
 
 
 def compare_statistics(graph: Graph, module: Network, stats: Variables, model: Any) -> None:
     """Torch moves by the batch's unbiased variance; TensorFlow, Flax and we by the biased."""
     weighted = [i for i, step in enumerate(graph.steps) if isinstance(step.layer, ConvBN)]
+    _, moved = module.variables()
     for i, (_, norm, _) in zip(weighted, modules(model), strict=True):
         pixels = len(IMAGES) * np.prod(graph.shapes[i + 1][:2])
         unbiased = norm.running_var.numpy() - 0.75 * stats[i]["variance"]
         variance = 0.75 * stats[i]["variance"] + unbiased * (pixels - 1) / pixels
-        ours = module.statistics[i]
-        close(ours["mean"][...], norm.running_mean.numpy(), tolerance=2e-3)
-        close(ours["variance"][...], variance, tolerance=2e-3)
+        ours = moved[i]
+        close(ours["mean"], norm.running_mean.numpy(), 2e-3)
+        close(ours["variance"], variance, 2e-3)
 
 
 def test_the_cells_are_varied() -> None:

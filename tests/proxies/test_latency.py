@@ -12,7 +12,7 @@ from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.metrics import MetricError, mnas_reward
 from nasproxy.named import proxy_of
-from nasproxy.networks import execution
+from nasproxy.networks.initialised import Initialised
 from nasproxy.proxies import Latency
 from nasproxy.proxies.latency import time as clock
 from nasproxy.ranking import rank_store
@@ -45,7 +45,7 @@ def test_passes_run_to_the_logits_and_are_waited_for(
     tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[tuple[int, ...]] = []
-    logits = execution.logits
+    logits = Initialised.logits
 
     class Watched:
         def __init__(self, output: jax.Array):
@@ -54,7 +54,7 @@ def test_passes_run_to_the_logits_and_are_waited_for(
         def block_until_ready(self) -> None:
             sizes.append(self.output.block_until_ready().shape)
 
-    monkeypatch.setattr(execution, "logits", lambda *given: Watched(logits(*given)))
+    monkeypatch.setattr(Initialised, "logits", lambda self, x: Watched(logits(self, x)))
     Latency(batch=3, repeats=2, warmup=1).prepare(SPACE, tiny_data, 0)(ARCHITECTURE)
     assert sizes == [(1, 4)] * 3 + [(3, 4)] * 3
 

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +12,15 @@ import scipy.linalg
 import nasproxy
 from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
-from nasproxy.networks import execution, features
-from nasproxy.networks.execution import Variables
+from nasproxy.networks import features
 from nasproxy.networks.features import BatchNorm
-from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
 from nasproxy.proxies import NNGP, Score
 from nasproxy.proxies.kernel_regression import REGULARISERS
 from nasproxy.settings import make
 from search_spaces import NASBench101
 from tests.conftest import tiny_dataset
-from tests.support import reference
+from tests.support.networks import features as plain_features
 
 SPACE: Any = NASBench101(width=8, stacks=2, cells=1)
 TINY = NNGP(n_train=32, n_valid=40, ensemble=2, norm_images=16)
@@ -32,27 +29,6 @@ CELLS = SPACE.sample(3, seed=0)
 
 def scored(proxy: NNGP, data: Dataset, cell: Any = CELLS[0], seed: int = 0) -> Score:
     return proxy.prepare(SPACE, data, seed)(cell)
-
-
-def weights(graph: Graph, seed: Sequence[int]) -> Variables:
-    """The weights that a seed names."""
-    rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(list(seed))))
-    return execution.initialise(graph, rng)
-
-
-def plain_features(
-    graph: Graph, images: np.ndarray, batch: np.ndarray, momentum: float, seed: Sequence[int]
-) -> np.ndarray:
-    """The paper's recipe in float64: one training pass, statistics moved, then inference."""
-    params = weights(graph, seed)
-    _, _, seen = reference.forward(graph, params, None, batch)
-    moved = []
-    for stats in seen:
-        blended = {name: (1 - momentum) * value for name, value in stats.items()}
-        if blended:
-            blended["variance"] = blended["variance"] + momentum
-        moved.append(blended)
-    return reference.forward(graph, params, moved, images)[0]
 
 
 def plain_curve(
@@ -72,39 +48,6 @@ def plain_curve(
 def only_curve(score: Score) -> list[float]:
     (curve,) = score.info["accuracy"].values()
     return curve
-
-
-@pytest.mark.parametrize("momentum", [0.997, 0.3, 0.0, 1.0])
-def test_features_equal_a_numpy_network(momentum: float, tiny_data: Dataset) -> None:
-    graph = SPACE.graph(CELLS[1], tiny_data.image_shape, tiny_data.classes)
-    images, _ = tiny_data.subset("train", 20, 0)
-    batch, _ = tiny_data.subset("train", 16, 1)
-    norm = BatchNorm(momentum, images=16)
-    batches = features.split(images, graph, norm)
-    phi = features.features(Initialised.draw(graph, (3, 1)), batches, batch, norm)[:20]  # type: ignore[arg-type]  # NumPy serves
-    expected = plain_features(graph, images, batch, momentum, (3, 1))
-    np.testing.assert_allclose(phi, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
-
-
-def test_training_mode_normalises_each_batch_by_itself(tiny_data: Dataset) -> None:
-    """26 images in batches of 16: the last is filled up with images, whatever the momentum."""
-    graph = SPACE.graph(CELLS[1], tiny_data.image_shape, tiny_data.classes)
-    images, _ = tiny_data.subset("train", 26, 0)
-    results = []
-    for momentum in (0.997, 0.0):
-        norm = BatchNorm(momentum, "training", images=16)
-        batches = features.split(images, graph, norm)
-        assert [len(batch) for batch in batches] == [16, 16]
-        results.append(
-            features.features(Initialised.draw(graph, (0, 0)), batches, batches[0], norm)[:26]
-        )
-    np.testing.assert_array_equal(*results)
-    params = weights(graph, (0, 0))
-    filled = np.concatenate([images[16:], images[:6]])
-    expected = np.concatenate(
-        [reference.forward(graph, params, None, part)[0] for part in (images[:16], filled)]
-    )[:26]
-    np.testing.assert_allclose(results[0], expected, rtol=0, atol=1e-3 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.key[:6])

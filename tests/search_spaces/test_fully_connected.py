@@ -17,13 +17,14 @@ from nasproxy.errors import ArchitectureError, SettingError
 from nasproxy.kernels import FullyConnected, fully_connected
 from nasproxy.networks import execution, features
 from nasproxy.networks.initialised import Initialised
+from nasproxy.networks.layers import DenseActivation
 from nasproxy.proxies import NTKRegression, Training, infinite_width
 from nasproxy.proxies.kernel_regression import REGULARISERS
 from nasproxy.scoring import score
 from nasproxy.solvers import EigenPro
 from nasproxy.training import Recipe, Trainer, batches, fit
 from search_spaces import FullyConnectedNetworks, NASBench101
-from search_spaces.fully_connected import DenseActivation, Perceptron
+from search_spaces.fully_connected import Perceptron
 
 SPACE = FullyConnectedNetworks(width=16)
 

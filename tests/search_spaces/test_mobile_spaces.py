@@ -18,10 +18,11 @@ from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks import execution
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import BNReLU, ConvBN, DepthwiseBN, SqueezeExcite
-from nasproxy.networks.module import Network
+from nasproxy.space import network as network_of
 from search_spaces import MNAS, AccelNASBench, NASBenchMacro
 from search_spaces.mnas.network import rounded
 from tests.support import reference
+from tests.support.networks import programs as programs_of
 
 IMAGENET, CIFAR = (224, 224, 3), (32, 32, 3)
 
@@ -104,7 +105,7 @@ def covering(space: MNAS | AccelNASBench) -> Iterable[Any]:
 def count(space: Any, architectures: Iterable[Any]) -> int:
     programs: set[Any] = set()
     for architecture in dict.fromkeys(architectures):
-        programs |= execution.programs(space.graph(architecture, CIFAR, 10))
+        programs |= programs_of(space.graph(architecture, CIFAR, 10))
     return len(programs)
 
 
@@ -152,10 +153,9 @@ def test_network_equals_its_definition(space: Any, grey: bool) -> None:
 @pytest.mark.parametrize("space", [MNAS(width=8), AccelNASBench(width=8)])
 def test_counts_equal_the_flax_modules(space: Any) -> None:
     for architecture in space.sample(2, 1):
-        graph = space.graph(architecture, CIFAR, 10)
-        network = Network(graph, nnx.Rngs(0))
-        arrays = [v[...] for step in network.params for v in step.values()]
-        assert graph.parameters == sum(array.size for array in arrays)
+        network = network_of(space, architecture, CIFAR, 10)
+        arrays = jax.tree.leaves(nnx.state(network, nnx.Param))
+        assert network.graph.parameters == sum(array.size for array in arrays)
 
 
 def test_accel_is_a_part_of_mnas() -> None:

@@ -19,6 +19,7 @@ from nasproxy.store import Store
 from search_spaces import NASBench201
 from search_spaces.nasbench201 import CONV1X1, CONV3X3, EDGES, NONE, OPS, POOL, SKIP
 from tests.support import reference
+from tests.support.networks import programs as programs_of
 
 SPACE = NASBench201()
 IMAGE = (32, 32, 3)
@@ -51,7 +52,7 @@ def test_programs_of_the_whole_space() -> None:
     space = NASBench201(cells=1)
     programs = set()
     for ops in product(OPS, repeat=6):
-        programs |= execution.programs(space.graph(space.assemble(ops), IMAGE, 10))
+        programs |= programs_of(space.graph(space.assemble(ops), IMAGE, 10))
     assert len(programs) == 30
     assert " 30 programs" in (NASBench201.__doc__ or "")
 
