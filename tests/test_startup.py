@@ -1,9 +1,11 @@
 """What is loaded when: nothing before it is asked for, and JAX is set up before it computes."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +70,20 @@ def test_the_version_is_that_of_the_package() -> None:
     command = [sys.executable, "-m", "nasproxy", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"nasproxy {nasproxy.__version__}"
+
+
+def test_what_the_user_has_set_stays(tmp_path: Path) -> None:
+    code = (
+        "import nasproxy.kernels, jax; "
+        "print(jax.config.values['jax_compilation_cache_dir'], "
+        "jax.config.values['jax_cpu_enable_async_dispatch'])"
+    )
+    own = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_CPU_ENABLE_ASYNC_DISPATCH": "true"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | own,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [str(tmp_path), "True"]
