@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs_go_with_their_module() -> Iterator[None]:
-    """All modules' compiled programs grew to 6.4 GB in one process, to 2.6 without; on disk they stay."""
+    """Compiled programs of all modules came to 6.4 GB in one process; on the disk they stay."""
     yield
     jax.clear_caches()
     gc.collect()
