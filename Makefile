@@ -1,6 +1,7 @@
 # Everything installs into .venv; only python3 and make are needed beforehand.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test lint types check build clean
@@ -12,7 +13,7 @@ demo: .venv/base.stamp  ## score, train and rank NAS-Bench-101 cells on embedded
 	$(BIN)/nasproxy demo --out demo
 
 test: .venv/test.stamp  ## run every test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: .venv/lint.stamp  ## style, formatting and the contract of imports
 	SKIP=pyright $(BIN)/pre-commit run --all-files
