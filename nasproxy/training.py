@@ -156,7 +156,7 @@ class Trainer:
 
     @cached_property
     def _own_rows(self) -> list[Arrays]:
-        """For each kernel 1 in the rows that the unpadded layer has, 0 below; ``[…, inputs, 1]``."""
+        """For each kernel 1 in the rows of the unpadded layer, 0 below; ``[…, inputs, 1]``."""
         rows: list[Arrays] = []
         for true, padded in zip(self.graph.steps, self.padded.steps, strict=True):
             grown = padded.layer.parameters()

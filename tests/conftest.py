@@ -35,6 +35,20 @@ def _programs_go_with_their_module() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _strict() -> None:
+    """JAX converts no dtype and adds no axis in silence."""
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def lenient() -> Iterator[None]:
+    """For plain code that a test compares with, and for Flax's own modules: they are not strict."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of papers and tables beside the repository."""

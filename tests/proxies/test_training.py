@@ -88,6 +88,7 @@ def plain_steps(
     return params, seen
 
 
+@pytest.mark.usefixtures("lenient")
 def test_equals_optax_on_the_whole(tiny_data: Dataset) -> None:
     """Schedule, weight decay, RMSProp and moving statistics, over a whole short budget."""
     recipe = Recipe(batch=16, weight_decay=0.05, momentum=0.6)
