@@ -12,49 +12,54 @@ from typing import NamedTuple, Protocol
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float
 from numpy.polynomial import chebyshev, polynomial
-from numpy.typing import NDArray
-
-Vector = NDArray[np.float64]
 
 
 class Dual(NamedTuple):
     """After a nonlinearity φ.
 
     Attributes:
-        deficit: of the correlation E[φφ'] / √(E[φ²] E[φ'²]), ``[n, m]``.
+        deficit: of the correlation E[φφ'] / √(E[φ²] E[φ'²]).
         gain: E[φ̇φ̇'] · √(E[z²] E[z'²]) / √(E[φ²] E[φ'²]), by which a normalised tangent kernel is
-            multiplied, ``[n, m]``.
+            multiplied.
     """
 
-    deficit: Array
-    gain: Array
+    deficit: Float[Array, "n m"]
+    gain: Float[Array, "n m"]
 
 
-class Activation(Protocol):
-    """A nonlinearity between Gaussian inputs z, of variance q."""
+class DualActivation(Protocol):
+    """What a nonlinearity makes of Gaussian inputs z, of variance q."""
 
     positive: bool
     """Whether correlations after it are never negative."""
 
-    def variance(self, q: Vector) -> Vector:
-        """E[φ²], ``[n]``."""
+    def variance(self, q: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """E[φ²]."""
         ...
 
-    def gain(self, q: Vector) -> Vector:
-        """The gain of an input with itself, ``[n]``."""
+    def gain(self, q: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """The gain of an input with itself."""
         ...
 
-    def vectors(self, q: Vector) -> Vector:
-        """What :meth:`dual` needs of each input, ``[k, n]``; the last entry is a reference.
+    def vectors(self, q: Float[np.ndarray, " n"]) -> Float[np.ndarray, "k n"]:
+        """What :meth:`dual` needs of each input; the last entry is a reference.
 
         Differences between inputs are formed from what is stored less the reference, so that
         float32 keeps their digits.
         """
         ...
 
-    def dual(self, w: Array, rows: Array, columns: Array, *, positive: bool) -> Dual:
-        """The map of deficits ``[n, m]``, given vectors ``[k, n, 1]`` and ``[k, 1, m]``.
+    def dual(
+        self,
+        w: Float[Array, "n m"],
+        rows: Float[Array, "k n 1"],
+        columns: Float[Array, "k 1 m"],
+        *,
+        positive: bool,
+    ) -> Dual:
+        """The map of deficits, given vectors of the rows' inputs and of the columns'.
 
         With ``positive``, all deficits are known to be of positive correlations.
         """
@@ -71,16 +76,23 @@ class ReLU:
 
     positive = True
 
-    def variance(self, q: Vector) -> Vector:
+    def variance(self, q: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         return q / 2
 
-    def gain(self, q: Vector) -> Vector:
+    def gain(self, q: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         return np.ones_like(q)
 
-    def vectors(self, q: Vector) -> Vector:
+    def vectors(self, q: Float[np.ndarray, " n"]) -> Float[np.ndarray, "k n"]:
         return np.empty((0, *q.shape))
 
-    def dual(self, w: Array, rows: Array, columns: Array, *, positive: bool) -> Dual:
+    def dual(
+        self,
+        w: Float[Array, "n m"],
+        rows: Float[Array, "k n 1"],
+        columns: Float[Array, "k 1 m"],
+        *,
+        positive: bool,
+    ) -> Dual:
         size = w if positive else jnp.abs(w)
         z, y = size / 2, 2 * size - 1
         p, g = _arc_polynomials(24 if w.dtype == jnp.float64 else 8)
@@ -102,13 +114,13 @@ class Erf:
 
     positive = False
 
-    def variance(self, q: Vector) -> Vector:
+    def variance(self, q: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         return 2 / np.pi * self._arcsine(q)
 
-    def gain(self, q: Vector) -> Vector:
+    def gain(self, q: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         return 4 / np.pi * q / self.variance(q) / np.sqrt(1 + 4 * q)
 
-    def vectors(self, q: Vector) -> Vector:
+    def vectors(self, q: Float[np.ndarray, " n"]) -> Float[np.ndarray, "k n"]:
         alpha, root = self._arcsine(q), np.sqrt(self.variance(q))
         slope = np.sqrt(4 / np.pi * q / (1 + 2 * q)) / root
         product = np.sqrt(2 * q / (1 + 2 * q))
@@ -116,7 +128,14 @@ class Erf:
             [alpha / 2, (alpha - alpha[-1]) / 2, product, root - root[-1], 1 / root, slope]
         )
 
-    def dual(self, w: Array, rows: Array, columns: Array, *, positive: bool) -> Dual:
+    def dual(
+        self,
+        w: Float[Array, "n m"],
+        rows: Float[Array, "k n 1"],
+        columns: Float[Array, "k 1 m"],
+        *,
+        positive: bool,
+    ) -> Dual:
         size = jnp.abs(w)
         middle = rows[0] + columns[0]
         sine, cosine = jnp.sin(middle), jnp.cos(middle)
@@ -133,23 +152,29 @@ class Erf:
         deficit = jnp.clip(deficit, SMALLEST, 1)
         return Dual(jnp.where(w < 0, -deficit, deficit), rows[5] * columns[5] / rest)
 
-    def _arcsine(self, q: Vector) -> Vector:
+    def _arcsine(self, q: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         # arcsin(2q / (1+2q)), without rounding the argument to 1.
         return np.arctan2(2 * q, np.sqrt(1 + 4 * q))
 
 
-ACTIVATIONS: dict[str, Activation] = {"relu": ReLU(), "erf": Erf()}
+DUALS: dict[str, DualActivation] = {"relu": ReLU(), "erf": Erf()}
 
 SMALLEST = 1e-30
 """The deficit that stands for 0, whose sign would be lost; its angle is 1e-15."""
 
 
-def affine(w: Array, rows: Array, columns: Array, *, positive: bool) -> tuple[Array, Array, Array]:
+def affine(
+    w: Float[Array, "n m"],
+    rows: Float[Array, "4 n 1"],
+    columns: Float[Array, "4 1 m"],
+    *,
+    positive: bool,
+) -> tuple[Float[Array, "n m"], Float[Array, "n m"], Float[Array, "n m"]]:
     """Deficits after weights and a bias: C' = u u' C + v v', with u² + v² = 1.
 
     Args:
-        w: deficits ``[n, m]``.
-        rows, columns: u, v, and both less a reference, ``[4, n, 1]`` and ``[4, 1, m]``.
+        w: deficits.
+        rows, columns: u, v, and both less a reference.
         positive: all deficits are known to be of positive correlations.
 
     Returns:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Float64
 from numpy.typing import NDArray
 
 from nasproxy.errors import SettingError
@@ -31,12 +32,12 @@ COLUMNS = 4096
 
 def ntk(
     network: Initialised,
-    images: Sequence[jax.Array],
+    images: Sequence[Float[jax.Array, "b h w c"]],
     n_train: int,
-    batch: jax.Array,
+    batch: Float[jax.Array, "m h w c"],
     norm: BatchNorm,
     output: str = "sum",
-) -> NDArray[np.float64]:
+) -> Float64[np.ndarray, "n n_train"]:
     """Empirical NTK of one network, against its first images.
 
     With J the Jacobian ``[n, P]`` of one function of the logits by all P trainable parameters
@@ -59,14 +60,14 @@ def ntk(
 
     Args:
         network: fresh.
-        images: batches ``[b, h, w, c]`` of one shape, as :func:`split` makes them.
+        images: batches of one shape, as :func:`split` makes them.
         n_train: how many of the first images are columns of the kernel.
-        batch: ``[norm.images, h, w, c]``, for the batch-norm pass.
+        batch: ``norm.images`` of them, for the batch-norm pass.
         norm: in mode ``inference``: in training mode, images would share gradients.
         output: one of ``OUTPUTS``.
 
     Returns:
-        ``[n, n_train]`` float64, n counting the images that fill up the last batch.
+        Θ, n counting the images that fill up the last batch.
 
     Raises:
         SettingError: an output that does not exist, or batch norm in training mode.
@@ -101,7 +102,7 @@ def ntk(
     return kernel
 
 
-def split(images: Sliceable, graph: Graph) -> Sequence[jax.Array]:
+def split(images: Sliceable, graph: Graph) -> Sequence[Float[jax.Array, "b h w c"]]:
     """Images in batches on the device, see :func:`nasproxy.networks.features.split`."""
     return features.split(images, graph, BatchNorm(), ACCELERATOR_BYTES)
 

@@ -18,12 +18,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from nasproxy.checks import whole
 from nasproxy.errors import DataError, SettingError
-from nasproxy.kernels.dual_activations import ACTIVATIONS
-from nasproxy.kernels.layerwise import NEAR, Inputs, Matrix, Pass, Path
+from nasproxy.kernels.dual_activations import DUALS
+from nasproxy.kernels.inputs import NEAR, Inputs
+from nasproxy.kernels.recursion import Layers
+from nasproxy.kernels.tiles import Matrix, Pass
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class FullyConnected:
         _check_depths((self.depth,))
         for name, accepted in (
             ("kind", ("ntk", "nngp")),
-            ("activation", tuple(ACTIVATIONS)),
+            ("activation", tuple(DUALS)),
             ("dtype", tuple(NEAR)),
         ):
             if getattr(self, name) not in accepted:
@@ -72,6 +75,10 @@ class FullyConnected:
                 "give 0 or a positive number, such as 0.01"
             )
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Its fields, as scikit-learn asks for them: a search may be over ``kernel__depth``."""
+        return dict(vars(self))
+
     def prepare(self, x: ArrayLike | Inputs) -> Inputs:
         """Inputs ``[n, ...]``, flattened, checked and measured; for data that is met repeatedly.
 
@@ -79,32 +86,14 @@ class FullyConnected:
             DataError: something is complex or not finite, or an input is all zeros where there is
                 no bias: its angle to others is undefined.
         """
-        if isinstance(x, Inputs):
-            return x
-        values = np.asarray(x)
-        if np.iscomplexobj(values):
-            raise DataError("inputs are complex: give real ones, such as both parts side by side")
-        if values.dtype not in (np.float32, np.float64):
-            values = values.astype(np.float64)
-        if values.ndim < 2 or 0 in values.shape:
-            raise DataError(f"inputs of shape {values.shape}: give [n, d], or images [n, h, w, c]")
-        values = values.reshape(len(values), -1)
-        scales = np.abs(values).max(1).astype(np.float64)
-        if not np.isfinite(scales).all():
-            row = int(np.flatnonzero(~np.isfinite(scales))[0])
-            raise DataError(f"input {row} holds NaN or infinity: leave it out or repair it")
-        zero = np.flatnonzero(scales == 0)
+        found = x if isinstance(x, Inputs) else Inputs.of(x)
+        zero = np.flatnonzero(found.norms == 0)
         if zero.size and not self.bias_variance:
             raise DataError(
                 f"input {zero[0]} is all zeros, so its angle to others is undefined: leave it "
                 "out, or give a bias_variance such as 0.01"
             )
-        norms = np.empty(len(values))
-        for start in range(0, len(values), 1024):  # In float64, without a copy of everything.
-            part = values[start : start + 1024].astype(np.float64)
-            scale = np.where(scales[start : start + 1024] > 0, scales[start : start + 1024], 1)
-            norms[start : start + 1024] = scale * np.linalg.norm(part / scale[:, None], axis=1)
-        return Inputs(values, norms)
+        return found
 
     def __call__(self, x1: ArrayLike | Inputs, x2: ArrayLike | Inputs | None = None) -> Matrix:
         """The block ``[n, m]`` between inputs ``[n, ...]`` and ``[m, ...]``.
@@ -117,14 +106,31 @@ class FullyConnected:
         """
         return next(self.grid(x1, x2, (self.depth,)))
 
-    def diagonal(self, x: ArrayLike | Inputs) -> NDArray[np.float64]:
+    def diagonal(self, x: ArrayLike | Inputs) -> Float[np.ndarray, " n"]:
         """k(x, x) of each input, ``[n]``."""
         x = self.prepare(x)
         if self.normalise:
             return np.ones(len(x))
-        path = Path(self, x.norms, x.values.shape[1], self.depth)
-        path.check(self.depth)
-        return path.diagonal(self.kind, self.depth)[: len(x)]
+        layers = self._layers(x.norms, x.size, self.depth)
+        layers.check(self.depth)
+        return layers.diagonal(self.kind, self.depth)
+
+    def start(self, a: Inputs, b: Inputs | None, deepest: int) -> Pass:
+        """A pass of ``a`` and ``b``, or of ``a`` with itself, to any depth up to the deepest."""
+        norms = a.norms if b is None else np.concatenate([a.norms, b.norms])
+        return Pass(self._layers(norms, a.size, deepest), a, b, deepest)
+
+    def _layers(self, norms: NDArray[np.float64], size: int, deepest: int) -> Layers:
+        return Layers(
+            norms,
+            size,
+            deepest,
+            activation=self.activation,
+            weight_variance=self.weight_variance,
+            bias_variance=self.bias_variance,
+            normalise=self.normalise,
+            dtype=self.dtype,
+        )
 
     def grid(
         self,
@@ -200,12 +206,12 @@ def _grid(
     depths = sorted(set(_check_depths(depths)))
     a = kernel.prepare(x1)
     b = a if x2 is None else kernel.prepare(x2)
-    if a.values.shape[1] != b.values.shape[1]:
+    if a.size != b.size:
         raise DataError(
-            f"inputs of {a.values.shape[1]} and of {b.values.shape[1]} numbers have no kernel "
+            f"inputs of {a.size} and of {b.size} numbers have no kernel "
             "between them: give inputs of one size"
         )
-    work = Pass(kernel, a, None if x2 is None else b, depths[-1])
+    work = kernel.start(a, None if x2 is None else b, depths[-1])
     for depth in depths:
         yield tuple(work.blocks(depth, kinds))
 

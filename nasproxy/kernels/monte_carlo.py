@@ -4,19 +4,19 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64
 
 
-def stacked(members: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+def stacked(members: Sequence[Float32[np.ndarray, "n d"]]) -> Float64[np.ndarray, "n Md"]:
     """Features Φ of an ensemble, whose kernel Φ Φᵀ is the mean of the members' kernels.
 
     float64, as what is solved with it is.
 
     Args:
-        members: features ``[n, d]`` of M networks.
+        members: features of M networks.
 
     Returns:
-        ``[n, M·d]``.
+        Φ, ``[n, M·d]``.
     """
     phi = np.concatenate(members, axis=1, dtype=np.float64)
     phi /= math.sqrt(len(members))

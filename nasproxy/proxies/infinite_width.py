@@ -9,7 +9,8 @@ import psutil
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.kernels import FullyConnected
-from nasproxy.kernels.layerwise import Inputs, Pass
+from nasproxy.kernels.inputs import Inputs
+from nasproxy.kernels.tiles import Pass
 from nasproxy.proxies import kernel_regression
 from nasproxy.proxies.base import Score, Scorer
 from nasproxy.proxies.kernel_regression import Fit, Problem, Sizes, sizes
@@ -199,8 +200,8 @@ class _Blocks:
             # Twice as deep as asked for, so that most grids need few passes.
             self._activation, self._deepest = function.activation, max(256, 2 * depth)
             passes = (
-                Pass(function, self._train, None, self._deepest),
-                Pass(function, self._valid, self._train, self._deepest),
+                function.start(self._train, None, self._deepest),
+                function.start(self._valid, self._train, self._deepest),
             )
             self._passes = passes
         train, valid = (np.asarray(p.blocks(depth, (function.kind,))[0]) for p in passes)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasproxy.errors import DataError, DependencyError, SettingError
-from nasproxy.kernels import FullyConnected, fully_connected, layerwise, neural_tangents
+from nasproxy.kernels import FullyConnected, fully_connected, neural_tangents, tiles
 
 eighty_bits = pytest.mark.skipif(
     bool(np.finfo(np.longdouble).eps > 1e-18), reason="this machine's long double is a double"
@@ -154,7 +154,7 @@ def test_many_tiles_are_one_matrix(monkeypatch: pytest.MonkeyPatch, activation: 
     x, other = hard_inputs(), inputs(19, 16, seed=3)
     kernel = FullyConnected(depth=4, activation=activation)
     one, cross = kernel(x), kernel(x, other)
-    monkeypatch.setattr(layerwise, "TILE", 16)
+    monkeypatch.setattr(tiles, "TILE", 16)
     np.testing.assert_allclose(kernel(x), one, rtol=0, atol=2e-5)
     np.testing.assert_allclose(kernel(x, other), cross, rtol=0, atol=2e-5)
     np.testing.assert_allclose(kernel(x, x), one, rtol=0, atol=2e-5)
@@ -166,8 +166,8 @@ def test_accelerators_take_another_way_to_the_same_matrix(monkeypatch: pytest.Mo
     x, other = hard_inputs(), inputs(19, 16, seed=3)
     kernel = FullyConnected(depth=4)
     expected, cross = kernel(x), kernel(x, other)
-    monkeypatch.setattr(layerwise, "on_cpu", lambda: False)
-    monkeypatch.setattr(layerwise, "ACCELERATOR_TILE", 16)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(tiles, "ACCELERATOR_TILE", 16)
     found = kernel(x)
     assert isinstance(found, jax.Array)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
