@@ -2,12 +2,11 @@
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from nasproxy import files
 from nasproxy.cache import cache_dir
 from nasproxy.data.dataset import Images, Labels
 
@@ -37,11 +36,5 @@ def write_cached(path: Path, images: Images, labels: Labels) -> None:
     """Keep them at `path`, all or nothing; a disk that is full or read-only costs only time."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, images=images, labels=labels)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with files.replacing(path) as file:
+            np.savez(file, images=images, labels=labels)

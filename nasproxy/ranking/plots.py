@@ -1,6 +1,5 @@
 """Scores against truth, drawn by matplotlib's object interface: no window, no global state."""
 
-import io
 import math
 import os
 import re
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from nasproxy import metrics
+from nasproxy import files, metrics
 from nasproxy.errors import SettingError
 from nasproxy.truth import tables
 
@@ -175,16 +174,12 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
         SettingError: another suffix, or a path that cannot be written.
     """
     path = Path(path)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=_form(path), dpi=200)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    form = _form(path)
     try:
-        temporary.write_bytes(buffer.getvalue())
-        os.replace(temporary, path)
+        with files.replacing(path) as file:
+            figure.savefig(file, format=form, dpi=200)
     except OSError as error:
         raise SettingError(f"{path} cannot be written ({error}): check the folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _form(path: Path) -> str:

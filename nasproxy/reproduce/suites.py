@@ -9,7 +9,6 @@ scores that it reads; and ``run(study)``, which returns a :class:`Finding`.
 
 import importlib
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import NamedTuple, Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
+from nasproxy import files
 from nasproxy.errors import SettingError
 from nasproxy.plugins import SUITES
 from nasproxy.ranking import plots
@@ -143,13 +143,7 @@ def reproduce(name: str, options: Options) -> Iterator[Written]:
 
 
 def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) -> None:
-    """Writes README.md, the tables and figure.png; replaces what an earlier run wrote there."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    for label, table in finding.tables.items():
-        tables.write_table(table, folder / f"{label}.csv")
-    plots.save(finding.figure, folder / "figure.png")
+    """Writes README.md, the tables and figure.png; replaces what an earlier run wrote, as one."""
     shown = next(iter(finding.tables.values()))
     command = shlex.join(["nasproxy", *named(sys.argv[1:])])
     lines = [
@@ -168,7 +162,11 @@ def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) 
         "",
         statement(command),
     ]
-    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+    with files.replacing_folder(folder) as new:
+        for label, table in finding.tables.items():
+            tables.write_table(table, new / f"{label}.csv")
+        plots.save(finding.figure, new / "figure.png")
+        (new / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 
 def index(folder: Path, suite: ModuleType) -> None:
@@ -179,7 +177,8 @@ def index(folder: Path, suite: ModuleType) -> None:
         if report.is_file():
             found = report.read_text(encoding="utf-8").split(f"\n{HERE} ")[-1].partition("\n")[0]
             lines += [f"## [{title(experiment)}]({label}/README.md)", "", found, ""]
-    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+    with files.replacing(folder / "README.md") as file:
+        file.write("\n".join(lines).encode())
 
 
 def markdown(table: pd.DataFrame) -> list[str]:

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow
 from pyarrow import csv, parquet
 
+from nasproxy import files
 from nasproxy.errors import ArchitectureError, TruthError
 from nasproxy.space import Tabular
 
@@ -153,14 +154,11 @@ def write_table(frame: pd.DataFrame, path: StrPath) -> None:
     path = Path(path)
     write = frame.to_csv if _suffix(path) == ".csv" else frame.to_parquet
     index = any(name is not None for name in frame.index.names)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(temporary, index=index)
-        os.replace(temporary, path)
+        with files.replacing(path) as file:
+            write(file, index=index)
     except OSError as error:
         raise TruthError(f"{path} cannot be written ({error}); check the folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _suffix(path: Path) -> str:

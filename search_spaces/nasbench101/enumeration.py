@@ -1,6 +1,5 @@
 """Every cell of NAS-Bench-101, once: 423,624 codes of 32 bits, made in a tenth of a second."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache, cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nasproxy import files
 from nasproxy.cache import cache_dir
 from nasproxy.errors import ArchitectureError, SettingError
 from search_spaces.nasbench101.cell import (
@@ -210,9 +210,5 @@ def _read(path: Path, count: int) -> bytes | None:
 
 def _write(path: Path, digests: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(digests + sha256(digests).digest())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.replacing(path) as file:
+        file.write(digests + sha256(digests).digest())

@@ -6,7 +6,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -517,8 +517,8 @@ def test_write_table_is_whole_or_not_at_all(
     truth.write_table(TABLE, path)
     before = path.read_bytes()
 
-    def half(self: pd.DataFrame, target: Path, **_: object) -> None:
-        target.write_bytes(b"half of it")
+    def half(self: pd.DataFrame, target: BinaryIO, **_: object) -> None:
+        target.write(b"half of it")
         raise OSError("disk full")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", half)
