@@ -24,6 +24,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 import pandas as pd
 
+from nasproxy.checks import Whole, check, checked
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.progress import bar
@@ -104,12 +105,7 @@ class RegularizedEvolution:
     name: ClassVar[str] = "evolution"
 
     def __post_init__(self) -> None:
-        for setting in ("population", "sample"):
-            value = getattr(self, setting)
-            if not isinstance(value, int) or value < 1:
-                raise SettingError(
-                    f"{setting}={value!r} of evolution: give a whole number of at least 1"
-                )
+        check(self.name, self, population=Whole(), sample=Whole())
 
     def ask(self) -> Any:
         if len(self.members) < self.population:
@@ -182,8 +178,7 @@ def search(
         SettingError, DataError: settings that do not fit, before anything is computed; or images
             that the space's networks do not take, as :func:`nasproxy.score`.
     """
-    if budget < 1:
-        raise SettingError(f"budget={budget}: ask for at least 1 architecture")
+    budget = checked("search", "budget", budget, Whole())
     rng = np.random.default_rng(seed)
     asked = (
         make_strategy(strategy, space, rng) if isinstance(strategy, str) else strategy(space, rng)

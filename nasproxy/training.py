@@ -23,6 +23,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from nasproxy.checks import Flag, Optional, Real, Rule, Whole, check
 from nasproxy.data.dataset import Dataset, Labels
 from nasproxy.errors import DivergedError, SettingError
 from nasproxy.networks import execution
@@ -34,6 +35,15 @@ from nasproxy.networks.layers import Arrays
 
 DECAY, MOMENTUM, EPSILON = 0.9, 0.9, 1.0
 """RMSProp's, as in NAS-Bench-101; ε stands beside the mean square under the root."""
+
+RULES: dict[str, Rule] = {
+    "batch": Whole(2, hint="batch norm needs a variance"),
+    "learning_rate": Real(above=0, hint="the benchmark's is 0.2"),
+    "weight_decay": Real(least=0, hint="the benchmark's is 1e-4"),
+    "momentum": Real(least=0, below=1, hint="such as 0.9; it is batch norm's"),
+    "augment": Optional(Flag()),
+}
+"""Of a :class:`Recipe`'s fields."""
 
 Batch: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Standardised images ``[n, h, w, c]`` and labels ``[n]``."""
@@ -65,28 +75,7 @@ class Recipe:
     augment: bool | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.batch, int) or self.batch < 2:
-            raise SettingError(
-                f"batch={self.batch!r} of training: give a whole number of at least 2, "
-                "batch norm needs a variance"
-            )
-        if not 0 < self.learning_rate < math.inf:
-            raise SettingError(
-                f"learning_rate={self.learning_rate!r} of training: give a positive number, "
-                "the benchmark's is 0.2"
-            )
-        if not 0 <= self.weight_decay < math.inf:
-            raise SettingError(
-                f"weight_decay={self.weight_decay!r} of training: give 0 or a positive number, "
-                "the benchmark's is 1e-4"
-            )
-        if not 0 <= self.momentum < 1:
-            raise SettingError(
-                f"momentum={self.momentum!r} of training, batch norm's: give a number from 0 to "
-                "below 1, such as 0.9"
-            )
-        if self.augment not in (None, True, False):
-            raise SettingError(f"augment={self.augment!r} of training: choose true, false or none")
+        check("training", self, **RULES)
 
     def check(self, images: int) -> None:
         """Raises SettingError if a batch takes more images than there are to train on."""

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 import pytest
@@ -22,6 +23,12 @@ def write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def interrupted(file: BinaryIO) -> None:
+    with file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+
 def test_writes_and_replaces(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     for content in (b"first", b"", b"second, longer" * 10_000):
@@ -36,8 +43,7 @@ def test_a_failing_writer_leaves_all_as_it_was(tmp_path: Path) -> None:
         if before is not None:
             path.write_bytes(before)
         with pytest.raises(KeyboardInterrupt), files.replacing(path) as file:
-            file.write(b"half")
-            raise KeyboardInterrupt
+            interrupted(file)
         assert os.listdir(tmp_path) == ([] if before is None else ["a.bin"])
     assert path.read_bytes() == b"before"
 
@@ -155,9 +161,8 @@ def test_a_failing_report_leaves_the_old_folder(tmp_path: Path) -> None:
     path = tmp_path / "report"
     path.mkdir()
     (path / "README.md").write_text("old")
-    with pytest.raises(ZeroDivisionError), files.replacing_folder(path) as new:
-        (new / "README.md").write_text("half")
-        raise ZeroDivisionError
+    with pytest.raises(KeyboardInterrupt), files.replacing_folder(path) as new:
+        interrupted((new / "README.md").open("wb"))
     assert (path / "README.md").read_text() == "old"
     assert os.listdir(tmp_path) == ["report"]
 

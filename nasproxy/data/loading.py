@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasproxy.checks import Optional, Real, Whole, checked
 from nasproxy.data.arrays import from_arrays
 from nasproxy.data.dataset import Dataset, Images, Labels, balanced_order
 from nasproxy.data.image_folder import is_image_folder, read_image_folder
 from nasproxy.data.lazy import LazyImages
 from nasproxy.data.prepared import Prepared, read_folder, read_name
-from nasproxy.data.splits import check_resolution
 from nasproxy.errors import DataError, SettingError
 from nasproxy.plugins import DATASETS, is_dotted
 from nasproxy.settings import first_line
@@ -29,6 +29,9 @@ _CIFAR_VALID_FRACTION = 0.2  # NAS-Bench-101: the first 40,000 train, the last 1
 _DIGITS_VALID, _DIGITS_TEST = 520, 200  # 52 and 20 a class; 1,077 are left to train
 
 
+_SEED = Whole(0)
+_FRACTION = Real(above=0, below=1, hint="such as 0.4")
+_RESOLUTION = Optional(Whole(hint="pixels a side"))
 _SETTINGS = ("resolution", "labels", "valid_fraction", "seed")
 
 
@@ -95,6 +98,9 @@ def load(
         raise SettingError(
             f"data has no setting {next(iter(settings))!r}: it has {', '.join(_SETTINGS)}"
         )
+    seed = checked("data", "seed", seed, _SEED)
+    valid_fraction = checked("data", "valid_fraction", valid_fraction, _FRACTION)
+    resolution = checked("data", "resolution", resolution, _RESOLUTION)
     dataset = _load(name, data_dir, seed, valid_fraction, resolution, labels)
     drawn = dataset.valid_fraction is not None
     seeded = drawn or labels is not None
@@ -149,8 +155,6 @@ def _load(
     resolution: int | None,
     labels: int | None,
 ) -> Dataset:
-    _check_draw(valid_fraction, seed)
-    check_resolution(resolution)
     path = Path(name).expanduser()
     if path.suffix == ".npz" and (resolution, labels) != (None, None):
         raise SettingError(
@@ -171,22 +175,12 @@ def _load(
     return _from_prepared(prepared, seed, valid_fraction)
 
 
-def _check_draw(valid_fraction: object, seed: object) -> None:
-    """Raises SettingError for what is no part of a split, or no seed."""
-    if not isinstance(valid_fraction, float) or not 0 < valid_fraction < 1:
-        raise SettingError(
-            f"valid_fraction={valid_fraction!r} of data: give a number between 0 and 1, such as 0.4"
-        )
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise SettingError(f"seed={seed!r} of data: give a whole number of at least 0")
-
-
 def digits(seed: int = 0) -> Dataset:
     """1,797 8×8 grey digits of 10 classes, embedded: nothing to download.
 
     scikit-learn's; 520 validate and 200 test, equally many of each class, drawn by ``seed``.
     """
-    _check_draw(_VALID_FRACTION, seed)
+    seed = checked("data", "seed", seed, _SEED)
     from sklearn.datasets import load_digits  # a second to import, and seldom needed
 
     loaded: Any = load_digits()
@@ -226,11 +220,8 @@ def _npz(path: Path) -> Dataset:
 
 def _with_labels(prepared: Prepared, count: int, seed: int) -> Prepared:
     """The images of some classes, numbered from 0 in the classes' order."""
-    if not isinstance(count, int) or not 2 <= count <= prepared.classes:
-        raise SettingError(
-            f"labels={count!r} of data: {prepared.name} has {prepared.classes} classes; "
-            "give from 2 to that many"
-        )
+    most = Whole(2, prepared.classes, hint=f"as many as {prepared.name} has classes")
+    count = checked("data", "labels", count, most)
     kept = np.sort(np.random.default_rng(seed).choice(prepared.classes, count, replace=False))
     numbers = np.full(prepared.classes, -1, np.int32)
     numbers[kept] = np.arange(count)

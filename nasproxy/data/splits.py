@@ -12,7 +12,7 @@ from PIL import Image
 
 from nasproxy.data.decoded import read_cached, write_cached
 from nasproxy.data.lazy import LazyImages
-from nasproxy.errors import DataError, SettingError
+from nasproxy.errors import DataError
 
 HELD_BYTES = 2 * 2**30
 """Decoded pixels of a split up to which it is held in memory."""
@@ -109,14 +109,6 @@ def resized(image: NDArray[Any], resolution: int | None) -> NDArray[Any]:
     resampled = picture.resize(size, Image.Resampling.BILINEAR)
     cropped = resampled.crop((left, top, left + resolution, top + resolution))
     return np.asarray(cropped).reshape(resolution, resolution, channels)
-
-
-def check_resolution(resolution: object) -> None:
-    """Raises SettingError for what is no number of pixels."""
-    if resolution is not None and (
-        isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 1
-    ):
-        raise SettingError(f"resolution={resolution!r} of data: give a whole number of pixels")
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import jax
 import numpy as np
 
-from nasproxy.errors import SettingError
+from nasproxy.checks import OneOf, Real, Whole, check
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
 from nasproxy.threads import cores, pool
@@ -16,6 +16,10 @@ from nasproxy.threads import cores, pool
 ACTIVATION_BYTES = {"cpu": 2 * 2**20}
 """Bytes of the stem's output that a batch may take: what a processor's cache holds."""
 ACCELERATOR_BYTES = 256 * 2**20
+
+MOMENTUM, MODE = Real(least=0, most=1), OneOf("inference", "training")
+IMAGES = Whole(2, hint="one has no variance")
+"""What :class:`BatchNorm` accepts."""
 
 Output = TypeVar("Output")
 
@@ -57,14 +61,7 @@ class BatchNorm:
     images: int = 128
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.momentum, int | float) and 0 <= self.momentum <= 1):
-            raise SettingError(f"batch-norm momentum {self.momentum!r}: give a number from 0 to 1")
-        if self.mode not in ("inference", "training"):
-            raise SettingError(f"batch-norm mode {self.mode!r}: choose inference or training")
-        if not (isinstance(self.images, int) and self.images >= 2):
-            raise SettingError(
-                f"a batch of {self.images!r} images has no variance: give at least 2"
-            )
+        check("batch norm", self, momentum=MOMENTUM, mode=MODE, images=IMAGES)
 
 
 def features(

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nasproxy.checks import OneOf, check
 from nasproxy.data import Dataset
-from nasproxy.errors import SettingError
 from nasproxy.kernels import empirical_ntk, measures
 from nasproxy.kernels.empirical_ntk import OUTPUTS
 from nasproxy.networks.features import BatchNorm
@@ -62,9 +62,7 @@ class NTK:
 
     def __post_init__(self) -> None:
         kernel_regression.check(self)
-        if self.output not in OUTPUTS:
-            raise SettingError(f"output={self.output!r} of ntk: choose one of {', '.join(OUTPUTS)}")
-        self._norm()
+        check(self.name, self, output=OneOf(*OUTPUTS))
 
     def _norm(self) -> BatchNorm:
         return BatchNorm(self.momentum, images=self.norm_images)

@@ -65,7 +65,6 @@ class NNGP:
 
     def __post_init__(self) -> None:
         kernel_regression.check(self)
-        self._norm()
 
     def _norm(self) -> BatchNorm:
         return BatchNorm(self.momentum, self.batch_norm, self.norm_images)

@@ -125,7 +125,7 @@ def test_chosen_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"labels": 1}, "labels=1 of data: few has 10 classes; give from 2"),
+        ({"labels": 1}, "labels=1 of data: give a whole number from 2 to 10, as many as few"),
         ({"labels": 11}, "labels=11"),
         ({"resolution": 0}, "resolution=0 of data: give a whole number"),
         ({"resolution": 2.5}, "resolution=2.5"),

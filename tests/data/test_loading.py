@@ -224,7 +224,7 @@ def test_npz(tmp_path: Path) -> None:
 def test_settings_out_of_range() -> None:
     wrong: Any
     for wrong in [1.5, 0.0, "half", (1, 3), True, None, float("nan")]:
-        said = re.escape(f"valid_fraction={wrong!r} of data: give a number between 0 and 1")
+        said = re.escape(f"valid_fraction={wrong!r} of data: give a number above 0 and below 1")
         with pytest.raises(SettingError, match=said):
             load("digits", valid_fraction=wrong)
     for wrong in [-1, "x", 1.5, True, None]:
