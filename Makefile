@@ -1,27 +1,33 @@
 # Everything installs into .venv; only python3 and make are needed beforehand.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types build clean
+.PHONY: help demo test lint types check build clean
+
+help:  ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 demo: .venv/base.stamp  ## score, train and rank NAS-Bench-101 cells on embedded data
 	$(BIN)/nasproxy demo --out demo
 
 test: .venv/test.stamp  ## run every test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-lint: .venv/lint.stamp
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+lint: .venv/lint.stamp  ## style, formatting and the contract of imports
+	SKIP=pyright $(BIN)/pre-commit run --all-files
 
-types: .venv/lint.stamp .venv/test.stamp
-	$(BIN)/pyright
+types: .venv/lint.stamp .venv/test.stamp  ## types
+	$(BIN)/pre-commit run --all-files pyright
 
-build: .venv/lint.stamp
+check: lint types test  ## all that a change has to pass
+
+build: .venv/lint.stamp  ## the wheel and the source distribution, in dist/
+	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 
-clean:
+clean:  ## remove what was made here
 	rm -rf .venv dist demo
 
 .venv/bin/python:

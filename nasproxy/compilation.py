@@ -1,12 +1,14 @@
 """How JAX is set up: where compiled programs are kept, and how short ones are run."""
 
+import os
+
 import jax
 
 from nasproxy.cache import cache_dir
 
 
 def configure() -> None:
-    """Sets what small programs need, unless the user has set it or JAX has begun to run.
+    """Sets what small programs need, unless the user has set it; once JAX runs it changes nothing.
 
     A space has some hundred small programs. They are kept in the cache folder, so that a fresh
     process reads them instead of compiling; and on a CPU the thread that calls one runs it, because
@@ -16,4 +18,5 @@ def configure() -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "programs"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    if "JAX_CPU_ENABLE_ASYNC_DISPATCH" not in os.environ:
+        jax.config.update("jax_cpu_enable_async_dispatch", False)

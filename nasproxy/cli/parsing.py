@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nasproxy.errors import SettingError
 
 
@@ -33,6 +31,8 @@ def architectures_of(
             return found, f"file {path.name}"
         if not 0 <= sample <= len(found):
             raise SettingError(f"--sample {sample}: {path} holds {len(found)} architectures")
+        import numpy as np
+
         chosen = np.random.default_rng(seed).choice(len(found), sample, replace=False)
         return [found[i] for i in chosen], f"file {path.name}, n={sample}, seed={seed}"
     if sample is None:

@@ -22,7 +22,7 @@ def test_names_state_what_shaped_a_set(tmp_path: Path) -> None:
     assert load(folder).name == "mine"
     assert load(folder, labels=4).name == "mine:labels=4"
     assert load(folder, labels=4, **settings).name == "mine:labels=4,valid_fraction=0.3,seed=2"
-    assert load("digits", **settings).name == "digits:seed=2"
+    assert load("digits", seed=2).name == "digits:seed=2"
     splits = {"train": pictures(100), "validation": pictures(20, seed=1)}
     split = str(write_prepared(tmp_path, "split", splits))
     assert load(split, **settings).name == "split"

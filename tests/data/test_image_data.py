@@ -138,7 +138,7 @@ def test_settings_out_of_range(options: dict[str, Any], message: str, tmp_path: 
 
 
 def test_embedded_data_is_as_it_is() -> None:
-    with pytest.raises(SettingError, match="leave them out of digits"):
+    with pytest.raises(SettingError, match="'digits' has no setting 'resolution'"):
         load("digits", resolution=16)
 
 

@@ -226,11 +226,13 @@ def test_settings_out_of_range() -> None:
     for wrong in [1.5, 0.0, "half", (1, 3), True, None, float("nan")]:
         said = re.escape(f"valid_fraction={wrong!r} of data: give a number above 0 and below 1")
         with pytest.raises(SettingError, match=said):
-            load("digits", valid_fraction=wrong)
+            load("cifar10", valid_fraction=wrong)
     for wrong in [-1, "x", 1.5, True, None]:
         said = re.escape(f"seed={wrong!r} of data: give a whole number of at least 0")
         with pytest.raises(SettingError, match=said):
             load("digits", seed=wrong)
+    with pytest.raises(SettingError, match="'digits' has no setting 'valid_fraction'"):
+        load("digits", valid_fraction=0.3)
 
 
 def test_every_available_name_has_a_description() -> None:
