@@ -77,9 +77,8 @@ class Real:
             "at most": self.most,
             "below": self.below,
         }
-        said = " and ".join(
-            f"{words} {bound:g}" for words, bound in bounds.items() if bound is not None
-        )
+        given = [f"{words} {bound:g}" for words, bound in bounds.items() if bound is not None]
+        said = " and ".join(given)
         if self.least is not None and self.most is not None:
             said = f"from {self.least:g} to {self.most:g}"
         return _hinted(f"a number {said}".rstrip(), self.hint)

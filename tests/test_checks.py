@@ -1,4 +1,4 @@
-"""Checks of settings: what each rule accepts and keeps, what it says of the rest, and store keys."""
+"""Checks of settings: what each rule keeps, what it says of the rest, and store keys."""
 
 import math
 from dataclasses import dataclass
@@ -207,7 +207,7 @@ def test_a_notebook_s_numbers_have_the_command_line_s_names(given: Any, same: An
 
 
 def test_hints_say_why() -> None:
-    with pytest.raises(SettingError, match="batch=1 of training: .* 2, batch norm needs a var"):
+    with pytest.raises(SettingError, match=r"batch=1 of training: .* 2, batch norm needs a var"):
         Recipe(batch=1)
     with pytest.raises(SettingError, match=r"learning_rate=0 of training: .* benchmark's is 0\.2"):
         Recipe(learning_rate=0)

@@ -33,10 +33,7 @@ def test_settings_out_of_range(settings: dict[str, Any]) -> None:
     ("text", "says"),
     [
         ("multipliers=0.755", "multipliers=0.755 of mnas: keys are written in hundredths"),
-        (
-            "multipliers=1/0.001",
-            "multipliers=\\(1, 0.001\\) of mnas: give a number of at least 0.01",
-        ),
+        ("multipliers=1/0.001", r"multipliers=\(1, 0.001\) of mnas: .* at least 0\.01"),
         ("multipliers=half", "multipliers='half' of mnas: give a number"),
         ("multipliers=true", "multipliers=True of mnas: give a number"),
         ("multipliers=inf", "multipliers=inf of mnas: give a number"),
