@@ -40,6 +40,12 @@ def replacing(path: StrPath) -> Iterator[BinaryIO]:
     _sync(path.parent)
 
 
+def write_text(path: StrPath, text: str) -> None:
+    """A text in UTF-8, by :func:`replacing`."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
 @contextmanager
 def replacing_folder(path: StrPath) -> Iterator[Path]:
     """A new, empty folder that takes the path's place, with all that it holds, as the block ends.

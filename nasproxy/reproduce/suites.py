@@ -8,8 +8,6 @@ scores that it reads; and ``run(study)``, which returns a :class:`Finding`.
 """
 
 import importlib
-import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +21,7 @@ from nasproxy import files
 from nasproxy.errors import SettingError
 from nasproxy.plugins import SUITES
 from nasproxy.ranking import plots
-from nasproxy.reproduce.provenance import named, statement
+from nasproxy.reproduce.provenance import statement
 from nasproxy.truth import tables
 
 HERE = "**Here.**"
@@ -145,7 +143,6 @@ def reproduce(name: str, options: Options) -> Iterator[Written]:
 def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) -> None:
     """Writes README.md, the tables and figure.png; replaces what an earlier run wrote, as one."""
     shown = next(iter(finding.tables.values()))
-    command = shlex.join(["nasproxy", *named(sys.argv[1:])])
     lines = [
         f"# {title(experiment)}",
         "",
@@ -156,11 +153,11 @@ def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) 
         "![figure](figure.png)",
         "",
         *(line for note in finding.notes for line in (note, "")),
-        *markdown(shown),
+        markdown(shown),
         "",
         *study.describe(experiment.NEEDS),
         "",
-        statement(command),
+        statement("nasproxy"),
     ]
     with files.replacing_folder(folder) as new:
         for label, table in finding.tables.items():
@@ -177,19 +174,14 @@ def index(folder: Path, suite: ModuleType) -> None:
         if report.is_file():
             found = report.read_text(encoding="utf-8").split(f"\n{HERE} ")[-1].partition("\n")[0]
             lines += [f"## [{title(experiment)}]({label}/README.md)", "", found, ""]
-    with files.replacing(folder / "README.md") as file:
-        file.write("\n".join(lines).encode())
+    files.write_text(folder / "README.md", "\n".join(lines))
 
 
-def markdown(table: pd.DataFrame) -> list[str]:
-    """A pipe table; numbers to four significant digits."""
+def markdown(table: pd.DataFrame) -> str:
+    """A pipe table; numbers to four significant digits, NaN as an empty cell."""
     frame = table.reset_index() if table.index.name else table
-    rows = [[_shown(value) for value in row] for row in frame.itertuples(index=False)]
-    return [
-        "| " + " | ".join(map(str, frame.columns)) + " |",
-        "|" + "---|" * frame.shape[1],
-        *("| " + " | ".join(row) + " |" for row in rows),
-    ]
+    text = frame.astype(object).map(_shown)
+    return text.to_markdown(index=False, disable_numparse=True, stralign=None)
 
 
 def _shown(value: object) -> str:

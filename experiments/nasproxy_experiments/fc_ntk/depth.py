@@ -67,7 +67,7 @@ def run(study: Study) -> Finding:
             "preconditioner and iterations. Where the training error stays above "
             f"{1 - STOP:g}, 400 epochs did not do.",
             "Is the ranking of depths robust to k?",
-            "\n".join(markdown(rankings)),
+            markdown(rankings),
         ),
     )
 

@@ -42,7 +42,7 @@ def run(study: Study) -> Finding:
             f"training mode over {study.requests[NEEDS[0]].proxy.norm_images} images, then "
             "features in inference mode. Below, one thing changed at either momentum, each pair on "
             "the same cells (interval of paired differences):",
-            "\n".join(markdown(causes)),
+            markdown(causes),
         ),
     )
 
