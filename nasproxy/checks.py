@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nasproxy.errors import NasproxyError, SettingError
+from nasproxy.errors import SettingError
 
 
 class Unfit(ValueError):
@@ -178,33 +178,27 @@ class Optional:
             raise Unfit(f"{unfit}, or none") from None
 
 
-def check(
-    owner: str, settings: Any, /, *, raises: type[NasproxyError] = SettingError, **rules: Rule
-) -> None:
+def check(owner: str, settings: Any, /, **rules: Rule) -> None:
     """Holds the fields of a dataclass, frozen or not, to rules, and keeps what these read.
 
     Args:
         owner: whose settings they are, for messages.
         settings: the dataclass's instance.
-        raises: the error.
         **rules: by field.
 
     Raises:
         SettingError: the first field that is unfit, what it was and what to give.
     """
     for name, rule in rules.items():
-        read = checked(owner, name, getattr(settings, name), rule, raises)
-        object.__setattr__(settings, name, read)
+        object.__setattr__(settings, name, checked(owner, name, getattr(settings, name), rule))
 
 
-def checked(
-    owner: str, name: str, value: Any, rule: Rule, raises: type[NasproxyError] = SettingError
-) -> Any:
+def checked(owner: str, name: str, value: Any, rule: Rule) -> Any:
     """One value, as its rule keeps it; see :func:`check`."""
     try:
         return rule.read(value)
     except Unfit as unfit:
-        raise raises(f"{name}={value!r} of {owner}: {unfit}") from None
+        raise SettingError(f"{name}={value!r} of {owner}: {unfit}") from None
 
 
 def whole(value: Any, least: int) -> int | None:

@@ -40,14 +40,11 @@ class Perceptron:
     width: int | None = None
 
     def __post_init__(self) -> None:
-        check(
-            "a network",
-            self,
-            raises=ArchitectureError,
-            depth=Whole(),
-            activation=OneOf(*ACTIVATIONS),
-            width=Optional(Whole()),
-        )
+        rules = {"activation": OneOf(*ACTIVATIONS), "width": Optional(Whole())}
+        try:
+            check("a network", self, depth=Whole(), **rules)
+        except SettingError as error:
+            raise ArchitectureError(str(error)) from None
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nasproxy import files
+from nasproxy.checks import Optional, Whole
 from nasproxy.errors import SettingError
 from nasproxy.plugins import SUITES
 from nasproxy.ranking import plots
 from nasproxy.reproduce.provenance import statement
+from nasproxy.store import Store
 from nasproxy.truth import tables
 
 HERE = "**Here.**"
@@ -55,6 +57,16 @@ class Options:
     seed: int = 0
     shard: tuple[int, int] = (0, 1)
     progress: bool = True
+
+    def opened(self, name: str) -> Store:
+        """The store of a study's scores."""
+        path = self.store or self.out / name / "scores.db"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Store(path)
+
+
+RANKED = Optional(Whole(10, hint="rankings need as many"))
+"""What ``cells`` may be of suites that rank."""
 
 
 @dataclass(frozen=True)
