@@ -28,10 +28,18 @@ def from_arrays(
     """A Dataset of images [N, H, W, C], or [N, H, W] for grey ones, and integer labels [N].
 
     uint8 images are kept as they are, others become float32. Lazy images are taken as they are, and
-    measured on a thousand of them. `classes` is one more than the largest
-    label unless given; `mean` and `std` ([C]) are measured over the training images unless given.
-    Raises DataError, naming the array, for what could not be scored: not finite, empty, mismatched
-    shapes, labels out of range, a channel or a split that does not vary.
+    measured on a thousand of them.
+
+    Args:
+        train_images, train_labels, valid_images, valid_labels: the splits.
+        test_images, test_labels: both or neither.
+        name: of the set.
+        classes: one more than the largest label unless given.
+        mean, std: [C], measured over the training images unless given.
+
+    Raises:
+        DataError: naming the array, what could not be scored: not finite, empty, mismatched shapes,
+            labels out of range, a channel or a split that does not vary.
     """
     given: dict[str, tuple[ArrayLike | LazyImages, ArrayLike]] = {
         "train": (train_images, train_labels),

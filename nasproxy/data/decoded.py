@@ -12,7 +12,7 @@ from nasproxy.data.dataset import Images, Labels
 
 
 def cached_path(folder: Path, split: str) -> Path:
-    """Where the decoded `split` of the prepared set in `folder` belongs.
+    """Where the decoded ``split`` of the prepared set in ``folder`` belongs.
 
     Named by the folder, which ends in the version, and by its files' sizes and times: a set that is
     prepared anew is decoded anew.
@@ -24,7 +24,7 @@ def cached_path(folder: Path, split: str) -> Path:
 
 
 def read_cached(path: Path) -> tuple[Images, Labels] | None:
-    """The images and labels kept at `path`, or None where there are none or they are damaged."""
+    """The images and labels kept at ``path``, or None where there are none or they are damaged."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # checks the CRCs
             return file["images"], file["labels"]
@@ -33,7 +33,7 @@ def read_cached(path: Path) -> tuple[Images, Labels] | None:
 
 
 def write_cached(path: Path, images: Images, labels: Labels) -> None:
-    """Keep them at `path`, all or nothing; a disk that is full or read-only costs only time."""
+    """Keep them at ``path``, all or nothing; a disk that is full or read-only costs only time."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.replacing(path) as file:

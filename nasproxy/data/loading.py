@@ -36,7 +36,7 @@ _SETTINGS = ("resolution", "labels", "valid_fraction", "seed")
 
 
 def available() -> list[tuple[str, str]]:
-    """What `load` takes: names, each with a line on what it is."""
+    """What ``load`` takes: names, each with a line on what it is."""
     registered = [(name, first_line(DATASETS[name])) for name in DATASETS]
     return [
         *registered,
@@ -66,24 +66,28 @@ def load(
     labels: int | None = None,
     **settings: Any,
 ) -> Dataset:
-    """The data set of that name or path (see `available`), ready to take subsets of.
+    """The data set of that name or path (see ``available``), ready to take subsets of.
 
-    TFDS sets are looked for in `data_dir` (TFDS's own default: ~/tensorflow_datasets). Where no
-    validation split is published, `valid_fraction` of the training split is drawn for it, class by
-    class, by `seed`; digits is split 1,077 / 520 / 200 by `seed`, validation and test with equally
-    many of each class; CIFAR as NAS-Bench-101 does, the first 40,000 of TFDS's order to train and
-    the last 10,000 to validate. Standardised with the papers' constants for CIFAR and ImageNet's
-    kin, with measured ones otherwise. Raises DataError for what cannot be found, read or scored.
+    TFDS sets are looked for in ``data_dir`` (TFDS's own default: ~/tensorflow_datasets). Where no
+    validation split is published, ``valid_fraction`` of the training split is drawn for it, class
+    by class, by ``seed``; digits is split 1,077 / 520 / 200 by ``seed``, validation and test with
+    equally many of each class; CIFAR as NAS-Bench-101 does, the first 40,000 of TFDS's order to
+    train and the last 10,000 to validate. Standardised with the papers' constants for CIFAR and
+    ImageNet's kin, with measured ones otherwise.
 
-    Of TFDS sets and folders, `resolution` brings every image to that many pixels a side, shortest
+    Of TFDS sets and folders, ``resolution`` brings every image to that many pixels a side, shortest
     edge first (8/7 of it), then its centre; splits that are large then are decoded as they are
-    used. `labels` keeps that many classes, drawn by `seed`, and numbers them anew.
+    used. ``labels`` keeps that many classes, drawn by ``seed``, and numbers them anew.
 
     A loader that is registered (entry points of the group ``nasproxy.datasets``) or that a dotted
     name imports is a function that returns a Dataset; it is called with whichever of these settings
-    and of its own (`settings`) are given, and with `data_dir` if it takes one.
+    and of its own (``settings``) are given, and with ``data_dir`` if it takes one.
 
     The set's name states whichever of these settings shaped it and are not the default.
+
+    Raises:
+        DataError: what cannot be found, read or scored.
+        SettingError: a setting out of its range, or one that the set does not have.
     """
     if name in DATASETS or (is_dotted(name) and not _is_file(name)):
         given = {
@@ -269,7 +273,7 @@ def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Data
 
 
 def _hold_out(labels: Labels, classes: int, seed: int, fraction: float) -> NDArray[np.bool_]:
-    """A mask [N] of that fraction of every class, drawn by `seed`."""
+    """A mask [N] of that fraction of every class, drawn by ``seed``."""
     rng = np.random.default_rng(seed)
     held_out = np.zeros(len(labels), dtype=np.bool_)
     for label in range(classes):

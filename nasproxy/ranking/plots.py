@@ -39,9 +39,10 @@ def scatter(
 ) -> None:
     """Draws truth against scores, a panel a proxy, titled with Kendall's τ and its 95 % interval.
 
-    Positive scores that span decades (see `LOG_FROM`) get a logarithmic axis, which leaves τ as it
-    is. Where many architectures tie, their dots lie over each other. Truths far below the others,
-    those of diverged trainings, are counted and marked at the foot of the panel by triangles.
+    Positive scores that span decades (see ``LOG_FROM``) get a logarithmic axis, which leaves τ as
+    it is. Where many architectures tie, their dots lie over each other. Truths far below the
+    others, those of diverged trainings, are counted and marked at the foot of the panel by
+    triangles.
 
     Args:
         scores: indexed by architecture key, a column a panel; NaN is left out.
@@ -153,7 +154,7 @@ def short(value: float) -> str:
 
 
 def wrapped(name: str, width: int) -> str:
-    """Broken after commas and before brackets into lines of `width` characters, where that goes."""
+    """Broken after commas and before brackets into lines of ``width``, where that goes."""
     lines = [""]
     for part in re.split(r"(?<=[,\n])|(?=\[)", name):
         if lines[-1] and (len(lines[-1] + part) > width or lines[-1].endswith("\n")):

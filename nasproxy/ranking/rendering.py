@@ -22,7 +22,7 @@ _PROXY_WIDTH = 24
 
 
 def render(table: pd.DataFrame, format: str = "table") -> str:
-    """The table of `rank_store` as text.
+    """The table of ``rank_store`` as text.
 
     ``table`` fits a terminal of 100 columns; ``markdown`` holds the same; ``csv`` and ``json``, a
     list of rows, hold every column and digit, NaN as an empty cell or null.

@@ -16,8 +16,8 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 from nasproxy import truth
 from nasproxy.errors import TruthError
 from nasproxy.truth.nasbench101_file import import_nasbench101
-from nasproxy.truth.tfrecord import write_records
 from tests.conftest import ROOT
+from tests.support.tfrecord import write_records
 
 DATA = ROOT.parent / "shared" / "data" / "truth"
 EPOCHS = (4, 12, 36, 108)
