@@ -2,7 +2,7 @@
 
 Gradients come from :mod:`nasproxy.networks.differentiation` and optax updates one layer at a time,
 so a new architecture compiles nothing that its layers have not compiled before. An iteration is
-:meth:`Trainer.init`` and :meth:``Trainer.step``; the loop is the caller's, :func:``fit` being one.
+:meth:`Trainer.init` and :meth:`Trainer.step`; the loop is the caller's, :func:`fit` being one.
 
 Where this follows the benchmark's published code rather than its paper: weight decay counts every
 trainable parameter, batch norm's included; TensorFlow's RMSProp starts its mean square at 1; images
