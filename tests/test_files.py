@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -199,7 +200,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
     tmp_path: Path, tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "decoded" / "a.npz"
-    write_cached(path, tiny_data.train_images, tiny_data.train_labels)
+    write_cached(path, np.asarray(tiny_data.train_images), tiny_data.train_labels)
     found = read_cached(path)
     assert found is not None
     assert (found[1] == tiny_data.train_labels).all()
@@ -208,5 +209,5 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "fsync", full)
-    write_cached(path.with_stem("b"), tiny_data.train_images, tiny_data.train_labels)
+    write_cached(path.with_stem("b"), np.asarray(tiny_data.train_images), tiny_data.train_labels)
     assert os.listdir(path.parent) == ["a.npz"]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, Float64, Real
 from numpy.typing import ArrayLike, NDArray
 
 from nasproxy.data.dataset import Dataset, Images, Labels
@@ -141,26 +142,26 @@ def _array(name: str, given: ArrayLike) -> NDArray[Any]:
         raise DataError(f"{name} is no array ({error}): bring its images to one size") from error
 
 
-def _statistic(name: str, given: ArrayLike, channels: int) -> NDArray[np.float32]:
+def _statistic(name: str, given: ArrayLike, channels: int) -> Float32[np.ndarray, " c"]:
     array = np.asarray(given, dtype=np.float32)
     if array.shape != (channels,) or not np.isfinite(array).all():
         raise DataError(f"{name} is {given}; it is {channels} finite numbers, one a channel")
     return array
 
 
-def _measured(images: Images) -> NDArray[Any]:
+def _measured(images: Images) -> Real[np.ndarray, "m h w c"]:
     """What mean and deviation are measured on: all images, of lazy ones some from everywhere."""
     if isinstance(images, LazyImages):
         return images[np.linspace(0, len(images) - 1, min(_CHUNK, len(images))).astype(np.intp)]
     return images
 
 
-def _mean(images: NDArray[Any]) -> NDArray[np.float64]:
+def _mean(images: Real[np.ndarray, "n h w c"]) -> Float64[np.ndarray, " c"]:
     """Per channel, [C], summed in float64: float32 sums of 10^8 pixels lose the third digit."""
     return images.mean(axis=(0, 1, 2), dtype=np.float64)
 
 
-def _std(images: NDArray[Any]) -> NDArray[np.float64]:
+def _std(images: Real[np.ndarray, "n h w c"]) -> Float64[np.ndarray, " c"]:
     """Per channel, [C]; two passes in chunks, so no float64 copy of the data set is made."""
     mean = _mean(images)
     squares = np.zeros(images.shape[-1])

@@ -4,15 +4,17 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int, Int32, Real
 
 from nasproxy.data.lazy import LazyImages
 from nasproxy.errors import DataError
 
-Images = NDArray[np.uint8] | NDArray[np.float32] | LazyImages
-Labels = NDArray[np.int32]
+Images: TypeAlias = Real[np.ndarray, "n h w c"] | LazyImages
+"""uint8 or float32."""
+Labels: TypeAlias = Int32[np.ndarray, " n"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +36,14 @@ class Dataset:
 
     name: str
     classes: int
-    train_images: Images
-    train_labels: Labels
-    valid_images: Images
-    valid_labels: Labels
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32]
-    test_images: Images | None = None
-    test_labels: Labels | None = None
+    train_images: Real[np.ndarray, "train h w c"] | LazyImages
+    train_labels: Int32[np.ndarray, " train"]
+    valid_images: Real[np.ndarray, "valid h w c"] | LazyImages
+    valid_labels: Int32[np.ndarray, " valid"]
+    mean: Float32[np.ndarray, " c"]
+    std: Float32[np.ndarray, " c"]
+    test_images: Real[np.ndarray, "test h w c"] | LazyImages | None = None
+    test_labels: Int32[np.ndarray, " test"] | None = None
     valid_fraction: float | None = None
 
     @property
@@ -66,11 +68,11 @@ class Dataset:
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    def standardise(self, images: Images) -> NDArray[np.float32]:
+    def standardise(self, images: Images) -> Float32[np.ndarray, "n h w c"]:
         """(images - mean) / std per channel: [N, H, W, C] in, the same shape out, float32."""
         return (np.asarray(images).astype(np.float32) - self.mean) / self.std
 
-    def balanced_order(self, split: str, seed: int) -> NDArray[np.intp]:
+    def balanced_order(self, split: str, seed: int) -> Int[np.ndarray, " m"]:
         """Indices into ``split``, drawn by ``seed``, of which every prefix is class-balanced.
 
         Each class is shuffled, then the classes are interleaved round by round: in any prefix the
@@ -82,7 +84,7 @@ class Dataset:
 
     def subset(
         self, split: str, n: int, seed: int, balanced: bool = True
-    ) -> tuple[NDArray[np.float32], Labels]:
+    ) -> tuple[Float32[np.ndarray, "n h w c"], Labels]:
         """The first ``n`` of an order drawn by ``seed``: standardised [n, H, W, C], labels [n].
 
         Subsets of one split and seed are nested: a smaller one is the head of a larger one.
@@ -160,7 +162,7 @@ class Subset:
     """
 
     data: Dataset
-    parts: tuple[tuple[Images, NDArray[np.intp]], ...]
+    parts: tuple[tuple[Real[np.ndarray, "_ h w c"] | LazyImages, Int[np.ndarray, " _"]], ...]
 
     def __len__(self) -> int:
         return sum(len(chosen) for _, chosen in self.parts)
@@ -173,7 +175,7 @@ class Subset:
     def __add__(self, other: "Subset") -> "Subset":
         return Subset(self.data, self.parts + other.parts)
 
-    def __getitem__(self, chosen: slice) -> NDArray[np.float32]:
+    def __getitem__(self, chosen: slice) -> Float32[np.ndarray, "n h w c"]:
         start, stop, _ = chosen.indices(len(self))
         pieces = []
         for images, places in self.parts:
@@ -183,7 +185,7 @@ class Subset:
         return np.concatenate(pieces) if len(pieces) != 1 else pieces[0]
 
 
-def balanced_order(labels: Labels, classes: int, seed: int) -> NDArray[np.intp]:
+def balanced_order(labels: Labels, classes: int, seed: int) -> Int[np.ndarray, " m"]:
     """``Dataset.balanced_order`` of bare labels [N]."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     counts = np.bincount(labels, minlength=classes)

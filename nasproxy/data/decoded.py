@@ -3,12 +3,17 @@
 import contextlib
 import hashlib
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+from jaxtyping import Real
 
 from nasproxy import files
 from nasproxy.cache import cache_dir
-from nasproxy.data.dataset import Images, Labels
+from nasproxy.data.dataset import Labels
+
+Held: TypeAlias = Real[np.ndarray, "held h w c"]
+"""All images of a split, or none where they are too many to hold."""
 
 
 def cached_path(folder: Path, split: str) -> Path:
@@ -23,7 +28,7 @@ def cached_path(folder: Path, split: str) -> Path:
     return cache_dir() / "decoded" / f"{folder.parent.name}-{split}-{digest.hexdigest()}.npz"
 
 
-def read_cached(path: Path) -> tuple[Images, Labels] | None:
+def read_cached(path: Path) -> tuple[Held, Labels] | None:
     """The images and labels kept at ``path``, or None where there are none or they are damaged."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # checks the CRCs
@@ -32,7 +37,7 @@ def read_cached(path: Path) -> tuple[Images, Labels] | None:
         return None
 
 
-def write_cached(path: Path, images: Images, labels: Labels) -> None:
+def write_cached(path: Path, images: Held, labels: Labels) -> None:
     """Keep them at ``path``, all or nothing; a disk that is full or read-only costs only time."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Int
+from jaxtyping import Real as RealArray
 
 from nasproxy.checks import Optional, Real, Whole, checked
 from nasproxy.data.arrays import from_arrays
@@ -238,7 +239,9 @@ def _with_labels(prepared: Prepared, count: int, seed: int) -> Prepared:
     return Prepared(prepared.name, count, splits)
 
 
-def _take(images: Images, chosen: NDArray[Any]) -> Images:
+def _take(
+    images: Images, chosen: Int[np.ndarray, " m"] | Bool[np.ndarray, " k"]
+) -> RealArray[np.ndarray, "_ h w c"] | LazyImages:
     """Some of the images; lazy ones stay lazy."""
     return images.take(chosen) if isinstance(images, LazyImages) else images[chosen]
 
@@ -272,7 +275,7 @@ def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Data
     return replace(dataset, valid_fraction=valid_fraction if drawn else None)
 
 
-def _hold_out(labels: Labels, classes: int, seed: int, fraction: float) -> NDArray[np.bool_]:
+def _hold_out(labels: Labels, classes: int, seed: int, fraction: float) -> Bool[np.ndarray, " n"]:
     """A mask [N] of that fraction of every class, drawn by ``seed``."""
     rng = np.random.default_rng(seed)
     held_out = np.zeros(len(labels), dtype=np.bool_)

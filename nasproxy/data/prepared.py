@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nasproxy.data.dataset import Images, Labels
 from nasproxy.data.decoded import cached_path
-from nasproxy.data.splits import Split
+from nasproxy.data.splits import Picture, Split
 from nasproxy.errors import DataError
 
 _CHUNK = 10_000  # encoded records held at once while reading labels
@@ -151,7 +150,7 @@ def _split(builder: Any, split: str, image: str, label: str, folder: Path) -> Sp
     source = builder.as_data_source(split)
     encoded = builder.as_data_source(split, decoders={image: tfds.decode.SkipDecoding()})
 
-    def read(places: Sequence[int]) -> list[NDArray[Any]]:
+    def read(places: Sequence[int]) -> list[Picture]:
         return [example[image] for example in source.__getitems__(list(places))]
 
     def read_labels() -> Labels:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from nasproxy.checks import OneOf, check
 from nasproxy.data import Dataset
@@ -81,7 +81,9 @@ class NTK:
             judge=self._judged,
         )
 
-    def _judged(self, graph: Graph, members: list[NDArray[np.float64]], problem: Problem) -> Score:
+    def _judged(
+        self, graph: Graph, members: list[Float64[np.ndarray, "n n_t"]], problem: Problem
+    ) -> Score:
         smallest, n_train = min(sizes(self.n_train)), len(problem.targets)
         classes, n_valid = problem.targets.shape[1], len(problem.valid_labels)
         kernels = np.stack(members)[:, : n_train + n_valid]
@@ -111,7 +113,7 @@ class NTK:
         return replace(judged, columns=judged.columns | own)
 
 
-def _tells_apart(kernel: NDArray[np.float64]) -> bool:
+def _tells_apart(kernel: Float64[np.ndarray, "n n_t"]) -> bool:
     """Whether a kernel is finite and no constant, as that of a network whose units all died is."""
     return bool(np.isfinite(kernel).all() and np.ptp(kernel) > 1e-6 * np.abs(kernel).max())
 

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int
 
 from nasproxy import checks
 from nasproxy.checks import Flag, OneOf, Optional, Rule, Several, Whole
@@ -22,7 +22,7 @@ REGULARISERS = np.logspace(-7, 2, 20)
 """ε of Park et al. 2020, as fractions of the kernel's mean eigenvalue."""
 
 Sizes: TypeAlias = int | tuple[int, ...]
-Fit: TypeAlias = tuple[RidgeSweep | KernelSweep, NDArray[np.float64]]
+Fit: TypeAlias = tuple[RidgeSweep | KernelSweep, Float64[np.ndarray, "n_v d"]]
 """A factorised kernel of training images, and what it predicts validation images from."""
 
 COLAB = {
@@ -74,8 +74,8 @@ class Problem:
     """
 
     images: Subset
-    targets: NDArray[np.float64]
-    valid_labels: NDArray[Any]
+    targets: Float64[np.ndarray, "n_t classes"]
+    valid_labels: Int[np.ndarray, " n_v"]
 
     @classmethod
     def of(
@@ -126,7 +126,7 @@ def judge(
     n_trains, n_valids, ensembles = map(sizes, (n_train, n_valid, ensemble))
     targets, labels = problem.targets, problem.valid_labels
     valid_targets = np.eye(targets.shape[1])[labels] - 1 / targets.shape[1]
-    curves: dict[tuple[int, int, int], NDArray[np.float64]] = {}
+    curves: dict[tuple[int, int, int], np.ndarray] = {}
     columns: dict[str, float] = {}
     largest = max(n_trains), max(n_valids), max(ensembles)
     for images, networks in product(n_trains, ensembles):

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import jax
 import numpy as np
+from jaxtyping import Float32
 
 from nasproxy import machine
 from nasproxy.checks import Whole, check
@@ -72,7 +73,9 @@ class Latency:
 
         return score
 
-    def _milliseconds(self, graph: Graph, images: np.ndarray, seed: int) -> list[float]:
+    def _milliseconds(
+        self, graph: Graph, images: Float32[np.ndarray, "n h w c"], seed: int
+    ) -> list[float]:
         """Quartiles of a pass's time."""
         network = Initialised.draw(graph, np.random.default_rng(seed))
         batch = jax.device_put(images)

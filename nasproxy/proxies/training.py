@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
 from nasproxy.checks import Optional, Real, Several, Whole, check
 from nasproxy.data import Dataset
@@ -107,7 +108,7 @@ class _Evaluated:
         size = -(-len(images) // -(-len(images) // EVALUATED))
         self.batches = [jax.device_put(batch) for batch in execution.batches(images, size)]
 
-    def accuracies(self, predicted: np.ndarray) -> dict[str, float]:
+    def accuracies(self, predicted: Int[np.ndarray, " n"]) -> dict[str, float]:
         """By split, of predictions for the images of ``batches``."""
         shares = {"valid_accuracy": accuracy(predicted, self.valid_labels)}
         if self.test_labels is not None:
