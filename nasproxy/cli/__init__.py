@@ -1,12 +1,15 @@
 """The command line: a thin shell over the functions of the package, a module a command."""
 
+import contextlib
+import io
+import os
 import sys
 from importlib import import_module
 
 from rich.text import Text
 
 from nasproxy.cli.app import app
-from nasproxy.cli.printing import console
+from nasproxy.cli.printing import console, one_line
 from nasproxy.errors import NasproxyError
 
 __all__ = ["app", "main"]
@@ -17,9 +20,27 @@ for _module in ("score", "rank", "search", "fit", "reproduce", "listing"):
 
 def main() -> None:
     """The ``nasproxy`` command: the user's errors in one line, others with their traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # τ and ± are not in every encoding
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except NasproxyError as error:
-        said = Text.assemble(("error:", "bold red"), f" {error}")
-        console(stderr=True).print(said, soft_wrap=True)
+        _say(str(error))
         sys.exit(2)
+    except OSError as error:
+        if error.filename is not None:  # Not the output's: a fault of ours.
+            raise
+        _say(f"the output cannot be written: {error.strerror}")
+        # What is left unwritten would fail once more when Python ends.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _say(message: str) -> None:
+    said = Text.assemble(("error:", "bold red"), f" {one_line(message)}")
+    console(stderr=True).print(said, soft_wrap=True)

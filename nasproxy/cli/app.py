@@ -1,8 +1,26 @@
 """The command and its groups; the other modules of this package add to them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+from nasproxy.errors import SettingError
+
+
+class Command(TyperCommand):
+    """A command that takes an option once, unless it is one for several values."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuses what is repeated: the last would win in silence."""
+        given = [word.partition("=")[0] for word in args]
+        for option in self.params:
+            names = [*getattr(option, "opts", ()), *getattr(option, "secondary_opts", ())]
+            count = sum(given.count(name) for name in names if name.startswith("-"))
+            if count > 1 and not getattr(option, "multiple", False):
+                raise SettingError(f"{names[0]} is given {count} times: give it once")
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
     help="Score neural architectures without training them, and say how good the signal is.",

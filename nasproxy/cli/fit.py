@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from nasproxy.cli.app import app
+from nasproxy.cli.app import Command, app
 from nasproxy.cli.options import (
     DataDirOption,
     DataOption,
@@ -17,7 +17,7 @@ from nasproxy.cli.printing import console
 from nasproxy.errors import SettingError
 
 
-@app.command()
+@app.command(cls=Command)
 def fit(
     kernel: Annotated[str, typer.Option(help="ntk or nngp, of networks of infinite width.")] = (
         "ntk"

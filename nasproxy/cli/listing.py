@@ -5,12 +5,12 @@ from typing import Any
 
 import typer
 
-from nasproxy.cli.app import app
+from nasproxy.cli.app import Command, app
 from nasproxy.plugins import PROXIES, SPACES, Registry
 from nasproxy.settings import first_line
 
 
-@app.command()
+@app.command(cls=Command)
 def spaces() -> None:
     """List search spaces, their settings and samplers."""
     for name, kind in _loaded(SPACES):
@@ -18,7 +18,7 @@ def spaces() -> None:
         typer.echo(f"{name}: {first_line(kind)} Settings: {_fields(kind)}. Samplers: {samplers}.")
 
 
-@app.command()
+@app.command(cls=Command)
 def proxies() -> None:
     """List proxies and their settings."""
     for name, kind in _loaded(PROXIES):
@@ -27,7 +27,7 @@ def proxies() -> None:
         typer.echo(f"{name}: {first_line(kind)} Settings: {_fields(kind)}.{more}")
 
 
-@app.command()
+@app.command(cls=Command)
 def datasets() -> None:
     """List data sets by name; other image sets of TFDS, prepared folders and .npz work too."""
     from nasproxy import data

@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
-from nasproxy.cli.app import app, truth_app
+from nasproxy.cli.app import Command, app, truth_app
 from nasproxy.cli.options import (
     QuietOption,
 )
+from nasproxy.cli.printing import harmless
 from nasproxy.errors import SettingError
 
 
-@app.command()
+@app.command(cls=Command)
 def rank(
     store: Annotated[Path, typer.Option(help="Store that `score` wrote.")],
     truth: Annotated[
@@ -71,12 +72,12 @@ def rank(
             milliseconds = reference.read_latency(latency, opened, key=key)
             values = reference.reward(values, milliseconds, **settings)
         table = ranking.rank_store(opened, values, percentile=percentile, threshold=threshold)
-        typer.echo(ranking.render(table, output))
+        typer.echo(harmless(ranking.render(table, output)))
         if plot is not None:
             ranking.plot_store(opened, values, plot)
 
 
-@truth_app.command("import")
+@truth_app.command("import", cls=Command)
 def import_truth(
     source: Annotated[
         Path, typer.Argument(help="nasbench_only108.tfrecord or nasbench_full.tfrecord")

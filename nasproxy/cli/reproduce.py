@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from nasproxy.cli.app import app
+from nasproxy.cli.app import Command, app
 from nasproxy.cli.options import (
     DataDirOption,
     QuietOption,
@@ -17,7 +17,7 @@ from nasproxy.cli.printing import console
 from nasproxy.errors import SettingError
 
 
-@app.command()
+@app.command(cls=Command)
 def reproduce(
     name: Annotated[
         str | None,

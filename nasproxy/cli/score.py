@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from nasproxy.cli.app import app
+from nasproxy.cli.app import Command, app
 from nasproxy.cli.failures import commonest
 from nasproxy.cli.options import (
     DataDirOption,
@@ -18,10 +18,10 @@ from nasproxy.cli.options import (
     WidthOption,
 )
 from nasproxy.cli.parsing import architectures_of, shard_of
-from nasproxy.cli.printing import console
+from nasproxy.cli.printing import console, harmless
 
 
-@app.command()
+@app.command(cls=Command)
 def score(
     space: SpaceArgument,
     proxy: ProxyOption,
@@ -102,7 +102,7 @@ def _show_scores(frame: Any, proxies: list[Any], store: Path | None) -> None:
         table.add_column(column, justify="right")
     best = frame.sort_values(shown[0], ascending=False, kind="stable").head(10)
     for key, row in best[shown].iterrows():
-        table.add_row(str(key), *(f"{value:.6g}" for value in row))
+        table.add_row(harmless(str(key)), *(f"{value:.6g}" for value in row))
     out = console()
     out.print(table)
     for column in shown:
@@ -111,12 +111,12 @@ def _show_scores(frame: Any, proxies: list[Any], store: Path | None) -> None:
         line = f"{column}: median {seconds:.3g} s an architecture"
         if failed:
             line += f", {failed} failed, {commonest(frame.attrs['failed'][column])}"
-        out.print(line, soft_wrap=True)
+        out.print(harmless(line), soft_wrap=True)
     if store is not None:
         out.print(f"stored in {store}; rank with: nasproxy rank --store {store} --truth …")
 
 
-@app.command()
+@app.command(cls=Command)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the store, the table and the plot.")] = Path(
         "demo"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from nasproxy.cli.app import app
+from nasproxy.cli.app import Command, app
 from nasproxy.cli.failures import commonest
 from nasproxy.cli.options import (
     DataDirOption,
@@ -16,10 +16,10 @@ from nasproxy.cli.options import (
     SpaceArgument,
     WidthOption,
 )
-from nasproxy.cli.printing import console
+from nasproxy.cli.printing import console, harmless
 
 
-@app.command()
+@app.command(cls=Command)
 def search(
     space: SpaceArgument,
     proxy: Annotated[str, typer.Option(help="Proxy to maximise, with settings.")],
@@ -69,12 +69,13 @@ def _show_trace(trace: Any) -> None:
     improved = improved.drop_duplicates("best_architecture")
     if improved.empty:
         why = commonest(trace.attrs["failed"])
-        out.print(f"none of {len(trace)} architectures could be scored, {why}", soft_wrap=True)
+        said = f"none of {len(trace)} architectures could be scored, {why}"
+        out.print(harmless(said), soft_wrap=True)
         return
     table = Table(title=f"best so far over {len(trace)} architectures")
     for column in ("step", "score", "architecture"):
         table.add_column(column, justify="left" if column == "architecture" else "right")
     for _, row in improved.iterrows():
-        table.add_row(str(row["step"]), f"{row['score']:.6g}", str(row["architecture"]))
+        table.add_row(str(row["step"]), f"{row['score']:.6g}", harmless(str(row["architecture"])))
     out.print(table)
-    out.print(improved["architecture_json"].iloc[-1], soft_wrap=True)
+    out.print(harmless(improved["architecture_json"].iloc[-1]), soft_wrap=True)

@@ -1,6 +1,7 @@
 """The command line does what its functions do, and says what is wrong in one line."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from nasproxy import cli
 from nasproxy.architectures import read_architectures
+from nasproxy.cli.printing import one_line
 from nasproxy.errors import ArchitectureError, NasproxyError, SettingError
 from nasproxy.progress import bar, fraction
 from nasproxy.store import Store
@@ -216,3 +218,68 @@ def test_absent_architecture_file(tmp_path: Path) -> None:
 def test_sampling_less_than_nothing_is_refused() -> None:
     with pytest.raises(SettingError):
         run("score", "nasbench101", "--sample", "-1", "--proxy", "params")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["search", "nasbench101", "--proxy", "params", "--proxy", "flops"], "--proxy"),
+        (["rank", "--store", "a.db", "--truth", "x", "--truth=y"], "--truth"),
+        (["score", "nasbench101", "--sample=1", "--sample", "2", "--proxy", "params"], "--sample"),
+        (["fit", "--depth", "1", "--depth", "2"], "--depth"),
+        (["truth", "import", "x", "--out", "a.csv", "--out", "b.csv"], "--out"),
+    ],
+)
+def test_an_option_for_one_value_is_taken_once(words: list[str], said: str) -> None:
+    with pytest.raises(SettingError, match=f"{said} is given 2 times"):
+        CliRunner().invoke(cli.app, words, catch_exceptions=False)
+
+
+def in_process(*words: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "nasproxy", *words]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_every_encoding_of_the_output_is_served(encoding: str) -> None:
+    for words in (["fit", "--help"], ["reproduce", "--list"], ["spaces"]):
+        done = in_process(*words, PYTHONIOENCODING=encoding)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    command = f"{sys.executable} -m nasproxy spaces > /dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "error: the output cannot be written: No space left on device"
+
+
+def test_no_escape_code_reaches_the_terminal(tmp_path: Path) -> None:
+    """Of names in other people's tables and stores."""
+    truth = tmp_path / "t.csv"
+    truth.write_text("module_hash,a\x1b[31mb\nx,1\n")
+    done = in_process("rank", "--store", str(tmp_path / "none.db"), "--truth", f"{truth}:c")
+    assert done.returncode == 2
+    store = tmp_path / "s.db"
+    run(
+        "score",
+        "nasbench101",
+        "--sample",
+        "2",
+        "--proxy",
+        "params",
+        "--store",
+        str(store),
+        "--quiet",
+    )
+    done = in_process("rank", "--store", str(store), "--truth", f"{truth}:c")
+    assert done.returncode == 2
+    assert b"\x1b[31" not in done.stderr
+    assert rb"\x1b[31mb" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_messages_are_one_line_of_bounded_length() -> None:
+    assert one_line("a\nb\x07\ud800") == r"a b\x07\ud800"
+    assert len(one_line("x" * 10**7)) < 3_000

@@ -32,7 +32,7 @@ ASKED = {
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    return shutil.copy(OLD, tmp_path / "scores.db")
+    return Path(shutil.copy(OLD, tmp_path / "scores.db"))
 
 
 def contents(path: Path) -> list[Any]:
