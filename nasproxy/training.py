@@ -32,7 +32,7 @@ from nasproxy.networks.differentiation import value_and_grad
 from nasproxy.networks.execution import Variables
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
-from nasproxy.networks.layers import Arrays
+from nasproxy.networks.layers import Arrays, Shape
 
 DECAY, MOMENTUM, EPSILON = 0.9, 0.9, 1.0
 """RMSProp's, as in NAS-Bench-101; ε stands beside the mean square under the root."""
@@ -146,12 +146,12 @@ class Trainer:
 
     @cached_property
     def _own_rows(self) -> list[Arrays]:
-        """For each kernel 1 in the rows that the unpadded layer has, 0 below; ``[inputs, 1]``."""
+        """For each kernel 1 in the rows of the unpadded layer, 0 below; ``[…, inputs, 1]``."""
         rows: list[Arrays] = []
         for true, padded in zip(self.graph.steps, self.padded.steps, strict=True):
             grown = padded.layer.parameters()
             own = {name: s for name, s in true.layer.parameters().items() if len(s) > 1}
-            rows.append({name: _own(s[-2], grown[name][-2]) for name, s in own.items()})
+            rows.append({name: _own(s, grown[name]) for name, s in own.items()})
         return rows
 
     def init(self, rng: np.random.Generator) -> State:
@@ -319,5 +319,6 @@ def _update(
     return jax.tree.map(jnp.add, params, updates), stats, state
 
 
-def _own(own: int, grown: int) -> Array:
-    return jax.device_put((np.arange(grown) < own).astype(np.float32)[:, None])
+def _own(own: Shape, grown: Shape) -> Array:
+    rows = (np.arange(grown[-2]) < own[-2]).astype(np.float32)
+    return jax.device_put(rows.reshape(*(1 for _ in own[2:]), -1, 1))
