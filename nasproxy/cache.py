@@ -7,5 +7,5 @@ import platformdirs
 
 
 def cache_dir() -> Path:
-    """`$NASPROXY_CACHE` where set, else the platform's user cache folder; not created here."""
+    """``$NASPROXY_CACHE`` where set, else the platform's user cache folder; not created here."""
     return Path(os.environ.get("NASPROXY_CACHE") or platformdirs.user_cache_dir("nasproxy"))

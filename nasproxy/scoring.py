@@ -87,8 +87,8 @@ class Session:
 
     A score that the store held when the session was first used, or that the session computed, is
     returned at once; a new one is in the store before the call returns. An architecture whose
-    scoring raises gives a record with the reason as its `error`, except that a DataError is raised:
-    it is the images', and so every architecture's.
+    scoring raises gives a record with the reason as its ``error``, except that a DataError is
+    raised: it is the images', and so every architecture's.
 
     Args:
         proxy, space, data: what scores, what is scored, and on what.

@@ -8,9 +8,9 @@ The loop belongs to whoever wants it::
         architecture = strategy.ask()
         strategy.tell(architecture, score(architecture).value)
 
-`search` is that loop over a store. A strategy draws from its generator only, so the same seed asks
-for the same architectures as long as it is told the same scores, and those are in the store: run a
-killed search again and it replays to where it was, without computing, then goes on.
+``search`` is that loop over a store. A strategy draws from its generator only, so the same seed
+asks for the same architectures as long as it is told the same scores, and those are in the store:
+run a killed search again and it replays to where it was, without computing, then goes on.
 """
 
 import dataclasses
@@ -24,6 +24,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 import pandas as pd
 
+from nasproxy.checks import Whole, check, checked
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.progress import bar
@@ -38,7 +39,7 @@ class Strategy(Protocol):
     """What proposes architectures. All that it knows is in its fields."""
 
     def ask(self) -> Any:
-        """The next architecture to score. May be called again before `tell`."""
+        """The next architecture to score. May be called again before ``tell``."""
         ...
 
     def tell(self, architecture: Any, score: float) -> None:
@@ -80,17 +81,17 @@ class Member(NamedTuple):
 class RegularizedEvolution:
     """Ageing evolution (Real et al. 2019, "Regularized evolution", algorithm 1).
 
-    Until `population` scores are told it asks for random architectures. From then on it draws
-    `sample` members with replacement, as the algorithm does, and asks for a mutation of the best of
-    them (the first drawn of equals). Whatever is told joins the population, and the oldest member
-    leaves, however good.
+    Until ``population`` scores are told it asks for random architectures. From then on it draws
+    ``sample`` members with replacement, as the algorithm does, and asks for a mutation of the best
+    of them (the first drawn of equals). Whatever is told joins the population, and the oldest
+    member leaves, however good.
 
     Attributes:
         space: what to draw from and mutate in.
         rng: source of all randomness.
         population: architectures that live at a time, P.
         sample: members a tournament, S; 1 selects nothing.
-        sampler: of the first `population`; None for the space's default.
+        sampler: of the first ``population``; None for the space's default.
         members: the population, oldest first.
     """
 
@@ -104,12 +105,7 @@ class RegularizedEvolution:
     name: ClassVar[str] = "evolution"
 
     def __post_init__(self) -> None:
-        for setting in ("population", "sample"):
-            value = getattr(self, setting)
-            if not isinstance(value, int) or value < 1:
-                raise SettingError(
-                    f"{setting}={value!r} of evolution: give a whole number of at least 1"
-                )
+        check(self.name, self, population=Whole(), sample=Whole())
 
     def ask(self) -> Any:
         if len(self.members) < self.population:
@@ -125,7 +121,7 @@ class RegularizedEvolution:
 
 
 STRATEGIES: dict[str, type] = {kind.name: kind for kind in (RandomSearch, RegularizedEvolution)}
-"""Every strategy by name: a dataclass of `space`, `rng` and settings; a new one is added here."""
+"""Every strategy by name: a dataclass of ``space``, ``rng`` and settings; add a new one here."""
 
 
 def make_strategy(text: str, space: SearchSpace, rng: np.random.Generator) -> Strategy:
@@ -156,7 +152,7 @@ def search(
     store: Store | str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Asks a strategy for `budget` architectures and tells it their scores.
+    """Asks a strategy for ``budget`` architectures and tells it their scores.
 
     An architecture that was scored before, in this search or in the store, is not scored again. A
     repeated proposal (the same key) still counts towards the budget, is told again, and so lives on
@@ -164,7 +160,8 @@ def search(
 
     Args:
         space, proxy, data: as in :func:`nasproxy.score`, whose scores are used and added to.
-        strategy: a name with settings, see `make_strategy`; or a function from space and generator.
+        strategy: a name with settings, see ``make_strategy``; or a function from space and
+            generator.
         budget: proposals, repeats among them.
         seed: of the strategy, and of the proxy's subsets and initialisations.
         store: a file, an open store, or None to keep nothing. New scores are marked as drawn by
@@ -172,18 +169,17 @@ def search(
         progress: show a progress bar.
 
     Returns:
-        The trace, a row a proposal: `step` from 1, `architecture` (key), `score` (NaN if failed),
-        `best` so far and `best_architecture` (the earliest of equals), both missing until something
-        scores, `seconds` that scoring took when it was done, 0 for a repeat, and
-        `architecture_json`. The same whether or not the search was interrupted, up to the seconds.
-        `.attrs["failed"]` counts the reasons of failures, the commonest first.
+        The trace, a row a proposal: ``step`` from 1, ``architecture`` (key), ``score`` (NaN if
+        failed), ``best`` so far and ``best_architecture`` (the earliest of equals), both missing
+        until something scores, ``seconds`` that scoring took when it was done, 0 for a repeat, and
+        ``architecture_json``. The same whether or not the search was interrupted, up to the
+        seconds. ``.attrs["failed"]`` counts the reasons of failures, the commonest first.
 
     Raises:
         SettingError, DataError: settings that do not fit, before anything is computed; or images
             that the space's networks do not take, as :func:`nasproxy.score`.
     """
-    if budget < 1:
-        raise SettingError(f"budget={budget}: ask for at least 1 architecture")
+    budget = checked("search", "budget", budget, Whole())
     rng = np.random.default_rng(seed)
     asked = (
         make_strategy(strategy, space, rng) if isinstance(strategy, str) else strategy(space, rng)

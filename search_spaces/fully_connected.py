@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nasproxy.checks import OneOf, Optional, Whole, check, checked
 from nasproxy.errors import ArchitectureError, SettingError
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import Dense, DenseActivation, Shape
@@ -36,16 +37,11 @@ class Perceptron:
     width: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("depth", self.depth),
-            ("width", 1 if self.width is None else self.width),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArchitectureError(f"{name}={value!r}: give a whole number of at least 1")
-        if self.activation not in ACTIVATIONS:
-            raise ArchitectureError(
-                f"activation={self.activation!r}: choose {' or '.join(ACTIVATIONS)}"
-            )
+        rules = {"activation": OneOf(*ACTIVATIONS), "width": Optional(Whole())}
+        try:
+            check("a network", self, depth=Whole(), **rules)
+        except SettingError as error:
+            raise ArchitectureError(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -64,10 +60,7 @@ class FullyConnectedNetworks:
     samplers: ClassVar[tuple[str, ...]] = ("log_uniform", "uniform")
 
     def __post_init__(self) -> None:
-        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
-            raise SettingError(
-                f"width={self.width!r} of fully_connected: give a whole number of at least 1"
-            )
+        check(self.name, self, width=Whole())
 
     def sample(self, n: int, seed: int, sampler: str | None = None) -> list[Perceptron]:
         """Draws distinct networks of the space's width, as long as there are any.
@@ -75,15 +68,11 @@ class FullyConnectedNetworks:
         Depths are from 1 to 200, equally likely on a logarithmic scale (the default) or on a plain
         one (``uniform``); nonlinearities are equally likely.
         """
-        sampler = sampler or self.samplers[0]
-        if sampler not in self.samplers:
-            accepted = ", ".join(self.samplers)
-            raise SettingError(f"sampler {sampler!r} of fully_connected: choose one of {accepted}")
+        checked(self.name, "sampler", sampler, Optional(OneOf(*self.samplers)))
         every = self.grid(depth=range(1, DEEPEST + 1), activation=ACTIVATIONS)
-        if not 0 <= n <= len(every):
-            raise SettingError(f"n={n}: ask for 0 to {len(every)} networks of fully_connected")
+        n = checked(self.name, "n", n, Whole(0, len(every), hint="as many as it draws from"))
         depths = np.array([network.depth for network in every])
-        weights = np.log1p(1 / depths) if sampler == "log_uniform" else np.ones(len(every))
+        weights = np.ones(len(every)) if sampler == "uniform" else np.log1p(1 / depths)
         rng = np.random.default_rng(seed)
         chosen = rng.choice(len(every), n, replace=False, p=weights / weights.sum())
         return [every[i] for i in chosen]

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nasproxy.errors import ArchitectureError, DataError, SettingError
+from nasproxy.checks import Whole, check
+from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import (
     Add,
@@ -20,7 +21,7 @@ from nasproxy.networks.layers import (
     Shape,
     Zero,
 )
-from search_spaces.product import NamedSpace, check_width
+from search_spaces.product import NamedSpace
 
 NONE, SKIP, CONV1X1, CONV3X3, POOL = OPS = (
     "none",
@@ -61,11 +62,7 @@ class NASBench201(NamedSpace):
     columns: ClassVar[tuple[str, ...]] = ("arch_str",)
 
     def __post_init__(self) -> None:
-        check_width(self.name, self.width)
-        if not isinstance(self.cells, int) or self.cells < 1:
-            raise SettingError(
-                f"cells={self.cells!r} of {self.name}: give a whole number of at least 1"
-            )
+        check(self.name, self, width=Whole(), cells=Whole())
 
     @property
     def choices(self) -> tuple[tuple[str, ...], ...]:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from nasproxy.checks import Whole, check
 from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import ConvBN, Dense, GlobalAverage, Shape
 from search_spaces.mobile import add_mbconv
-from search_spaces.product import NamedSpace, check_width
+from search_spaces.product import NamedSpace
 
 BLOCKS = 8
 HEAD = 40
@@ -35,7 +36,7 @@ class NASBenchMacro(NamedSpace):
     columns: ClassVar[tuple[str, ...]] = ("arch",)
 
     def __post_init__(self) -> None:
-        check_width(self.name, self.width)
+        check(self.name, self, width=Whole())
 
     @property
     def choices(self) -> tuple[tuple[str, ...], ...]:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from nasproxy.errors import ArchitectureError, SettingError
+from nasproxy.checks import OneOf, Optional, Whole, checked
+from nasproxy.errors import ArchitectureError
 
 A = TypeVar("A")
 
@@ -45,12 +46,9 @@ class ProductSpace(ABC, Generic[A]):
         Raises:
             SettingError: another sampler than ``uniform``; ``n`` negative or beyond the space.
         """
-        if sampler not in (None, *self.samplers):
-            accepted = ", ".join(self.samplers)
-            raise SettingError(f"sampler {sampler!r} of {self.name}: choose one of {accepted}")
+        checked(self.name, "sampler", sampler, Optional(OneOf(*self.samplers)))
         size = math.prod(len(set(values)) for values in self.choices)
-        if not 0 <= n <= size:
-            raise SettingError(f"n={n}: {self.name} holds {size}; ask for 0 to that many")
+        n = checked(self.name, "n", n, Whole(0, size, hint="as many as it holds"))
         rng = np.random.default_rng(seed)
         drawn: dict[str, A] = {}
         while len(drawn) < n:
@@ -103,12 +101,6 @@ class NamedSpace(ProductSpace[str]):
         if record.keys() != {"arch"} or not isinstance(record["arch"], str):
             raise ArchitectureError(f'{text[:80]!r} is no architecture: write {{"arch": "..."}}')
         return self.find(record["arch"])
-
-
-def check_width(name: str, width: object) -> None:
-    """Raises SettingError for a width that is no number of channels."""
-    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise SettingError(f"width={width!r} of {name}: give a whole number of at least 1")
 
 
 def read_json(text: str) -> dict[str, Any]:

@@ -24,6 +24,6 @@ def test_shapes_and_dtypes_are_checked_and_nothing_else() -> None:
 
 def test_jax_converts_nothing_in_silence() -> None:
     with pytest.raises(Exception, match="promotion"):
-        jnp.ones(2, jnp.float32) + jnp.ones(2, jnp.int32)
+        jnp.add(jnp.ones(2, jnp.float32), jnp.ones(2, jnp.int32))
     with pytest.raises(ValueError, match="rank"):
         jax.jit(lambda x: x + jnp.ones(2))(jnp.ones((3, 2)))

@@ -11,15 +11,16 @@ processes, then a run without it writes the tables.
 """
 
 import argparse
-import shlex
-import sys
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from nasproxy import NNGP, Flops, Params, Store, data, ranking, score, truth
+from nasproxy import NNGP, Flops, Params, Store, data, files, ranking, score, truth
 from nasproxy.ranking import plots
-from nasproxy.reproduce.provenance import named, statement
+from nasproxy.reproduce.provenance import statement
+from nasproxy.reproduce.suites import markdown
 from search_spaces import NASBench101
 
 CHEAP = NNGP(n_train=(100, 200), n_valid=100, ensemble=(1, 2, 5), norm_images=32, width=16)
@@ -85,13 +86,10 @@ def main() -> None:
         y_label="mean test accuracy after 108 epochs",
         note=f"NAS-Bench-101, {drawn}; CIFAR-10, stem width 16, n_t = 200, n_v = 100, M = 5",
     )
-    command = shlex.join(
-        ["python", "-m", "nasproxy_experiments.nasbench101_cifar10", *named(sys.argv[1:])]
-    )
     lines = [
         "# NAS-Bench-101 by the NNGP on CIFAR-10",
         "",
-        statement(command),
+        statement("python -m nasproxy_experiments.nasbench101_cifar10"),
         f"Cells are drawn: {drawn}. Brackets hold 95 % bootstrap intervals over cells. Discovered "
         "is the best truth of the 10 best by score in a random half: mean ± standard error of 10 "
         "halves. Seconds are medians of one process on one core; FLOPs are means, as the paper "
@@ -102,9 +100,9 @@ def main() -> None:
     for title, table in tables.items():
         name = title.split()[0].lower()
         truth.write_table(table, args.out / f"{name}.csv")
-        lines += [f"## {title}", "", *_markdown(table), ""]
+        lines += [f"## {title}", "", markdown(_shown(table)), ""]
     lines += ["![scores against truth](ranking.png)", ""]
-    (args.out / "README.md").write_text("\n".join(lines), encoding="utf-8")
+    files.write_text(args.out / "README.md", "\n".join(lines))
     print("\n".join(lines))
 
 
@@ -155,23 +153,24 @@ def _named(column: str, scores: pd.DataFrame) -> str:
     return column
 
 
-def _markdown(table: pd.DataFrame) -> list[str]:
-    lines = [
-        "| proxy | cells | Kendall τ | Pearson r | Spearman | PQETP | discovered | s | GFLOPs |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in table.to_dict("records"):
-        tau, r = (
-            f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
-            for name in ("kendall_tau", "pearson")
-        )
-        found = f"{row['discovered']:.4f} ± {row['discovered_error']:.4f}"
-        cost = f"{row['seconds']:.2g} | {row['flops'] / 1e9:.3g}"
-        lines.append(
-            f"| {row['proxy']} | {row['n']} | {tau} | {r} | {row['spearman']:.3f} | "
-            f"{row['pqetp']:.3f} | {found} | {cost} |"
-        )
-    return lines
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    def interval(row: dict[Hashable, Any], name: str) -> str:
+        return f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
+
+    return pd.DataFrame(
+        {
+            "proxy": row["proxy"],
+            "cells": row["n"],
+            "Kendall τ": interval(row, "kendall_tau"),
+            "Pearson r": interval(row, "pearson"),
+            "Spearman": f"{row['spearman']:.3f}",
+            "PQETP": f"{row['pqetp']:.3f}",
+            "discovered": f"{row['discovered']:.4f} ± {row['discovered_error']:.4f}",
+            "s": f"{row['seconds']:.2g}",
+            "GFLOPs": f"{row['flops'] / 1e9:.3g}",
+        }
+        for row in table.to_dict("records")
+    )
 
 
 if __name__ == "__main__":

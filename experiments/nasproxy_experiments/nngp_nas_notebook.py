@@ -9,14 +9,12 @@ draw, and again over the distinct cells in it. Costs about 15 processor-seconds 
 """
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 
 import pandas as pd
 
-from nasproxy import NNGP, Flops, Params, data, metrics, score, truth
-from nasproxy.reproduce.provenance import named, statement
+from nasproxy import NNGP, Flops, Params, data, files, metrics, score, truth
+from nasproxy.reproduce.provenance import statement
 from nasproxy.settings import make
 from search_spaces import NASBench101
 
@@ -50,19 +48,16 @@ def main() -> None:
     table = _table(scores, truth.read(args.truth, COLUMN), [cell.key for cell in drawn])
     args.out.mkdir(parents=True, exist_ok=True)
     truth.write_table(table, args.out / f"width{args.width}.csv")
-    command = shlex.join(
-        ["python", "-m", "nasproxy_experiments.nngp_nas_notebook", *named(sys.argv[1:])]
-    )
     lines = [
         f"# The notebook's experiment at width {args.width}",
         "",
-        statement(command),
+        statement("python -m nasproxy_experiments.nngp_nas_notebook"),
         "```",
         table.to_string(index=False, float_format="{:.4f}".format, na_rep=""),
         "```",
         "",
     ]
-    (args.out / f"width{args.width}.md").write_text("\n".join(lines), encoding="utf-8")
+    files.write_text(args.out / f"width{args.width}.md", "\n".join(lines))
     print("\n".join(lines))
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, Float64, Real
 from numpy.typing import ArrayLike, NDArray
 
 from nasproxy.data.dataset import Dataset, Images, Labels
@@ -28,10 +29,18 @@ def from_arrays(
     """A Dataset of images [N, H, W, C], or [N, H, W] for grey ones, and integer labels [N].
 
     uint8 images are kept as they are, others become float32. Lazy images are taken as they are, and
-    measured on a thousand of them. `classes` is one more than the largest
-    label unless given; `mean` and `std` ([C]) are measured over the training images unless given.
-    Raises DataError, naming the array, for what could not be scored: not finite, empty, mismatched
-    shapes, labels out of range, a channel or a split that does not vary.
+    measured on a thousand of them.
+
+    Args:
+        train_images, train_labels, valid_images, valid_labels: the splits.
+        test_images, test_labels: both or neither.
+        name: of the set.
+        classes: one more than the largest label unless given.
+        mean, std: [C], measured over the training images unless given.
+
+    Raises:
+        DataError: naming the array, what could not be scored: not finite, empty, mismatched shapes,
+            labels out of range, a channel or a split that does not vary.
     """
     given: dict[str, tuple[ArrayLike | LazyImages, ArrayLike]] = {
         "train": (train_images, train_labels),
@@ -133,26 +142,26 @@ def _array(name: str, given: ArrayLike) -> NDArray[Any]:
         raise DataError(f"{name} is no array ({error}): bring its images to one size") from error
 
 
-def _statistic(name: str, given: ArrayLike, channels: int) -> NDArray[np.float32]:
+def _statistic(name: str, given: ArrayLike, channels: int) -> Float32[np.ndarray, " c"]:
     array = np.asarray(given, dtype=np.float32)
     if array.shape != (channels,) or not np.isfinite(array).all():
         raise DataError(f"{name} is {given}; it is {channels} finite numbers, one a channel")
     return array
 
 
-def _measured(images: Images) -> NDArray[Any]:
+def _measured(images: Images) -> Real[np.ndarray, "m h w c"]:
     """What mean and deviation are measured on: all images, of lazy ones some from everywhere."""
     if isinstance(images, LazyImages):
         return images[np.linspace(0, len(images) - 1, min(_CHUNK, len(images))).astype(np.intp)]
     return images
 
 
-def _mean(images: NDArray[Any]) -> NDArray[np.float64]:
+def _mean(images: Real[np.ndarray, "n h w c"]) -> Float64[np.ndarray, " c"]:
     """Per channel, [C], summed in float64: float32 sums of 10^8 pixels lose the third digit."""
     return images.mean(axis=(0, 1, 2), dtype=np.float64)
 
 
-def _std(images: NDArray[Any]) -> NDArray[np.float64]:
+def _std(images: Real[np.ndarray, "n h w c"]) -> Float64[np.ndarray, " c"]:
     """Per channel, [C]; two passes in chunks, so no float64 copy of the data set is made."""
     mean = _mean(images)
     squares = np.zeros(images.shape[-1])

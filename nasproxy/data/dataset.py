@@ -4,38 +4,46 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int, Int32, Real
 
 from nasproxy.data.lazy import LazyImages
 from nasproxy.errors import DataError
 
-Images = NDArray[np.uint8] | NDArray[np.float32] | LazyImages
-Labels = NDArray[np.int32]
+Images: TypeAlias = Real[np.ndarray, "n h w c"] | LazyImages
+"""uint8 or float32."""
+Labels: TypeAlias = Int32[np.ndarray, " n"]
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Raw images [N, H, W, C] (uint8 or float32) with labels [N] in 0..classes-1.
 
-    Images that are too many to hold are decoded when they are indexed, see `LazyImages`.
-    `mean` and `std` ([C], float32, in the images' units) are what `standardise` uses;
-    `valid_fraction` is the part of a training split that `load` drew to validate on, None where it
-    drew none. Make one with `load` or `from_arrays`, which check the arrays; the constructor does
-    not.
+    Images that are too many to hold are decoded when they are indexed, see ``LazyImages``. Make one
+    with ``load`` or ``from_arrays``, which check the arrays; the constructor does not.
+
+    Attributes:
+        name: of the set, with what shaped it.
+        classes: in it.
+        train_images, train_labels, valid_images, valid_labels: the splits.
+        mean, std: [C], float32, in the images' units: what ``standardise`` uses.
+        test_images, test_labels: where there is such a split.
+        valid_fraction: the part of a training split that ``load`` drew to validate on, None where
+            it drew none.
     """
 
     name: str
     classes: int
-    train_images: Images
-    train_labels: Labels
-    valid_images: Images
-    valid_labels: Labels
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32]
-    test_images: Images | None = None
-    test_labels: Labels | None = None
+    train_images: Real[np.ndarray, "train h w c"] | LazyImages
+    train_labels: Int32[np.ndarray, " train"]
+    valid_images: Real[np.ndarray, "valid h w c"] | LazyImages
+    valid_labels: Int32[np.ndarray, " valid"]
+    mean: Float32[np.ndarray, " c"]
+    std: Float32[np.ndarray, " c"]
+    test_images: Real[np.ndarray, "test h w c"] | LazyImages | None = None
+    test_labels: Int32[np.ndarray, " test"] | None = None
     valid_fraction: float | None = None
 
     @property
@@ -46,7 +54,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of all but `name` and `valid_fraction`: one contents, one fingerprint."""
+        """16 hex digits of all but ``name`` and ``valid_fraction``: of the contents."""
         digest = hashlib.blake2b(str(self.classes).encode(), digest_size=8)
         arrays = (self.train_images, self.train_labels, self.valid_images, self.valid_labels)
         for array in (*arrays, self.test_images, self.test_labels, self.mean, self.std):
@@ -60,28 +68,30 @@ class Dataset:
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    def standardise(self, images: Images) -> NDArray[np.float32]:
+    def standardise(self, images: Images) -> Float32[np.ndarray, "n h w c"]:
         """(images - mean) / std per channel: [N, H, W, C] in, the same shape out, float32."""
         return (np.asarray(images).astype(np.float32) - self.mean) / self.std
 
-    def balanced_order(self, split: str, seed: int) -> NDArray[np.intp]:
-        """Indices into `split`, drawn by `seed`, of which every prefix is class-balanced.
+    def balanced_order(self, split: str, seed: int) -> Int[np.ndarray, " m"]:
+        """Indices into ``split``, drawn by ``seed``, of which every prefix is class-balanced.
 
         Each class is shuffled, then the classes are interleaved round by round: in any prefix the
-        counts of two classes differ by one at most, and not at all in a multiple of `classes`. The
-        order ends where that cannot be kept, when the smallest class has run out.
+        counts of two classes differ by one at most, and not at all in a multiple of ``classes``.
+        The order ends where that cannot be kept, when the smallest class has run out.
         """
         _, labels = self._split(split)
         return balanced_order(labels, self.classes, seed)
 
     def subset(
         self, split: str, n: int, seed: int, balanced: bool = True
-    ) -> tuple[NDArray[np.float32], Labels]:
-        """The first `n` of an order drawn by `seed`: standardised images [n, H, W, C], labels [n].
+    ) -> tuple[Float32[np.ndarray, "n h w c"], Labels]:
+        """The first ``n`` of an order drawn by ``seed``: standardised [n, H, W, C], labels [n].
 
         Subsets of one split and seed are nested: a smaller one is the head of a larger one.
-        The order is `balanced_order`, or a plain shuffle where `balanced` is False. Raises
-        DataError where the split, or its smallest class, does not hold enough images.
+        The order is ``balanced_order``, or a plain shuffle where ``balanced`` is False.
+
+        Raises:
+            DataError: the split, or its smallest class, does not hold enough images.
         """
         subset, labels = self.select(split, n, seed, balanced)
         return subset[:], labels
@@ -89,7 +99,7 @@ class Dataset:
     def select(
         self, split: str, n: int, seed: int, balanced: bool = True
     ) -> tuple["Subset", Labels]:
-        """`subset` with images that are decoded and standardised when they are sliced."""
+        """``subset`` with images that are decoded and standardised when they are sliced."""
         images, labels = self._split(split)
         if n < 1:
             raise DataError(f"a subset needs at least 1 image, got n={n}")
@@ -148,11 +158,11 @@ class Dataset:
 class Subset:
     """Images of one data set, standardised (and decoded) when sliced: [n, H, W, C], float32.
 
-    `a + b` is the images of `a`, then those of `b`.
+    ``a + b`` is the images of ``a``, then those of ``b``.
     """
 
     data: Dataset
-    parts: tuple[tuple[Images, NDArray[np.intp]], ...]
+    parts: tuple[tuple[Real[np.ndarray, "_ h w c"] | LazyImages, Int[np.ndarray, " _"]], ...]
 
     def __len__(self) -> int:
         return sum(len(chosen) for _, chosen in self.parts)
@@ -165,7 +175,7 @@ class Subset:
     def __add__(self, other: "Subset") -> "Subset":
         return Subset(self.data, self.parts + other.parts)
 
-    def __getitem__(self, chosen: slice) -> NDArray[np.float32]:
+    def __getitem__(self, chosen: slice) -> Float32[np.ndarray, "n h w c"]:
         start, stop, _ = chosen.indices(len(self))
         pieces = []
         for images, places in self.parts:
@@ -175,8 +185,8 @@ class Subset:
         return np.concatenate(pieces) if len(pieces) != 1 else pieces[0]
 
 
-def balanced_order(labels: Labels, classes: int, seed: int) -> NDArray[np.intp]:
-    """`Dataset.balanced_order` of bare labels [N]."""
+def balanced_order(labels: Labels, classes: int, seed: int) -> Int[np.ndarray, " m"]:
+    """``Dataset.balanced_order`` of bare labels [N]."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     counts = np.bincount(labels, minlength=classes)
     by_class = np.argsort(labels[shuffled], kind="stable")

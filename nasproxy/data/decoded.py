@@ -2,18 +2,22 @@
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+from jaxtyping import Real
 
+from nasproxy import files
 from nasproxy.cache import cache_dir
-from nasproxy.data.dataset import Images, Labels
+from nasproxy.data.dataset import Labels
+
+Held: TypeAlias = Real[np.ndarray, "held h w c"]
+"""All images of a split, or none where they are too many to hold."""
 
 
 def cached_path(folder: Path, split: str) -> Path:
-    """Where the decoded `split` of the prepared set in `folder` belongs.
+    """Where the decoded ``split`` of the prepared set in ``folder`` belongs.
 
     Named by the folder, which ends in the version, and by its files' sizes and times: a set that is
     prepared anew is decoded anew.
@@ -24,8 +28,8 @@ def cached_path(folder: Path, split: str) -> Path:
     return cache_dir() / "decoded" / f"{folder.parent.name}-{split}-{digest.hexdigest()}.npz"
 
 
-def read_cached(path: Path) -> tuple[Images, Labels] | None:
-    """The images and labels kept at `path`, or None where there are none or they are damaged."""
+def read_cached(path: Path) -> tuple[Held, Labels] | None:
+    """The images and labels kept at ``path``, or None where there are none or they are damaged."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # checks the CRCs
             return file["images"], file["labels"]
@@ -33,15 +37,9 @@ def read_cached(path: Path) -> tuple[Images, Labels] | None:
         return None
 
 
-def write_cached(path: Path, images: Images, labels: Labels) -> None:
-    """Keep them at `path`, all or nothing; a disk that is full or read-only costs only time."""
+def write_cached(path: Path, images: Held, labels: Labels) -> None:
+    """Keep them at ``path``, all or nothing; a disk that is full or read-only costs only time."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, images=images, labels=labels)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with files.replacing(path) as file:
+            np.savez(file, images=images, labels=labels)

@@ -4,15 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from nasproxy.cache import cache_dir
 from nasproxy.data.prepared import Prepared
-from nasproxy.data.splits import Split
+from nasproxy.data.splits import Picture, Split
 from nasproxy.errors import DataError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif"}
@@ -95,7 +93,7 @@ def _split(place: Path, split: str, classes: list[str], files: list[Path], mode:
     )
 
 
-def _read(files: list[Path], mode: str, places: Sequence[int]) -> list[NDArray[Any]]:
+def _read(files: list[Path], mode: str, places: Sequence[int]) -> list[Picture]:
     arrays = (np.asarray(_open(files[place]).convert(mode)) for place in places)
     return [array.reshape(*array.shape[:2], -1) for array in arrays]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Int, Shaped, UInt8
 
 _CHUNK = 1_000  # encoded images held at once while decoding
 
@@ -21,9 +21,9 @@ class LazyImages:
         name: of the split's contents and of how they are resized.
     """
 
-    read: Callable[[Sequence[int]], Sequence[NDArray[Any]]]
+    read: Callable[[Sequence[int]], Sequence[UInt8[np.ndarray, "h w c"]]]
     shape: tuple[int, ...]
-    places: NDArray[np.intp]
+    places: Int[np.ndarray, " n"]
     name: str
 
     dtype = np.dtype(np.uint8)
@@ -31,7 +31,7 @@ class LazyImages:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, chosen: slice | NDArray[Any]) -> NDArray[np.uint8]:
+    def __getitem__(self, chosen: slice | Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "k h w c"]:
         places = self.places[chosen]
         images = np.empty((len(places), *self.shape[1:]), np.uint8)
         for start in range(0, len(places), _CHUNK):
@@ -39,11 +39,13 @@ class LazyImages:
             images[start : start + len(chunk)] = self.read(chunk)
         return images
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(
+        self, dtype: Any = None, copy: bool | None = None
+    ) -> Shaped[np.ndarray, "n h w c"]:
         """All of them, decoded."""
         return self[:].astype(dtype or self.dtype, copy=False)
 
-    def take(self, chosen: NDArray[Any]) -> "LazyImages":
+    def take(self, chosen: Int[np.ndarray, " m"] | Bool[np.ndarray, " n"]) -> "LazyImages":
         """Some of the images (indices or a mask), still to be decoded."""
         places = self.places[chosen]
         return replace(self, places=places, shape=(len(places), *self.shape[1:]))

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Bool, Int
+from jaxtyping import Real as RealArray
 
+from nasproxy.checks import Optional, Real, Whole, checked
 from nasproxy.data.arrays import from_arrays
 from nasproxy.data.dataset import Dataset, Images, Labels, balanced_order
 from nasproxy.data.image_folder import is_image_folder, read_image_folder
 from nasproxy.data.lazy import LazyImages
 from nasproxy.data.prepared import Prepared, read_folder, read_name
-from nasproxy.data.splits import check_resolution
 from nasproxy.errors import DataError, SettingError
 from nasproxy.plugins import DATASETS, is_dotted
 from nasproxy.settings import first_line
@@ -29,11 +30,14 @@ _CIFAR_VALID_FRACTION = 0.2  # NAS-Bench-101: the first 40,000 train, the last 1
 _DIGITS_VALID, _DIGITS_TEST = 520, 200  # 52 and 20 a class; 1,077 are left to train
 
 
+_SEED = Whole(0)
+_FRACTION = Real(above=0, below=1, hint="such as 0.4")
+_RESOLUTION = Optional(Whole(hint="pixels a side"))
 _SETTINGS = ("resolution", "labels", "valid_fraction", "seed")
 
 
 def available() -> list[tuple[str, str]]:
-    """What `load` takes: names, each with a line on what it is."""
+    """What ``load`` takes: names, each with a line on what it is."""
     registered = [(name, first_line(DATASETS[name])) for name in DATASETS]
     return [
         *registered,
@@ -63,24 +67,28 @@ def load(
     labels: int | None = None,
     **settings: Any,
 ) -> Dataset:
-    """The data set of that name or path (see `available`), ready to take subsets of.
+    """The data set of that name or path (see ``available``), ready to take subsets of.
 
-    TFDS sets are looked for in `data_dir` (TFDS's own default: ~/tensorflow_datasets). Where no
-    validation split is published, `valid_fraction` of the training split is drawn for it, class by
-    class, by `seed`; digits is split 1,077 / 520 / 200 by `seed`, validation and test with equally
-    many of each class; CIFAR as NAS-Bench-101 does, the first 40,000 of TFDS's order to train and
-    the last 10,000 to validate. Standardised with the papers' constants for CIFAR and ImageNet's
-    kin, with measured ones otherwise. Raises DataError for what cannot be found, read or scored.
+    TFDS sets are looked for in ``data_dir`` (TFDS's own default: ~/tensorflow_datasets). Where no
+    validation split is published, ``valid_fraction`` of the training split is drawn for it, class
+    by class, by ``seed``; digits is split 1,077 / 520 / 200 by ``seed``, validation and test with
+    equally many of each class; CIFAR as NAS-Bench-101 does, the first 40,000 of TFDS's order to
+    train and the last 10,000 to validate. Standardised with the papers' constants for CIFAR and
+    ImageNet's kin, with measured ones otherwise.
 
-    Of TFDS sets and folders, `resolution` brings every image to that many pixels a side, shortest
+    Of TFDS sets and folders, ``resolution`` brings every image to that many pixels a side, shortest
     edge first (8/7 of it), then its centre; splits that are large then are decoded as they are
-    used. `labels` keeps that many classes, drawn by `seed`, and numbers them anew.
+    used. ``labels`` keeps that many classes, drawn by ``seed``, and numbers them anew.
 
     A loader that is registered (entry points of the group ``nasproxy.datasets``) or that a dotted
     name imports is a function that returns a Dataset; it is called with whichever of these settings
-    and of its own (`settings`) are given, and with `data_dir` if it takes one.
+    and of its own (``settings``) are given, and with ``data_dir`` if it takes one.
 
     The set's name states whichever of these settings shaped it and are not the default.
+
+    Raises:
+        DataError: what cannot be found, read or scored.
+        SettingError: a setting out of its range, or one that the set does not have.
     """
     if name in DATASETS or (is_dotted(name) and not _is_file(name)):
         given = {
@@ -95,6 +103,9 @@ def load(
         raise SettingError(
             f"data has no setting {next(iter(settings))!r}: it has {', '.join(_SETTINGS)}"
         )
+    seed = checked("data", "seed", seed, _SEED)
+    valid_fraction = checked("data", "valid_fraction", valid_fraction, _FRACTION)
+    resolution = checked("data", "resolution", resolution, _RESOLUTION)
     dataset = _load(name, data_dir, seed, valid_fraction, resolution, labels)
     drawn = dataset.valid_fraction is not None
     seeded = drawn or labels is not None
@@ -149,8 +160,6 @@ def _load(
     resolution: int | None,
     labels: int | None,
 ) -> Dataset:
-    _check_draw(valid_fraction, seed)
-    check_resolution(resolution)
     path = Path(name).expanduser()
     if path.suffix == ".npz" and (resolution, labels) != (None, None):
         raise SettingError(
@@ -171,22 +180,12 @@ def _load(
     return _from_prepared(prepared, seed, valid_fraction)
 
 
-def _check_draw(valid_fraction: object, seed: object) -> None:
-    """Raises SettingError for what is no part of a split, or no seed."""
-    if not isinstance(valid_fraction, float) or not 0 < valid_fraction < 1:
-        raise SettingError(
-            f"valid_fraction={valid_fraction!r} of data: give a number between 0 and 1, such as 0.4"
-        )
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise SettingError(f"seed={seed!r} of data: give a whole number of at least 0")
-
-
 def digits(seed: int = 0) -> Dataset:
     """1,797 8×8 grey digits of 10 classes, embedded: nothing to download.
 
     scikit-learn's; 520 validate and 200 test, equally many of each class, drawn by ``seed``.
     """
-    _check_draw(_VALID_FRACTION, seed)
+    seed = checked("data", "seed", seed, _SEED)
     from sklearn.datasets import load_digits  # a second to import, and seldom needed
 
     loaded: Any = load_digits()
@@ -226,11 +225,8 @@ def _npz(path: Path) -> Dataset:
 
 def _with_labels(prepared: Prepared, count: int, seed: int) -> Prepared:
     """The images of some classes, numbered from 0 in the classes' order."""
-    if not isinstance(count, int) or not 2 <= count <= prepared.classes:
-        raise SettingError(
-            f"labels={count!r} of data: {prepared.name} has {prepared.classes} classes; "
-            "give from 2 to that many"
-        )
+    most = Whole(2, prepared.classes, hint=f"as many as {prepared.name} has classes")
+    count = checked("data", "labels", count, most)
     kept = np.sort(np.random.default_rng(seed).choice(prepared.classes, count, replace=False))
     numbers = np.full(prepared.classes, -1, np.int32)
     numbers[kept] = np.arange(count)
@@ -243,7 +239,9 @@ def _with_labels(prepared: Prepared, count: int, seed: int) -> Prepared:
     return Prepared(prepared.name, count, splits)
 
 
-def _take(images: Images, chosen: NDArray[Any]) -> Images:
+def _take(
+    images: Images, chosen: Int[np.ndarray, " m"] | Bool[np.ndarray, " k"]
+) -> RealArray[np.ndarray, "_ h w c"] | LazyImages:
     """Some of the images; lazy ones stay lazy."""
     return images.take(chosen) if isinstance(images, LazyImages) else images[chosen]
 
@@ -277,8 +275,8 @@ def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Data
     return replace(dataset, valid_fraction=valid_fraction if drawn else None)
 
 
-def _hold_out(labels: Labels, classes: int, seed: int, fraction: float) -> NDArray[np.bool_]:
-    """A mask [N] of that fraction of every class, drawn by `seed`."""
+def _hold_out(labels: Labels, classes: int, seed: int, fraction: float) -> Bool[np.ndarray, " n"]:
+    """A mask [N] of that fraction of every class, drawn by ``seed``."""
     rng = np.random.default_rng(seed)
     held_out = np.zeros(len(labels), dtype=np.bool_)
     for label in range(classes):

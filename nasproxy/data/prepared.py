@@ -1,6 +1,6 @@
 """Image classification sets as TensorFlow Datasets prepares them, read without TensorFlow.
 
-TFDS writes array_record files that `as_data_source` reads in plain Python. Only preparing a set
+TFDS writes array_record files that ``as_data_source`` reads in plain Python. Only preparing a set
 needs TensorFlow (and a network), once; every failure is a DataError that says how.
 """
 
@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nasproxy.data.dataset import Images, Labels
 from nasproxy.data.decoded import cached_path
-from nasproxy.data.splits import Split
+from nasproxy.data.splits import Picture, Split
 from nasproxy.errors import DataError
 
 _CHUNK = 10_000  # encoded records held at once while reading labels
@@ -39,7 +38,7 @@ class Prepared:
 
 
 def read_folder(folder: Path, resolution: int | None) -> Prepared:
-    """Read the prepared set in `folder`, the one that holds dataset_info.json."""
+    """Read the prepared set in ``folder``, the one that holds dataset_info.json."""
     import tensorflow_datasets as tfds
 
     if not (folder / "dataset_info.json").is_file():
@@ -55,7 +54,7 @@ def read_folder(folder: Path, resolution: int | None) -> Prepared:
 def read_name(
     name: str, data_dir: str | os.PathLike[str] | None, resolution: int | None
 ) -> Prepared:
-    """Read the TFDS set `name` from `data_dir`, preparing it first where that is possible."""
+    """Read the TFDS set ``name`` from ``data_dir``, preparing it first where that is possible."""
     import tensorflow_datasets as tfds
 
     with _as_data_error(name):
@@ -104,7 +103,7 @@ def _prepare(name: str, data_dir: str | os.PathLike[str] | None) -> None:
 
 
 def _unreachable(url: str) -> str | None:
-    """Why the server of `url` does not answer, or None; proxies of the environment are used."""
+    """Why the server of ``url`` does not answer, or None; proxies of the environment are used."""
     try:
         request = urllib.request.Request(url, method="HEAD")
         urllib.request.urlopen(request, timeout=_CONNECT_SECONDS).close()
@@ -151,7 +150,7 @@ def _split(builder: Any, split: str, image: str, label: str, folder: Path) -> Sp
     source = builder.as_data_source(split)
     encoded = builder.as_data_source(split, decoders={image: tfds.decode.SkipDecoding()})
 
-    def read(places: Sequence[int]) -> list[NDArray[Any]]:
+    def read(places: Sequence[int]) -> list[Picture]:
         return [example[image] for example in source.__getitems__(list(places))]
 
     def read_labels() -> Labels:

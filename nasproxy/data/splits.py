@@ -4,15 +4,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Real
 from PIL import Image
 
+from nasproxy.data.dataset import Images, Labels
 from nasproxy.data.decoded import read_cached, write_cached
 from nasproxy.data.lazy import LazyImages
-from nasproxy.errors import DataError, SettingError
+from nasproxy.errors import DataError
+
+Picture: TypeAlias = Real[np.ndarray, "h w c"]
 
 HELD_BYTES = 2 * 2**30
 """Decoded pixels of a split up to which it is held in memory."""
@@ -36,11 +39,11 @@ class Split:
     place: str
     name: str
     count: int
-    read: Callable[[Sequence[int]], Sequence[NDArray[Any]]]
-    read_labels: Callable[[], NDArray[np.int32]]
+    read: Callable[[Sequence[int]], Sequence[Picture]]
+    read_labels: Callable[[], Labels]
     cache: Path
 
-    def load(self, resolution: int | None) -> tuple[Any, NDArray[np.int32]]:
+    def load(self, resolution: int | None) -> tuple[Images, Labels]:
         """Images [N, H, W, C] and labels [N]; the images lazy where they are too many to hold."""
         suffix = "" if resolution is None else f"-{resolution}"
         path = self.cache.with_stem(f"{self.cache.stem}{suffix}")
@@ -65,7 +68,7 @@ class Split:
 
     def _decoded(
         self, images: LazyImages, dtype: np.dtype[Any], path: Path
-    ) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    ) -> tuple[Images, Labels]:
         held = np.empty(images.shape, dtype)
         for start in range(0, self.count, _CHUNK):
             chunk = range(start, min(start + _CHUNK, self.count))
@@ -76,8 +79,8 @@ class Split:
 
     def _resizing(
         self, resolution: int | None, shape: tuple[int, ...]
-    ) -> Callable[[Sequence[int]], Sequence[NDArray[Any]]]:
-        def read(places: Sequence[int]) -> list[NDArray[Any]]:
+    ) -> Callable[[Sequence[int]], Sequence[Picture]]:
+        def read(places: Sequence[int]) -> list[Picture]:
             images = [resized(image, resolution) for image in self.read(places)]
             for place, image in zip(places, images, strict=True):
                 if image.shape != shape:
@@ -91,7 +94,7 @@ class Split:
         return read
 
 
-def resized(image: NDArray[Any], resolution: int | None) -> NDArray[Any]:
+def resized(image: Picture, resolution: int | None) -> Real[np.ndarray, "side across c"]:
     """An image [h, w, c] with its shortest edge at 8/7 of ``resolution``, of which the centre.
 
     ImageNet's evaluation: 256 and 224 pixels. Bilinear, averaging over what shrinks. An image that
@@ -109,14 +112,6 @@ def resized(image: NDArray[Any], resolution: int | None) -> NDArray[Any]:
     resampled = picture.resize(size, Image.Resampling.BILINEAR)
     cropped = resampled.crop((left, top, left + resolution, top + resolution))
     return np.asarray(cropped).reshape(resolution, resolution, channels)
-
-
-def check_resolution(resolution: object) -> None:
-    """Raises SettingError for what is no number of pixels."""
-    if resolution is not None and (
-        isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 1
-    ):
-        raise SettingError(f"resolution={resolution!r} of data: give a whole number of pixels")
 
 
 def _by(shape: tuple[int, ...]) -> str:

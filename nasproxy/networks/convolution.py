@@ -15,7 +15,6 @@ from typing import cast
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
@@ -32,8 +31,8 @@ FUSED = 16
 
 
 def convolve(
-    images: Float[Array | np.ndarray, "n h w c"],
-    kernel: Float[Array | np.ndarray, "k k c d"],
+    images: Float[Array, "n h w c"],
+    kernel: Float[Array, "k k c d"],
     stride: int = 1,
 ) -> Float[Array, "n rows columns d"]:
     """Convolution framed by k // 2 zeros, differentiable in reverse mode.
@@ -100,8 +99,8 @@ _convolve.defvjp(_forward, _backward)
 
 
 def of_one(
-    image: Float[Array | np.ndarray, "h w c"],
-    cotangent: Float[Array | np.ndarray, "h w d"],
+    image: Float[Array, "h w c"],
+    cotangent: Float[Array, "h w d"],
     size: int,
 ) -> Float[Array, "{size} {size} c d"]:
     """A kernel's cotangent from one image, as one matrix product; under ``vmap`` one for each.
@@ -125,7 +124,7 @@ def of_one(
 
 
 def dilate(
-    images: Float[Array | np.ndarray, "n h w c"], stride: int, shape: tuple[int, ...]
+    images: Float[Array, "n h w c"], stride: int, shape: tuple[int, ...]
 ) -> Float[Array, "n {shape[1]} {shape[2]} c"]:
     """Images ``stride`` pixels apart in the height and width of ``shape``, zeros between."""
     if stride == 1:
@@ -137,8 +136,8 @@ def dilate(
 
 
 def plain(
-    images: Float[Array | np.ndarray, "n h w c"],
-    kernel: Float[Array | np.ndarray, "k k c d"],
+    images: Float[Array, "n h w c"],
+    kernel: Float[Array, "k k c d"],
     stride: int = 1,
 ) -> Float[Array, "n rows columns d"]:
     """The convolution as XLA has it."""
@@ -158,7 +157,7 @@ def _in_xla(images: Array, kernel: Array, stride: int, groups: int) -> Array:
 
 
 def summed(
-    images: Float[Array | np.ndarray, "n h w c"], kernel: Float[Array | np.ndarray, "1 1 c d"]
+    images: Float[Array, "n h w c"], kernel: Float[Array, "1 1 c d"]
 ) -> Float[Array, "n h w d"]:
     """1×1 convolution as a sum over input channels, which XLA fuses with the layer's other sums.
 
@@ -172,8 +171,8 @@ def summed(
 
 
 def grouped(
-    images: Float[Array | np.ndarray, "n h w c"],
-    kernel: Float[Array | np.ndarray, "3 3 c d"],
+    images: Float[Array, "n h w c"],
+    kernel: Float[Array, "3 3 c d"],
     group: int,
 ) -> Float[Array, "n h w d"]:
     """3×3 convolution over windows of 3×(group + 2) pixels, each giving ``group`` output pixels.
@@ -195,7 +194,7 @@ def grouped(
 
 
 def dense(
-    images: Float[Array | np.ndarray, "n h w c"], kernel: Float[Array | np.ndarray, "3 3 c d"]
+    images: Float[Array, "n h w c"], kernel: Float[Array, "3 3 c d"]
 ) -> Float[Array, "n h w d"]:
     """3×3 convolution as a dense map of whole images, for images of a few pixels.
 
@@ -220,8 +219,8 @@ def dense(
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def depthwise(
-    images: Float[Array | np.ndarray, "n h w c"],
-    kernel: Float[Array | np.ndarray, "k k 1 c"],
+    images: Float[Array, "n h w c"],
+    kernel: Float[Array, "k k 1 c"],
     stride: int = 1,
 ) -> Float[Array, "n rows columns c"]:
     """Convolution of every channel by itself, framed by k // 2 zeros.

@@ -12,7 +12,6 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 from jaxtyping import Float, Int
@@ -44,8 +43,8 @@ class Gradient(NamedTuple):
 def value_and_grad(
     graph: Graph,
     params: Variables,
-    images: Float[Array | np.ndarray, "n h w c"],
-    labels: Int[Array | np.ndarray, " n"],
+    images: Float[Array, "n h w c"],
+    labels: Int[Array, " n"],
 ) -> Gradient:
     """Cross-entropy in training mode, and its gradient with respect to all parameters.
 
@@ -64,7 +63,7 @@ def pullback(
     graph: Graph,
     params: Variables,
     values: list[Float[Array, "n ..."]],
-    cotangent: Float[Array | np.ndarray, "n classes"],
+    cotangent: Float[Array, "n classes"],
 ) -> Variables:
     """Jᵀ of a cotangent: from one of the logits to those of all parameters, in training mode.
 
@@ -99,7 +98,7 @@ def pullback_each(
     params: Variables,
     stats: Variables,
     values: list[Float[Array, "n ..."]],
-    cotangent: Float[Array | np.ndarray, "n classes"],
+    cotangent: Float[Array, "n classes"],
 ) -> Iterator[tuple[int, Arrays]]:
     """Jᵀ of a cotangent image by image, in inference mode: no image meets another there.
 

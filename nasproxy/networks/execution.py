@@ -68,7 +68,7 @@ def place(graph: Graph, params: Variables) -> Variables:
 
 
 def features(
-    graph: Graph, params: Variables, stats: Variables, images: Float[Array | np.ndarray, "n h w c"]
+    graph: Graph, params: Variables, stats: Variables, images: Float[Array, "n h w c"]
 ) -> Float[Array, "n d"]:
     """Penultimate features in inference mode.
 
@@ -85,14 +85,14 @@ def features(
 
 
 def logits(
-    graph: Graph, params: Variables, stats: Variables, images: Float[Array | np.ndarray, "n h w c"]
+    graph: Graph, params: Variables, stats: Variables, images: Float[Array, "n h w c"]
 ) -> Float[Array, "n classes"]:
     """Logits in inference mode, ``[n, classes]``; arguments as for :func:`features`."""
     return _last(graph, images, _inference(graph, params, stats), len(graph.steps))
 
 
 def values(
-    graph: Graph, params: Variables, stats: Variables, images: Float[Array | np.ndarray, "n h w c"]
+    graph: Graph, params: Variables, stats: Variables, images: Float[Array, "n h w c"]
 ) -> list[Float[Array, "n ..."]]:
     """Every value of a graph in inference mode, from the images to the logits.
 
@@ -102,7 +102,7 @@ def values(
 
 
 def blended_statistics(
-    graph: Graph, params: Variables, images: Float[Array | np.ndarray, "n h w c"], momentum: float
+    graph: Graph, params: Variables, images: Float[Array, "n h w c"], momentum: float
 ) -> Variables:
     """Moving statistics of a fresh network after one batch in training mode.
 
@@ -115,7 +115,7 @@ def blended_statistics(
 
 
 def train(
-    graph: Graph, params: Variables, images: Float[Array | np.ndarray, "n h w c"]
+    graph: Graph, params: Variables, images: Float[Array, "n h w c"]
 ) -> tuple[Float[Array, "n d"], Variables]:
     """Penultimate features in training mode, ``[n, d]``, and each layer's statistics of the batch.
 
@@ -127,7 +127,7 @@ def train(
 
 
 def train_values(
-    graph: Graph, params: Variables, images: Float[Array | np.ndarray, "n h w c"]
+    graph: Graph, params: Variables, images: Float[Array, "n h w c"]
 ) -> tuple[list[Float[Array, "n ..."]], Variables]:
     """Every value in training mode, from the images to the logits, and each step's statistics."""
     run, stats = _training(graph, params)

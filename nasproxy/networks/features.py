@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from nasproxy.errors import SettingError
+from nasproxy.checks import OneOf, Real, Whole, check
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
 from nasproxy.threads import cores, pool
@@ -18,6 +18,10 @@ from nasproxy.threads import cores, pool
 ACTIVATION_BYTES = {"cpu": 2 * 2**20}
 """Bytes of the stem's output that a batch may take: what a processor's cache holds."""
 ACCELERATOR_BYTES = 256 * 2**20
+
+MOMENTUM, MODE = Real(least=0, most=1), OneOf("inference", "training")
+IMAGES = Whole(2, hint="one has no variance")
+"""What :class:`BatchNorm` accepts."""
 
 HELD_BYTES = 2 * 2**30
 """Standardised images up to which batches are made once and held."""
@@ -58,20 +62,13 @@ class BatchNorm:
     images: int = 128
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.momentum, int | float) and 0 <= self.momentum <= 1):
-            raise SettingError(f"batch-norm momentum {self.momentum!r}: give a number from 0 to 1")
-        if self.mode not in ("inference", "training"):
-            raise SettingError(f"batch-norm mode {self.mode!r}: choose inference or training")
-        if not (isinstance(self.images, int) and self.images >= 2):
-            raise SettingError(
-                f"a batch of {self.images!r} images has no variance: give at least 2"
-            )
+        check("batch norm", self, momentum=MOMENTUM, mode=MODE, images=IMAGES)
 
 
 def features(
     network: Initialised,
     images: Sequence[Float[Array, "b h w c"]],
-    batch: Float[Array | np.ndarray, "m h w c"],
+    batch: Float[Array, "m h w c"],
     norm: BatchNorm,
 ) -> Float[np.ndarray, "n d"]:
     """Penultimate features Φ of a network.

@@ -115,7 +115,7 @@ class Initialised:
             for arrays, stats in zip(fresh, self.stats, strict=True)
         ]
 
-    def settled(self, images: Float[Array | np.ndarray, "n h w c"], momentum: float) -> Self:
+    def settled(self, images: Float[Array, "n h w c"], momentum: float) -> Self:
         """The network after one batch has moved its statistics, see :func:`blended_statistics`.
 
         At momentum 1 nothing moves, and no pass is made. ``images`` are ``[n, h, w, c]``.
@@ -128,21 +128,19 @@ class Initialised:
         settled.__dict__.update(padded=self.padded, weights=self.weights)
         return settled
 
-    def features(self, images: Float[Array | np.ndarray, "n h w c"]) -> Float[Array, "n d"]:
+    def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
         """Penultimate features in inference mode, ``[n, d]``, d rounded up to vectors."""
         return execution.features(self.padded, self.weights, self.stats, images)
 
-    def logits(self, images: Float[Array | np.ndarray, "n h w c"]) -> Float[Array, "n classes"]:
+    def logits(self, images: Float[Array, "n h w c"]) -> Float[Array, "n classes"]:
         """Logits in inference mode, ``[n, classes]``."""
         return execution.logits(self.padded, self.weights, self.stats, images)
 
-    def values(self, images: Float[Array | np.ndarray, "n h w c"]) -> list[Float[Array, "n ..."]]:
+    def values(self, images: Float[Array, "n h w c"]) -> list[Float[Array, "n ..."]]:
         """Every value in inference mode, from the images to the logits."""
         return execution.values(self.padded, self.weights, self.stats, images)
 
-    def train(
-        self, images: Float[Array | np.ndarray, "n h w c"]
-    ) -> tuple[Float[Array, "n d"], Variables]:
+    def train(self, images: Float[Array, "n h w c"]) -> tuple[Float[Array, "n d"], Variables]:
         """Features in training mode, ``[n, d]``, d rounded up, and the batch's statistics."""
         return execution.train(self.padded, self.weights, images)
 

@@ -94,7 +94,9 @@ class Network(nnx.Module):
         """Every parameter and every statistic, a dictionary of arrays a step."""
         found: tuple[Variables, Variables] = [], []
         for step in self.graph.steps:
-            block = None if type(step.layer) in FUNCTIONS else attrgetter(step.name)(self)
+            block: Any = None  # of a layer that learns nothing, and so has no names
+            if type(step.layer) not in FUNCTIONS:
+                block = attrgetter(step.name)(self)
             names = step.layer.parameters(), step.layer.statistics()
             for arrays, some in zip(found, names, strict=True):
                 arrays.append({name: block.variable(name)[...] for name in some})

@@ -6,10 +6,10 @@ from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
+from nasproxy.checks import OneOf, check
 from nasproxy.data import Dataset
-from nasproxy.errors import SettingError
 from nasproxy.kernels import empirical_ntk, measures
 from nasproxy.kernels.empirical_ntk import OUTPUTS
 from nasproxy.networks.features import BatchNorm
@@ -62,9 +62,7 @@ class NTK:
 
     def __post_init__(self) -> None:
         kernel_regression.check(self)
-        if self.output not in OUTPUTS:
-            raise SettingError(f"output={self.output!r} of ntk: choose one of {', '.join(OUTPUTS)}")
-        self._norm()
+        check(self.name, self, output=OneOf(*OUTPUTS))
 
     def _norm(self) -> BatchNorm:
         return BatchNorm(self.momentum, images=self.norm_images)
@@ -83,7 +81,9 @@ class NTK:
             judge=self._judged,
         )
 
-    def _judged(self, graph: Graph, members: list[NDArray[np.float64]], problem: Problem) -> Score:
+    def _judged(
+        self, graph: Graph, members: list[Float64[np.ndarray, "n n_t"]], problem: Problem
+    ) -> Score:
         smallest, n_train = min(sizes(self.n_train)), len(problem.targets)
         classes, n_valid = problem.targets.shape[1], len(problem.valid_labels)
         kernels = np.stack(members)[:, : n_train + n_valid]
@@ -113,7 +113,7 @@ class NTK:
         return replace(judged, columns=judged.columns | own)
 
 
-def _tells_apart(kernel: NDArray[np.float64]) -> bool:
+def _tells_apart(kernel: Float64[np.ndarray, "n n_t"]) -> bool:
     """Whether a kernel is finite and no constant, as that of a network whose units all died is."""
     return bool(np.isfinite(kernel).all() and np.ptp(kernel) > 1e-6 * np.abs(kernel).max())
 

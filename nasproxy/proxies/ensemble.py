@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import jax
+from jaxtyping import Float
 
 from nasproxy.data import Dataset
 from nasproxy.data.dataset import Subset
@@ -14,7 +15,7 @@ from nasproxy.proxies.kernel_regression import Problem, Sizes, sizes
 from nasproxy.space import SearchSpace
 
 Member = TypeVar("Member")
-Batches = Sequence[jax.Array]
+Batches = Sequence[Float[jax.Array, "b h w c"]]
 
 
 class Settings(Protocol):
@@ -41,7 +42,7 @@ def scorer(
     seed: int,
     *,
     split: Callable[[Subset, Graph], Batches],
-    member: Callable[[Initialised, Batches, jax.Array, int], Member],
+    member: Callable[[Initialised, Batches, Float[jax.Array, "b h w c"], int], Member],
     judge: Callable[[Graph, list[Member], Problem], Score],
 ) -> Scorer:
     """From an architecture to the score of its networks, on images that all architectures share.

@@ -1,5 +1,6 @@
 """What proxies share that judge a kernel by ridge regression: subsets, nested sizes, measures."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,11 +8,13 @@ from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int
 
+from nasproxy import checks
+from nasproxy.checks import Flag, OneOf, Optional, Rule, Several, Whole
 from nasproxy.data import Dataset
 from nasproxy.data.dataset import Subset
-from nasproxy.errors import SettingError
+from nasproxy.networks import features
 from nasproxy.proxies.base import Score
 from nasproxy.solvers.ridge import KernelSweep, RidgeSweep
 
@@ -19,7 +22,7 @@ REGULARISERS = np.logspace(-7, 2, 20)
 """ε of Park et al. 2020, as fractions of the kernel's mean eigenvalue."""
 
 Sizes: TypeAlias = int | tuple[int, ...]
-Fit: TypeAlias = tuple[RidgeSweep | KernelSweep, NDArray[np.float64]]
+Fit: TypeAlias = tuple[RidgeSweep | KernelSweep, Float64[np.ndarray, "n_v d"]]
 """A factorised kernel of training images, and what it predicts validation images from."""
 
 COLAB = {
@@ -33,6 +36,21 @@ COLAB = {
 split, not balanced."""
 
 
+_SIZES = Several(Whole(), "100/200/400")
+RULES: dict[str, Rule] = {
+    "n_train": _SIZES,
+    "n_valid": _SIZES,
+    "ensemble": Several(Whole(), "1/4/16"),
+    "width": Optional(Whole()),
+    "momentum": features.MOMENTUM,
+    "batch_norm": features.MODE,
+    "norm_images": features.IMAGES,
+    "balanced": Flag(),
+    "valid_from": OneOf("valid", "train"),
+}
+"""Of the fields that such proxies share."""
+
+
 def sizes(given: Sizes) -> tuple[int, ...]:
     """One size or several as a tuple."""
     return given if isinstance(given, tuple) else (given,)
@@ -40,21 +58,8 @@ def sizes(given: Sizes) -> tuple[int, ...]:
 
 def check(settings: Any) -> None:
     """Raises SettingError for a field out of its range, of those that such proxies have."""
-    for field in ("n_train", "n_valid", "ensemble"):
-        given = sizes(getattr(settings, field, 1))
-        if not given or any(not isinstance(s, int) or s < 1 for s in given):
-            raise SettingError(
-                f"{field}={getattr(settings, field)!r} of {settings.name}: give whole numbers of "
-                "at least 1, several as 100/200/400"
-            )
-    if settings.valid_from not in ("valid", "train"):
-        raise SettingError(
-            f"valid_from={settings.valid_from!r} of {settings.name}: choose valid or train"
-        )
-    if not isinstance(settings.balanced, bool):
-        raise SettingError(
-            f"balanced={settings.balanced!r} of {settings.name}: choose true or false"
-        )
+    fields = {field.name for field in dataclasses.fields(settings)}
+    checks.check(settings.name, settings, **{f: r for f, r in RULES.items() if f in fields})
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +74,8 @@ class Problem:
     """
 
     images: Subset
-    targets: NDArray[np.float64]
-    valid_labels: NDArray[Any]
+    targets: Float64[np.ndarray, "n_t classes"]
+    valid_labels: Int[np.ndarray, " n_v"]
 
     @classmethod
     def of(
@@ -121,7 +126,7 @@ def judge(
     n_trains, n_valids, ensembles = map(sizes, (n_train, n_valid, ensemble))
     targets, labels = problem.targets, problem.valid_labels
     valid_targets = np.eye(targets.shape[1])[labels] - 1 / targets.shape[1]
-    curves: dict[tuple[int, int, int], NDArray[np.float64]] = {}
+    curves: dict[tuple[int, int, int], np.ndarray] = {}
     columns: dict[str, float] = {}
     largest = max(n_trains), max(n_valids), max(ensembles)
     for images, networks in product(n_trains, ensembles):

@@ -6,8 +6,10 @@ from typing import ClassVar
 
 import jax
 import numpy as np
+from jaxtyping import Float32
 
 from nasproxy import machine
+from nasproxy.checks import Whole, check
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.networks.graph import Graph
@@ -49,12 +51,7 @@ class Latency:
     unit: ClassVar[str] = "−milliseconds"
 
     def __post_init__(self) -> None:
-        for setting in ("batch", "repeats", "warmup"):
-            value = getattr(self, setting)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise SettingError(
-                    f"{setting}={value!r} of latency: give a whole number of at least 1"
-                )
+        check(self.name, self, batch=Whole(), repeats=Whole(), warmup=Whole())
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
         if self.machine not in (None, machine.name()):
@@ -76,7 +73,9 @@ class Latency:
 
         return score
 
-    def _milliseconds(self, graph: Graph, images: np.ndarray, seed: int) -> list[float]:
+    def _milliseconds(
+        self, graph: Graph, images: Float32[np.ndarray, "n h w c"], seed: int
+    ) -> list[float]:
         """Quartiles of a pass's time."""
         network = Initialised.draw(graph, np.random.default_rng(seed))
         batch = jax.device_put(images)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float32
 
 from nasproxy.data import Dataset
 from nasproxy.kernels import monte_carlo
@@ -65,7 +65,6 @@ class NNGP:
 
     def __post_init__(self) -> None:
         kernel_regression.check(self)
-        self._norm()
 
     def _norm(self) -> BatchNorm:
         return BatchNorm(self.momentum, self.batch_norm, self.norm_images)
@@ -84,7 +83,9 @@ class NNGP:
             judge=self._judged,
         )
 
-    def _judged(self, graph: Graph, members: list[NDArray[np.float32]], problem: Problem) -> Score:
+    def _judged(
+        self, graph: Graph, members: list[Float32[np.ndarray, "n d"]], problem: Problem
+    ) -> Score:
         smallest = min(sizes(self.n_train))
         if not all(np.isfinite(phi).all() and phi[:smallest].any() for phi in members):
             return kernel_regression.no_score()

@@ -1,9 +1,11 @@
 """The size of a network as a proxy: the baseline that any other must beat to be worth its cost."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from nasproxy.data import Dataset
+from nasproxy.networks.graph import Graph
 from nasproxy.proxies.base import Score, Scorer
 from nasproxy.space import SearchSpace
 
@@ -15,11 +17,7 @@ class Params:
     name: ClassVar[str] = "params"
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
-        def score(architecture: object) -> Score:
-            graph = space.graph(architecture, data.image_shape, data.classes)
-            return Score(float(graph.parameters), flops=0.0)
-
-        return score
+        return _counting(lambda graph: graph.parameters, space, data)
 
 
 @dataclass(frozen=True)
@@ -29,11 +27,7 @@ class Flops:
     name: ClassVar[str] = "flops"
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
-        def score(architecture: object) -> Score:
-            graph = space.graph(architecture, data.image_shape, data.classes)
-            return Score(float(graph.flops), flops=0.0)
-
-        return score
+        return _counting(lambda graph: graph.flops, space, data)
 
 
 @dataclass(frozen=True)
@@ -43,8 +37,12 @@ class Macs:
     name: ClassVar[str] = "macs"
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
-        def score(architecture: object) -> Score:
-            graph = space.graph(architecture, data.image_shape, data.classes)
-            return Score(float(graph.flops // 2), flops=0.0)
+        return _counting(lambda graph: graph.flops // 2, space, data)
 
-        return score
+
+def _counting(count: Callable[[Graph], int], space: SearchSpace, data: Dataset) -> Scorer:
+    def score(architecture: object) -> Score:
+        graph = space.graph(architecture, data.image_shape, data.classes)
+        return Score(float(count(graph)), flops=0.0)
+
+    return score

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from jaxtyping import Int
 
+from nasproxy.checks import Optional, Real, Several, Whole, check
 from nasproxy.data import Dataset
-from nasproxy.errors import SettingError
 from nasproxy.networks.features import Batches
 from nasproxy.networks.graph import Graph
 from nasproxy.proxies.base import Score, Scorer
 from nasproxy.space import SearchSpace
-from nasproxy.training import Recipe, Trainer, accuracy, batches, fit
+from nasproxy.training import RULES, Recipe, Trainer, accuracy, batches, fit
 
 EVALUATED = 512
 """Images that accuracy is measured on at once."""
@@ -52,19 +53,15 @@ class Training:
     name: ClassVar[str] = "training"
 
     def __post_init__(self) -> None:
-        budgets = self._budgets()
-        if not budgets or any(not isinstance(e, int) or e < 1 for e in budgets):
-            raise SettingError(
-                f"epochs={self.epochs!r} of training: give whole numbers of at least 1, "
-                "several as 4/12/36"
-            )
-        if not isinstance(self.trials, int) or self.trials < 1:
-            raise SettingError(
-                f"trials={self.trials!r} of training: give a whole number of at least 1"
-            )
-        if self.until is not None and not 0 < self.until <= 1:
-            raise SettingError(f"until={self.until!r} of training: give a share such as 0.8")
-        self._recipe()
+        check(
+            self.name,
+            self,
+            epochs=Several(Whole(), "4/12/36"),
+            width=Optional(Whole()),
+            trials=Whole(),
+            until=Optional(Real(above=0, most=1, hint="such as 0.8")),
+            **RULES,
+        )
 
     def _budgets(self) -> tuple[int, ...]:
         return self.epochs if isinstance(self.epochs, tuple) else (self.epochs,)
@@ -110,7 +107,7 @@ class _Evaluated:
         size = -(-len(images) // -(-len(images) // EVALUATED))
         self.batches = list(Batches(images, size))
 
-    def accuracies(self, predicted: np.ndarray) -> dict[str, float]:
+    def accuracies(self, predicted: Int[np.ndarray, " n"]) -> dict[str, float]:
         """By split, of predictions for the images of ``batches``."""
         shares = {"valid_accuracy": accuracy(predicted, self.valid_labels)}
         if self.test_labels is not None:

@@ -1,6 +1,5 @@
 """Scores against truth, drawn by matplotlib's object interface: no window, no global state."""
 
-import io
 import math
 import os
 import re
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from nasproxy import metrics
+from nasproxy import files, metrics
 from nasproxy.errors import SettingError
 from nasproxy.truth import tables
 
@@ -40,9 +39,10 @@ def scatter(
 ) -> None:
     """Draws truth against scores, a panel a proxy, titled with Kendall's τ and its 95 % interval.
 
-    Positive scores that span decades (see `LOG_FROM`) get a logarithmic axis, which leaves τ as it
-    is. Where many architectures tie, their dots lie over each other. Truths far below the others,
-    those of diverged trainings, are counted and marked at the foot of the panel by triangles.
+    Positive scores that span decades (see ``LOG_FROM``) get a logarithmic axis, which leaves τ as
+    it is. Where many architectures tie, their dots lie over each other. Truths far below the
+    others, those of diverged trainings, are counted and marked at the foot of the panel by
+    triangles.
 
     Args:
         scores: indexed by architecture key, a column a panel; NaN is left out.
@@ -154,7 +154,7 @@ def short(value: float) -> str:
 
 
 def wrapped(name: str, width: int) -> str:
-    """Broken after commas and before brackets into lines of `width` characters, where that goes."""
+    """Broken after commas and before brackets into lines of ``width``, where that goes."""
     lines = [""]
     for part in re.split(r"(?<=[,\n])|(?=\[)", name):
         if lines[-1] and (len(lines[-1] + part) > width or lines[-1].endswith("\n")):
@@ -175,16 +175,12 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
         SettingError: another suffix, or a path that cannot be written.
     """
     path = Path(path)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=_form(path), dpi=200)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    form = _form(path)
     try:
-        temporary.write_bytes(buffer.getvalue())
-        os.replace(temporary, path)
+        with files.replacing(path) as file:
+            figure.savefig(file, format=form, dpi=200)
     except OSError as error:
         raise SettingError(f"{path} cannot be written ({error}): check the folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _form(path: Path) -> str:

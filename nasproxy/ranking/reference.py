@@ -23,8 +23,8 @@ def read_truth(text: str, store: Store, key: str | None = None) -> pd.Series:
     A table may name architectures by the columns of the scored spaces' own benchmarks.
 
     Raises:
-        TruthError: see `nasproxy.truth.read`.
-        SettingError: see `truth_from_store`.
+        TruthError: see ``nasproxy.truth.read``.
+        SettingError: see ``truth_from_store``.
     """
     if not _is_table(text):
         return truth_from_store(store, text)
@@ -47,8 +47,9 @@ def truth_from_store(
 
     Args:
         store: where they are.
-        proxy: as `rank_store` names them, ``training:epochs=4`` or ``training[test_accuracy]``; or
-            as the store does, with every setting. Settings that leave one column may be left out.
+        proxy: as ``rank_store`` names them, ``training:epochs=4`` or ``training[test_accuracy]``;
+            or as the store does, with every setting. Settings that leave one column may be left
+            out.
         space, data, seed: narrow it down, likewise; data by its name or ``name@fingerprint``.
 
     Raises:
@@ -85,11 +86,11 @@ def truth_from_store(
 
 
 def read_latency(text: str, store: Store, key: str | None = None) -> pd.Series:
-    """Milliseconds by architecture key, of ``FILE:COLUMN`` or of the store's own `latency`.
+    """Milliseconds by architecture key, of ``FILE:COLUMN`` or of the store's own ``latency``.
 
     Raises:
-        TruthError: see `nasproxy.truth.read`.
-        SettingError: see `truth_from_store`; or a stored proxy that measures no latency.
+        TruthError: see ``nasproxy.truth.read``.
+        SettingError: see ``truth_from_store``; or a stored proxy that measures no latency.
     """
     if _is_table(text):
         return read_truth(text, store, key)
@@ -107,8 +108,8 @@ def reward(
     """MNAS's reward as truth, of the architectures that have both.
 
     Args:
-        accuracy: from 0, in any unit, by architecture key; of `read_truth` or one's own.
-        latency: milliseconds, likewise; of `read_latency` or one's own.
+        accuracy: from 0, in any unit, by architecture key; of ``read_truth`` or one's own.
+        latency: milliseconds, likewise; of ``read_latency`` or one's own.
         target, exponent: see :func:`nasproxy.metrics.mnas_reward`.
 
     Raises:

@@ -22,7 +22,7 @@ _PROXY_WIDTH = 24
 
 
 def render(table: pd.DataFrame, format: str = "table") -> str:
-    """The table of `rank_store` as text.
+    """The table of ``rank_store`` as text.
 
     ``table`` fits a terminal of 100 columns; ``markdown`` holds the same; ``csv`` and ``json``, a
     list of rows, hold every column and digit, NaN as an empty cell or null.
@@ -97,16 +97,14 @@ def _markdown(table: pd.DataFrame) -> str:
     lines = [f"**Ranking against {', '.join(table['truth'].unique())}**", ""]
     if same:
         lines += [_context(same), ""]
-    for index, row in enumerate(_rows(table)):
+    rows = []
+    for row in _rows(table):
         cells = _cells(row)
-        proxy = cells.pop("proxy")
-        cells = {"proxy": proxy, **{part: (str(row[part]),) for part in varying}, **cells}
-        if index == 0:
-            lines.append(f"| {' | '.join(cells)} |")
-            lines.append("| --- |" + " --- |" * len(varying) + " ---: |" * 7)
-        texts = (" ".join(cell).replace("|", "\\|") for cell in cells.values())
-        lines.append(f"| {' | '.join(texts)} |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in _notes(table))])
+        cells = {"proxy": cells.pop("proxy"), **{v: (str(row[v]),) for v in varying}, **cells}
+        rows.append({name: " ".join(cell).replace("|", "\\|") for name, cell in cells.items()})
+    aligned = ["left"] * (1 + len(varying)) + ["right"] * (len(rows[0]) - 1 - len(varying))
+    shown = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True, colalign=aligned)
+    return "\n".join([*lines, shown, "", *(f"- {note}" for note in _notes(table))])
 
 
 def _context(parts: dict[str, Any]) -> str:

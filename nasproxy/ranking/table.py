@@ -26,20 +26,21 @@ TOP = 10
 
 
 class Ranking(NamedTuple):
-    """How one column of scores ranks; NaN where `n` architectures are too few, or all tie.
+    """How one column of scores ranks; NaN where ``n`` architectures are too few, or all tie.
 
     Attributes:
         n: architectures that have a score and a truth.
-        kendall_tau: τ_b; `_low` and `_high` bound its 95 % bootstrap interval over architectures.
+        kendall_tau: τ_b; ``_low`` and ``_high`` bound its 95 % bootstrap interval over
+            architectures.
         pearson: r, likewise.
         spearman: ρ.
-        pqetp: AUROC of the score as classifier of truth > `threshold`.
+        pqetp: AUROC of the score as classifier of truth > ``threshold``.
         threshold: λ, in truth's units.
-        discovered: best truth among the `top` by score, mean over 10 random subsets of `subset`
+        discovered: best truth among the ``top`` by score, mean over 10 random subsets of ``subset``
             architectures, half of them all; truth's units.
         discovered_error: its standard error over those subsets. They overlap, so it understates how
             much another draw of architectures would differ.
-        top, subset: see `discovered`; min(10, n // 5) and n // 2.
+        top, subset: see ``discovered``; min(10, n // 5) and n // 2.
         failed: architectures without a finite score.
         unmatched: architectures with a score and no truth.
     """
@@ -145,14 +146,14 @@ def rank_store(
 
     Args:
         store: what was scored.
-        truth: indexed by architecture key; `.name` says what it is. The columns of the store that
-            a truth of `nasproxy.ranking.reference` comes from are left out, others of the same
+        truth: indexed by architecture key; ``.name`` says what it is. The columns of the store that
+            a truth of ``nasproxy.ranking.reference`` comes from are left out, others of the same
             computation are marked.
-        threshold, percentile, n_resamples, seed: as in `rank`.
+        threshold, percentile, n_resamples, seed: as in ``rank``.
 
     Returns:
-        Within each `space`, `data`, `seed` and `drawn` the best τ first, signs kept. Columns are
-        those of `Ranking`, and:
+        Within each ``space``, ``data``, ``seed`` and ``drawn`` the best τ first, signs kept.
+        Columns are those of ``Ranking``, and:
 
         - ``proxy``, ``space``: with the settings that are not defaults; ``data``, ``seed``;
         - ``drawn``: how the ranked architectures were drawn, several ways separated by semicolons,
@@ -200,12 +201,12 @@ def rank_store(
 
 
 def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> None:
-    """Draws the columns of `rank_store` against the truth, six at most, and says if there are more.
+    """Draws the columns of ``rank_store`` against the truth, six at most; says if there are more.
 
     Those of the truth's own computation come last, otherwise those of most architectures first.
 
     Raises:
-        StoreError, TruthError: as `rank_store`.
+        StoreError, TruthError: as ``rank_store``.
         SettingError: the path cannot be written, or has another suffix than .png, .pdf and .svg.
     """
     columns, truth, runs = _opposed(store, truth)

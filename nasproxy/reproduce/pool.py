@@ -1,10 +1,10 @@
 """Architectures drawn from one space, one data set, and the store of their scores."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -110,6 +110,48 @@ class Pool:
         shape, classes = self.images.image_shape, self.images.classes
         chosen = list(self.architectures.values())[:first]
         return [space.graph(architecture, shape, classes) for architecture in chosen]
+
+
+class Scored:
+    """What a study offers of one pool: scores by name, and a truth, published or trained here.
+
+    Attributes:
+        pool: the draw and its scores.
+        requests: named scores.
+        trained: what is trained here where nothing is published; the first is the truth.
+    """
+
+    pool: Pool
+    requests: Mapping[str, Request]
+    trained: ClassVar[tuple[Request, ...]]
+
+    @property
+    def published_truth(self) -> pd.Series | None:
+        """By architecture key."""
+        raise NotImplementedError
+
+    @cached_property
+    def truth(self) -> pd.Series:
+        """Accuracy by architecture key, the quantity to predict."""
+        if self.published_truth is not None:
+            return self.published_truth
+        return self.pool.frame(self.trained[0])["training"].dropna()
+
+    def pool_of(self, need: str) -> Pool:
+        """Where a request's scores are; some may be for other images of the same networks."""
+        return self.pool
+
+    def scores(self, need: str) -> Scores:
+        """The scores of a request; what the store lacks is computed."""
+        return self.pool_of(need).scores(self.requests[need])
+
+    def compute(self, needs: Sequence[str], shard: tuple[int, int]) -> None:
+        """Computes and stores what the store lacks of the named scores, and of the truth."""
+        for need in needs:
+            self.pool_of(need).frame(self.requests[need], shard)
+        if self.published_truth is None:
+            for request in self.trained:
+                self.pool.frame(request, shard)
 
 
 def joined(truth: pd.Series, *scores: pd.Series) -> tuple[np.ndarray, ...]:

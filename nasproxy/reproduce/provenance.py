@@ -2,7 +2,9 @@
 
 import os
 import platform
+import shlex
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,8 +14,9 @@ from nasproxy.machine import processor
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pandas")
 
 
-def statement(command: str) -> str:
-    """Markdown lines for a result's README."""
+def statement(program: str) -> str:
+    """Markdown lines for a result's README; the program has this process's arguments."""
+    command = " ".join([program, *map(shlex.quote, named(sys.argv[1:]))])
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return "\n".join(
         [

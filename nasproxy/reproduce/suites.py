@@ -8,9 +8,6 @@ scores that it reads; and ``run(study)``, which returns a :class:`Finding`.
 """
 
 import importlib
-import shlex
-import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +17,13 @@ from typing import NamedTuple, Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
+from nasproxy import files
+from nasproxy.checks import Optional, Whole
 from nasproxy.errors import SettingError
 from nasproxy.plugins import SUITES
 from nasproxy.ranking import plots
-from nasproxy.reproduce.provenance import named, statement
+from nasproxy.reproduce.provenance import statement
+from nasproxy.store import Store
 from nasproxy.truth import tables
 
 HERE = "**Here.**"
@@ -57,6 +57,16 @@ class Options:
     seed: int = 0
     shard: tuple[int, int] = (0, 1)
     progress: bool = True
+
+    def opened(self, name: str) -> Store:
+        """The store of a study's scores."""
+        path = self.store or self.out / name / "scores.db"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Store(path)
+
+
+RANKED = Optional(Whole(10, hint="rankings need as many"))
+"""What ``cells`` may be of suites that rank."""
 
 
 @dataclass(frozen=True)
@@ -143,15 +153,8 @@ def reproduce(name: str, options: Options) -> Iterator[Written]:
 
 
 def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) -> None:
-    """Writes README.md, the tables and figure.png; replaces what an earlier run wrote there."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    for label, table in finding.tables.items():
-        tables.write_table(table, folder / f"{label}.csv")
-    plots.save(finding.figure, folder / "figure.png")
+    """Writes README.md, the tables and figure.png; replaces what an earlier run wrote, as one."""
     shown = next(iter(finding.tables.values()))
-    command = shlex.join(["nasproxy", *named(sys.argv[1:])])
     lines = [
         f"# {title(experiment)}",
         "",
@@ -162,13 +165,17 @@ def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) 
         "![figure](figure.png)",
         "",
         *(line for note in finding.notes for line in (note, "")),
-        *markdown(shown),
+        markdown(shown),
         "",
         *study.describe(experiment.NEEDS),
         "",
-        statement(command),
+        statement("nasproxy"),
     ]
-    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+    with files.replacing_folder(folder) as new:
+        for label, table in finding.tables.items():
+            tables.write_table(table, new / f"{label}.csv")
+        plots.save(finding.figure, new / "figure.png")
+        (new / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 
 def index(folder: Path, suite: ModuleType) -> None:
@@ -179,18 +186,14 @@ def index(folder: Path, suite: ModuleType) -> None:
         if report.is_file():
             found = report.read_text(encoding="utf-8").split(f"\n{HERE} ")[-1].partition("\n")[0]
             lines += [f"## [{title(experiment)}]({label}/README.md)", "", found, ""]
-    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+    files.write_text(folder / "README.md", "\n".join(lines))
 
 
-def markdown(table: pd.DataFrame) -> list[str]:
-    """A pipe table; numbers to four significant digits."""
+def markdown(table: pd.DataFrame) -> str:
+    """A pipe table; numbers to four significant digits, NaN as an empty cell."""
     frame = table.reset_index() if table.index.name else table
-    rows = [[_shown(value) for value in row] for row in frame.itertuples(index=False)]
-    return [
-        "| " + " | ".join(map(str, frame.columns)) + " |",
-        "|" + "---|" * frame.shape[1],
-        *("| " + " | ".join(row) + " |" for row in rows),
-    ]
+    text = frame.astype(object).map(_shown)
+    return text.to_markdown(index=False, disable_numparse=True, stralign=None)
 
 
 def _shown(value: object) -> str:

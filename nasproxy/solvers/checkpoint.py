@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasproxy import files
 from nasproxy.errors import SettingError
 
 SECONDS = 10.0
@@ -35,13 +35,8 @@ def check(path: Path) -> None:
 
 def write(path: Path, **state: Any) -> None:
     """Writes arrays, numbers and text; an interruption leaves the old file as it was."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            np.savez(file, **state)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with files.replacing(path) as file:
+        np.savez(file, **state)
 
 
 def read(path: Path, fit: str) -> dict[str, NDArray[Any]]:

@@ -32,7 +32,7 @@ class _Meaning(NamedTuple):
 
 @dataclass
 class Column:
-    """One column of scores of a group: `column` is empty for the score itself."""
+    """One column of scores of a group: ``column`` is empty for the score itself."""
 
     run: Run
     column: str
@@ -140,7 +140,7 @@ def _meanings(stored: str, columns: list[str]) -> list[_Meaning]:
 
 
 def parsed(stored: str) -> tuple[str, dict[str, Any]]:
-    """`parse_settings`, but anything that a store may hold is a name."""
+    """``parse_settings``, but anything that a store may hold is a name."""
     try:
         return parse_settings(stored)
     except SettingError:

@@ -1,7 +1,7 @@
 """Where scores are kept: one SQLite file, safe against a kill at any moment and several writers.
 
-A score is durable when `put` returns: WAL with `synchronous=FULL` syncs every commit to the disk,
-so neither a killed process nor a power cut loses it (as far as the disk keeps its word).
+A score is durable when ``put`` returns: WAL with ``synchronous=FULL`` syncs every commit to the
+disk, so neither a killed process nor a power cut loses it (as far as the disk keeps its word).
 """
 
 import json
@@ -57,7 +57,7 @@ _PAGE_ROWS = 1_000  # rows a streaming read holds, and the length of its read tr
 class Key:
     """What a score is a score of; the caller makes the strings canonical.
 
-    `data` names contents, not only a name: `digits@<fingerprint>`.
+    ``data`` names contents, not only a name: ``digits@<fingerprint>``.
     """
 
     space: str
@@ -69,10 +69,17 @@ class Key:
 
 @dataclass(frozen=True)
 class Record:
-    """One score, or why there is none: exactly one of `value` and `error` is None.
+    """One score, or why there is none: exactly one of ``value`` and ``error`` is None.
 
-    `seconds` is wall time, `flops` the floating-point operations it took, `info` whatever the proxy
-    reports (strict JSON: no NaN), `created` seconds since the epoch.
+    Attributes:
+        key: of what.
+        value: the score.
+        seconds: wall time.
+        flops: floating-point operations that it took.
+        info: whatever the proxy reports; strict JSON, no NaN.
+        error: the reason of a failure.
+        architecture_json: of its search space.
+        created: seconds since the epoch.
     """
 
     key: Key
@@ -97,12 +104,12 @@ class Group(NamedTuple):
 
 
 class Store:
-    """Scores in the SQLite file at `path`, created where there is none; in memory where `path` is
-    None or ":memory:".
+    """Scores in the SQLite file at ``path``, created where there is none.
 
-    Several processes may write to one file at once, each through a Store of its own. A file that is
-    not a whole store of this version raises StoreError and is left byte for byte as it was found;
-    so do a full disk and a folder that cannot be written, with the reason.
+    They are in memory where ``path`` is None or ":memory:". Several processes may write to one file
+    at once, each through a Store of its own. A file that is not a whole store of this version
+    raises StoreError and is left byte for byte as it was found; so do a full disk and a folder that
+    cannot be written, with the reason.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
@@ -136,7 +143,7 @@ class Store:
         self._connection.close()
 
     def get(self, key: Key) -> Record | None:
-        """The record of `key`, failed or not, or None."""
+        """The record of ``key``, failed or not, or None."""
         where = """ WHERE (space, proxy, data, seed) = (?, ?, ?, ?) AND architecture = ?"""
         parameters = (key.space, key.proxy, key.data, int(key.seed), key.architecture)
         with self._errors():
@@ -155,7 +162,7 @@ class Store:
         self.put_many([record])
 
     def put_many(self, records: Iterable[Record]) -> None:
-        """Keep all of `records` or, should anything fail, none.
+        """Keep all of ``records`` or, should anything fail, none.
 
         A record replaces an earlier one of its key, except that a failure never replaces a success.
         Raises ValueError for a number that is not finite, an info that is not JSON, or a record
@@ -207,7 +214,7 @@ class Store:
         data: str | None = None,
         seed: int | None = None,
     ) -> pd.DataFrame:
-        """`records` as a table, one row each; `created` in UTC, `value` NaN where it failed."""
+        """``records`` as a table, a row each; ``created`` in UTC, ``value`` NaN where it failed."""
         rows = [
             (
                 *(r.key.space, r.key.architecture, r.key.proxy, r.key.data, r.key.seed),
@@ -284,7 +291,7 @@ _CURES = (
 
 
 def _row(record: Record) -> tuple[Any, ...]:
-    """The parameters of `_UPSERT`; plain floats and ints, as SQLite keeps NumPy's as raw bytes."""
+    """The parameters of ``_UPSERT``; plain numbers, as SQLite keeps NumPy's as raw bytes."""
     key = record.key
     if (record.value is None) == (record.error is None):
         raise ValueError(
@@ -308,7 +315,7 @@ def _row(record: Record) -> tuple[Any, ...]:
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    """A row of `_SELECT` as a Record."""
+    """A row of ``_SELECT`` as a Record."""
     _, space, architecture, proxy, data, seed, value, seconds, flops, info, *rest = row
     key = Key(space, architecture, proxy, data, seed)
     return Record(key, value, seconds, flops, json.loads(info), *rest)

@@ -17,7 +17,7 @@ _RETRIES = 4  # a writer that opens or closes just now can make a sound file loo
 
 
 def check_file(path: Path) -> None:
-    """Raise StoreError unless `path` is absent, empty, or a whole store of this version.
+    """Raise StoreError unless ``path`` is absent, empty, or a whole store of this version.
 
     Nothing is written, and no -wal or -shm file appears. Costs a read of the file where no other
     process has it open (SQLite's quick_check: damaged pages are found now, not after an hour).

@@ -27,25 +27,28 @@ _OPERATIONS_ENDS = ("input", "output")
 def import_nasbench101(
     path: StrPath, progress: Callable[[float], object] | None = None
 ) -> pd.DataFrame:
-    """Read the official `nasbench_full.tfrecord` or `nasbench_only108.tfrecord` of NAS-Bench-101.
+    """Reads NAS-Bench-101's official ``nasbench_full.tfrecord`` or ``nasbench_only108.tfrecord``.
 
-    **Arguments:**
-
-    - `path`: the file, downloaded as https://github.com/google-research/nasbench says.
-    - `progress`: called now and then with the fraction read, from 0 to 1.
-
-    **Returns:** one row a cell, in the order of the file:
-
-    - `module_hash`; `num_vertices`; `edges`, the upper triangle of the adjacency matrix row by row
-      as 0/1; `ops` of the interior vertices, comma-joined; `trainable_parameters`;
-    - for each epoch budget E of the file `validation_accuracy_E`, `test_accuracy_E`,
-      `train_accuracy_E` (fractions) and `training_seconds_E`, means over the trials at the end of
-      training; `trials_E`, how many those are; and `validation_accuracy_E_trial0`, the first trial
-      of the file alone, as the paper's shortened training has it. A cell that was not trained for E
-      epochs has `trials_E` 0, and NaN.
-
-    **Raises:** `TruthError` for damage, with the record's number (from 1).
     The format is that of Ying et al., "NAS-Bench-101" (2019).
+
+    Args:
+        path: the file, downloaded as https://github.com/google-research/nasbench says.
+        progress: called now and then with the fraction read, from 0 to 1.
+
+    Returns:
+        One row a cell, in the order of the file:
+
+        - ``module_hash``; ``num_vertices``; ``edges``, the upper triangle of the adjacency matrix
+          row by row as 0/1; ``ops`` of the interior vertices, comma-joined;
+          ``trainable_parameters``;
+        - for each epoch budget E of the file ``validation_accuracy_E``, ``test_accuracy_E``,
+          ``train_accuracy_E`` (fractions) and ``training_seconds_E``, means over the trials at the
+          end of training; ``trials_E``, how many those are; and ``validation_accuracy_E_trial0``,
+          the first trial of the file alone, as the paper's shortened training has it. A cell that
+          was not trained for E epochs has ``trials_E`` 0, and NaN.
+
+    Raises:
+        TruthError: damage, with the record's number (from 1).
     """
     path = Path(path)
     rows: dict[str, int] = {}

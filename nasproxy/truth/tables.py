@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow
 from pyarrow import csv, parquet
 
+from nasproxy import files
 from nasproxy.errors import ArchitectureError, TruthError
 from nasproxy.space import Tabular
 
@@ -28,7 +29,7 @@ _SPEC = re.compile(r"(?P<path>.+?\.(?:parquet|csv))(?::(?P<column>.*))?", re.IGN
 class Joined(NamedTuple, Generic[Scores]):
     """Scores and truth of the same architectures, row by row, in the order of the scores.
 
-    `unmatched_scores` counts scored architectures without truth, `unmatched_truth` the reverse.
+    ``unmatched_scores`` counts scored architectures without truth, ``unmatched_truth`` the reverse.
     """
 
     scores: Scores
@@ -40,7 +41,8 @@ class Joined(NamedTuple, Generic[Scores]):
 def parse_spec(text: str) -> tuple[Path, str]:
     """Split "FILE:COLUMN" where the file's .parquet or .csv ends, so that "C:\\x.csv:top1" works.
 
-    **Raises:** `TruthError` without either part; where the file exists, it lists the columns.
+    Raises:
+        TruthError: without either part; where the file exists, it lists the columns.
     """
     match = _SPEC.fullmatch(text)
     if match is None:
@@ -62,21 +64,22 @@ def read(
 ) -> pd.Series:
     """Read a column of a parquet or CSV table: a float64 Series indexed by architecture key (text).
 
-    **Arguments:**
+    Args:
+        path: the table; its suffix tells the format.
+        column: a column of numbers, in whatever unit the table has.
+        key: the column of keys; by default what ``spaces`` have, then "module_hash", "key" or
+            "architecture", in this order.
+        spaces: search spaces whose benchmark's columns are turned into keys where the table has
+            them all.
 
-    - `path`: the table; its suffix tells the format.
-    - `column`: a column of numbers, in whatever unit the table has.
-    - `key`: the column of keys; by default what `spaces` have, then "module_hash", "key" or
-      "architecture", in this order.
-    - `spaces`: search spaces whose benchmark's columns are turned into keys where the table has
-      them all.
+    Returns:
+        One entry an architecture, in the table's order. Rows whose truth is missing (NaN or
+        infinite) are dropped, and a key that occurs more than once gets the mean of its rows;
+        ``.attrs["missing"]`` and ``.attrs["repeated"]`` count the rows that this removed.
 
-    **Returns:** one entry an architecture, in the table's order. Rows whose truth is missing (NaN
-    or infinite) are dropped, and a key that occurs more than once gets the mean of its rows;
-    `.attrs["missing"]` and `.attrs["repeated"]` count the rows that this removed.
-
-    **Raises:** `TruthError` for a file that cannot be read, an unknown or non-numeric column, or a
-    table without keys or numbers.
+    Raises:
+        TruthError: a file that cannot be read, an unknown or non-numeric column, or a table without
+            keys or numbers.
     """
     path = Path(path)
     columns = _columns(path)
@@ -110,7 +113,8 @@ def read_keys(path: StrPath, space: object) -> list[str]:
     They are made of the columns by which the space's benchmark names architectures, or stand in
     "module_hash", "key" or "architecture".
 
-    **Raises:** `TruthError` for a file that cannot be read or has none of these columns.
+    Raises:
+        TruthError: a file that cannot be read or has none of these columns.
     """
     path = Path(path)
     columns, spaces = _columns(path), [space] if isinstance(space, Tabular) else []
@@ -124,7 +128,8 @@ def read_keys(path: StrPath, space: object) -> list[str]:
 def join(scores: Scores, truth: pd.Series) -> Joined[Scores]:
     """Pair scores with truth by architecture key, both indexed by it; keys compare as text.
 
-    **Raises:** `TruthError` where no key is in both, or where one occurs twice in either.
+    Raises:
+        TruthError: no key is in both, or one occurs twice in either.
     """
     scores, truth = _keyed("scores", scores), _keyed("truth", truth)
     places = truth.index.get_indexer(scores.index)  # See known.
@@ -148,19 +153,17 @@ def known(keys: pd.Index, truth: pd.Series) -> pd.Index:
 def write_table(frame: pd.DataFrame, path: StrPath) -> None:
     """Write a table to a .parquet or .csv file, its index too if named, whole or not at all.
 
-    **Raises:** `TruthError` for another suffix or a folder that cannot be written.
+    Raises:
+        TruthError: another suffix, or a folder that cannot be written.
     """
     path = Path(path)
     write = frame.to_csv if _suffix(path) == ".csv" else frame.to_parquet
     index = any(name is not None for name in frame.index.names)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(temporary, index=index)
-        os.replace(temporary, path)
+        with files.replacing(path) as file:
+            write(file, index=index)
     except OSError as error:
         raise TruthError(f"{path} cannot be written ({error}); check the folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _suffix(path: Path) -> str:
@@ -243,7 +246,7 @@ def _abridged(columns: Sequence[str]) -> str:
 
 
 def _keyed(name: str, table: Scores) -> Scores:
-    """A copy of `table` with keys as text, each there once."""
+    """A copy of ``table`` with keys as text, each there once."""
     table = table.set_axis(table.index.astype(str), axis=0)
     repeated = table.index[table.index.duplicated()]
     if len(repeated):

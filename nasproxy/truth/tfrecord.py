@@ -5,7 +5,7 @@ The framing is that of tensorflow/core/lib/io/record_writer.h, without compressi
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import google_crc32c
@@ -22,8 +22,9 @@ FRAME_SIZE = _HEADER_SIZE + _CHECKSUM.size
 def read_records(path: str | os.PathLike[str]) -> Iterator[bytes]:
     """Yield the records of a TFRecord file in order, one in memory at a time, checksums verified.
 
-    **Raises:** `TruthError`, on reaching it, for a file that is absent, cut short or damaged, with
-    the record's number (from 1) and byte offset.
+    Raises:
+        TruthError: on reaching it, a file that is absent, cut short or damaged, with the record's
+            number (from 1) and byte offset.
     """
     path = Path(path)
     try:
@@ -56,14 +57,6 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[bytes]:
                 raise TruthError(f"{where} is damaged (data); download the file again")
             yield record
             offset += FRAME_SIZE + n_bytes
-
-
-def write_records(path: str | os.PathLike[str], records: Iterable[bytes]) -> None:
-    """Write `records` as a TFRecord file, replacing what is there."""
-    with Path(path).open("wb") as file:
-        for record in records:
-            length = _LENGTH.pack(len(record))
-            file.writelines([length, _masked_crc32c(length), record, _masked_crc32c(record)])
 
 
 def _masked_crc32c(data: bytes) -> bytes:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from nasproxy.checks import Whole, check
 from nasproxy.errors import ArchitectureError
 from search_spaces.mnas.block import IDENTITY, MBCONV, Block
 from search_spaces.mnas.network import Backbone
 from search_spaces.mnas.space import BLOCKS, BlockSpace
-from search_spaces.product import check_width
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class AccelNASBench(BlockSpace):
     _code: ClassVar[re.Pattern[str]] = re.compile(r"e(\d+)k(\d+)l(\d+)(se)?")
 
     def __post_init__(self) -> None:
-        check_width(self.name, self.width)
+        check(self.name, self, width=Whole())
 
     @property
     def backbone(self) -> Backbone:

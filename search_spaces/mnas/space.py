@@ -1,20 +1,19 @@
 """Spaces of seven mobile blocks: what they share, and MNAS."""
 
 import json
-import math
 import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from nasproxy.checks import OneOf, Real, Several, Unfit, Whole, check
 from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import GATES, Shape
 from search_spaces.mnas.block import OPS, SKIPS, Block, Blocks
 from search_spaces.mnas.network import STRIDES, TOTAL_STRIDE, Backbone, build
-from search_spaces.mnas.settings import check_choice, check_hundredths, check_numbers
-from search_spaces.product import ProductSpace, check_width, read_json, set_of
+from search_spaces.product import ProductSpace, read_json, set_of
 
 BLOCKS = len(STRIDES)
 ACTIVATIONS = ("relu", "relu6", "swish")
@@ -141,6 +140,18 @@ def _same(given: object, accepted: object) -> bool:
     return given == accepted and isinstance(given, bool) == isinstance(accepted, bool)
 
 
+class Hundredths(Real):
+    """A number that a key can hold."""
+
+    def read(self, value: Any) -> float:
+        number = super().read(value)
+        if abs(100 * number - round(100 * number)) >= 1e-9:
+            raise Unfit(
+                f"keys are written in hundredths, so give {round(number, 2):g} or another one"
+            )
+        return number
+
+
 @dataclass(frozen=True)
 class MNAS(BlockSpace):
     """MnasNet's search space on ImageNet: seven blocks around MobileNetV2's (Tan et al. 2019).
@@ -189,18 +200,24 @@ class MNAS(BlockSpace):
     )
 
     def __post_init__(self) -> None:
-        check_width(self.name, self.width)
-        for setting in ("filters", "layers", "expansions"):
-            check_numbers(self.name, setting, getattr(self, setting), least=1, count=BLOCKS)
-        for setting in ("head", "divisor"):
-            check_numbers(self.name, setting, (getattr(self, setting),), least=1, count=1)
-        for setting, least, most in (("multipliers", 0.01, math.inf), ("ratios", 0, 1)):
+        every = Several(Whole(), count=BLOCKS)
+        check(
+            self.name,
+            self,
+            width=Whole(),
+            filters=every,
+            layers=every,
+            expansions=every,
+            multipliers=Several(Hundredths(least=0.01), "0.75/1/1.25"),
+            ratios=Several(Hundredths(least=0, most=1), "0/0.25"),
+            head=Whole(),
+            divisor=Whole(),
+            gate=OneOf(*GATES),
+            activation=OneOf(*(word for word in ACTIVATIONS if word != "none")),
+        )
+        for setting in ("multipliers", "ratios"):
             given = getattr(self, setting)
-            values = given if isinstance(given, tuple) else (given,)
-            check_hundredths(self.name, setting, values, least, most)
-            object.__setattr__(self, setting, values)
-        check_choice(self.name, "gate", self.gate, GATES)
-        check_choice(self.name, "activation", self.activation, ACTIVATIONS)
+            object.__setattr__(self, setting, given if isinstance(given, tuple) else (given,))
 
     @property
     def backbone(self) -> Backbone:

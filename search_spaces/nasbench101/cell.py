@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import md5
-from math import isqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -129,27 +128,6 @@ class Cell:
                 f'{text[:80]!r} is not a cell: write {{"adjacency": [[...]], "ops": [...]}}.'
             )
         return cls.create(record["adjacency"], record["ops"])
-
-
-def from_row(edges: str, ops: str) -> Cell:
-    """The cell of a table row.
-
-    Args:
-        edges: the upper triangle of the matrix, row by row, as V·(V − 1)/2 digits 0 or 1.
-        ops: the V − 2 interior operations, joined by commas; empty for two vertices.
-
-    Raises:
-        ArchitectureError: the digits fill no triangle, or the cell is not one of the space.
-    """
-    vertices = (1 + isqrt(1 + 8 * len(edges))) // 2
-    if not edges or vertices * (vertices - 1) // 2 != len(edges) or set(edges) - {"0", "1"}:
-        raise ArchitectureError(
-            f"edges {edges!r} is no upper triangle: write 1, 3, 6, 10, 15 or 21 digits 0 or 1, "
-            "row by row."
-        )
-    matrix = np.zeros((vertices, vertices), np.int8)
-    matrix[np.triu_indices(vertices, 1)] = [int(digit) for digit in edges]
-    return Cell.create(matrix, [INPUT, *(ops.split(",") if ops else []), OUTPUT])
 
 
 def vertex_channels(cell: Cell, in_channels: int, out_channels: int) -> tuple[int, ...]:

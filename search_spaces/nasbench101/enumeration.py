@@ -1,6 +1,5 @@
 """Every cell of NAS-Bench-101, once: 423,624 codes of 32 bits, made in a tenth of a second."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache, cached_property
@@ -10,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nasproxy import files
 from nasproxy.cache import cache_dir
-from nasproxy.errors import ArchitectureError, SettingError
+from nasproxy.checks import Whole, checked
+from nasproxy.errors import ArchitectureError
 from search_spaces.nasbench101.cell import (
     INPUT,
     MAX_EDGES,
@@ -58,8 +59,7 @@ class CellTable:
         Raises:
             SettingError: `n` is negative or exceeds the table.
         """
-        if not 0 <= n <= len(self):
-            raise SettingError(f"n={n}: the table holds {len(self)} cells; ask for 0 to that many.")
+        n = checked("nasbench101", "n", n, Whole(0, len(self), hint="as many as it holds"))
         return [self[index] for index in rng.choice(len(self), n, replace=False)]
 
     def find(self, module_hash: str) -> Cell:
@@ -108,9 +108,8 @@ def all_cells(max_vertices: int = MAX_VERTICES) -> CellTable:
     Raises:
         SettingError: `max_vertices` is not 2 to 7.
     """
-    if not 2 <= max_vertices <= MAX_VERTICES:
-        raise SettingError(f"max_vertices={max_vertices}: a cell has 2 to {MAX_VERTICES}.")
-    return CellTable(np.concatenate([_codes(size) for size in range(2, max_vertices + 1)]))
+    most = checked("nasbench101", "max_vertices", max_vertices, Whole(2, MAX_VERTICES))
+    return CellTable(np.concatenate([_codes(size) for size in range(2, most + 1)]))
 
 
 def decode(code: int) -> Cell:
@@ -210,9 +209,5 @@ def _read(path: Path, count: int) -> bytes | None:
 
 def _write(path: Path, digests: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(digests + sha256(digests).digest())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.replacing(path) as file:
+        file.write(digests + sha256(digests).digest())

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from nasproxy.errors import ArchitectureError, SettingError
+from nasproxy.checks import Whole, checked
+from nasproxy.errors import ArchitectureError
 from search_spaces.nasbench101.cell import INPUT, MAX_VERTICES, OPS, OUTPUT, Cell
 from search_spaces.nasbench101.enumeration import all_cells
 
@@ -32,8 +33,7 @@ def random_matrix(n: int, seed: int) -> list[Cell]:
     Raises:
         SettingError: `n` is negative.
     """
-    if n < 0:
-        raise SettingError(f"n={n}: ask for 0 or more cells.")
+    n = checked("nasbench101", "n", n, Whole(0))
     rng = np.random.default_rng(seed)
     cells = []
     while len(cells) < n:

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from nasproxy.errors import DataError, SettingError
+from nasproxy.checks import OneOf, Optional, Whole, check, checked
+from nasproxy.errors import DataError
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import Shape
 from search_spaces.nasbench101 import sampling
@@ -32,12 +33,7 @@ class NASBench101:
     samplers: ClassVar[tuple[str, ...]] = ("uniform", "random_matrix")
 
     def __post_init__(self) -> None:
-        for setting in ("width", "stacks", "cells"):
-            value = getattr(self, setting)
-            if not isinstance(value, int) or value < 1:
-                raise SettingError(
-                    f"{setting}={value!r} of nasbench101: give a whole number of at least 1"
-                )
+        check(self.name, self, width=Whole(), stacks=Whole(), cells=Whole())
 
     def sample(self, n: int, seed: int, sampler: str | None = None) -> list[Cell]:
         """Draws cells.
@@ -46,14 +42,9 @@ class NASBench101:
         ``random_matrix`` draws random adjacency matrices and operations and prunes them, as the
         notebook of Park et al. does: small cells, with repeats.
         """
-        match sampler or self.samplers[0]:
-            case "uniform":
-                return sampling.uniform(n, seed)
-            case "random_matrix":
-                return sampling.random_matrix(n, seed)
-            case other:
-                accepted = ", ".join(self.samplers)
-                raise SettingError(f"sampler {other!r} of nasbench101: choose one of {accepted}")
+        checked(self.name, "sampler", sampler, Optional(OneOf(*self.samplers)))
+        draw = sampling.random_matrix if sampler == "random_matrix" else sampling.uniform
+        return draw(n, seed)
 
     def mutate(self, architecture: Cell, rng: np.random.Generator) -> Cell:
         """A cell one visible edit away."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 from nasproxy import cli
 from nasproxy.architectures import read_architectures
@@ -18,15 +17,9 @@ from nasproxy.errors import ArchitectureError, NasproxyError, SettingError
 from nasproxy.progress import bar, fraction
 from nasproxy.store import Store
 from search_spaces import NASBench101
+from tests.support.cli import run
 
 TINY = "nngp:n_train=20,n_valid=20,norm_images=16,width=8"
-
-
-def run(*words: str) -> str:
-    """Output of a command that succeeds; the user's errors are raised."""
-    result = CliRunner().invoke(cli.app, list(words), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 def test_score_then_rank_by_a_table(tmp_path: Path) -> None:
@@ -239,7 +232,7 @@ def test_sampling_less_than_nothing_is_refused() -> None:
 )
 def test_an_option_for_one_value_is_taken_once(words: list[str], said: str) -> None:
     with pytest.raises(SettingError, match=f"{said} is given 2 times"):
-        CliRunner().invoke(cli.app, words, catch_exceptions=False)
+        run(*words)
 
 
 def in_process(*words: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":

@@ -7,12 +7,7 @@ import pytest
 
 from nasproxy.data import load
 from nasproxy.errors import DataError
-from tests.data.test_loading import pictures, write_prepared
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NASPROXY_CACHE", str(tmp_path / "cache"))
+from tests.support.data import pictures, write_prepared
 
 
 def test_names_state_what_shaped_a_set(tmp_path: Path) -> None:

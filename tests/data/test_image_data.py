@@ -10,10 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
-from typer.testing import CliRunner
 
-from nasproxy.cli import app
 from nasproxy.data import Dataset, load, splits
 from nasproxy.data.lazy import LazyImages
 from nasproxy.data.splits import resized
@@ -22,32 +19,10 @@ from nasproxy.networks import features
 from nasproxy.proxies import NNGP, Training
 from search_spaces import NASBench101, NASBenchMacro
 from search_spaces.nasbench101 import Cell
-from tests.data.test_loading import TFDS, pictures, write_prepared
+from tests.support.cli import run
+from tests.support.data import TFDS, pictures, random_image, write_pictures, write_prepared
 
 SPACE = NASBenchMacro(width=8)
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NASPROXY_CACHE", str(tmp_path / "cache"))
-
-
-def random_image(*shape: int, seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def write_pictures(
-    folder: Path, classes: Sequence[str] = ("cat", "dog", "eel"), count: int = 6, **options: Any
-) -> Path:
-    """Pictures of several sizes, ``folder/CLASS/N.png``; the class is in the brightness."""
-    rng = np.random.default_rng(options.get("seed", 0))
-    for number, name in enumerate(classes):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        for i in range(count):
-            shape = (9 + i, 12 - i % 6) if options.get("grey") else (9 + i, 12 - i % 6, 3)
-            pixels = rng.integers(0, 60, shape, dtype=np.uint8) + np.uint8(60 * (number % 4))
-            Image.fromarray(pixels).save(folder / name / f"{i}.png")
-    return folder
 
 
 # Resizing
@@ -125,7 +100,7 @@ def test_chosen_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"labels": 1}, "labels=1 of data: few has 10 classes; give from 2"),
+        ({"labels": 1}, "labels=1 of data: give a whole number from 2 to 10, as many as few"),
         ({"labels": 11}, "labels=11"),
         ({"resolution": 0}, "resolution=0 of data: give a whole number"),
         ({"resolution": 2.5}, "resolution=2.5"),
@@ -232,13 +207,12 @@ def test_settings_of_data(tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     words = ["score", "nasbench_macro", "--sample", "2", "--proxy", "macs", "--out", str(out)]
     text = f"{folder}:resolution=16,labels=2,valid_fraction=0.3,seed=1"
-    result = CliRunner().invoke(app, [*words, "--data", text], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    run(*words, "--data", text)
     first, *_ = out.read_text().splitlines()[1:]
     key, macs, *_ = first.split(",")
     assert float(macs) == NASBenchMacro().graph(key, (16, 16, 3), 2).flops / 2
     with pytest.raises(SettingError, match="no setting 'size': it has resolution, labels"):
-        CliRunner().invoke(app, [*words, "--data", f"{folder}:size=16"], catch_exceptions=False)
+        run(*words, "--data", f"{folder}:size=16")
 
 
 @pytest.mark.skipif(not TFDS.is_dir(), reason="needs the data folder beside the repository")

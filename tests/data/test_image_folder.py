@@ -10,12 +10,7 @@ from nasproxy.data import load
 from nasproxy.data.decoded import write_cached
 from nasproxy.data.splits import resized
 from nasproxy.errors import DataError
-from tests.data.test_image_data import random_image, write_pictures
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NASPROXY_CACHE", str(tmp_path / "cache"))
+from tests.support.data import random_image, write_pictures
 
 
 @pytest.mark.parametrize("valid", ["validation", "valid", "val"])

@@ -2,8 +2,6 @@
 
 import importlib
 import importlib.util
-import io
-import json
 import re
 import shutil
 import tempfile
@@ -15,15 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from PIL import Image
 
 from nasproxy.cache import cache_dir
 from nasproxy.data import Dataset, available, from_arrays, load, prepared
 from nasproxy.errors import DataError, SettingError
-from tests.conftest import ROOT
-
-TFDS = ROOT.parent / "shared" / "data" / "tfds"
+from tests.support.data import TFDS, pictures, write_prepared
 
 
 @pytest.fixture(scope="session")
@@ -224,7 +218,7 @@ def test_npz(tmp_path: Path) -> None:
 def test_settings_out_of_range() -> None:
     wrong: Any
     for wrong in [1.5, 0.0, "half", (1, 3), True, None, float("nan")]:
-        said = re.escape(f"valid_fraction={wrong!r} of data: give a number between 0 and 1")
+        said = re.escape(f"valid_fraction={wrong!r} of data: give a number above 0 and below 1")
         with pytest.raises(SettingError, match=said):
             load("cifar10", valid_fraction=wrong)
     for wrong in [-1, "x", 1.5, True, None]:
@@ -242,69 +236,6 @@ def test_every_available_name_has_a_description() -> None:
 
 
 # Prepared TFDS folders
-
-
-def write_prepared(
-    data_dir: Path,
-    name: str,
-    splits: dict[str, list[tuple[NDArray[np.uint8], int]]],
-    file_format: str = "array_record",
-) -> Path:
-    """A prepared set as TFDS lays it out, for `tfds.builder(name, data_dir=data_dir)`."""
-    module = pytest.importorskip("array_record.python.array_record_module")
-    tf_example_pb2: Any = importlib.import_module("tensorflow_datasets.proto").tf_example_pb2
-    folder = data_dir / name / "3.0.2"
-    folder.mkdir(parents=True)
-    kind = "tensorflow_datasets.core.features."
-    shape = {"dimensions": ["-1", "-1", "3"]}
-    features = {
-        "image": {
-            "pythonClassName": f"{kind}image_feature.Image",
-            "image": {"dtype": "uint8", "shape": shape, "encodingFormat": "png"},
-        },
-        "label": {
-            "pythonClassName": f"{kind}class_label_feature.ClassLabel",
-            "classLabel": {"numClasses": "10"},
-        },
-    }
-    described = {
-        "pythonClassName": f"{kind}features_dict.FeaturesDict",
-        "featuresDict": {"features": features},
-    }
-    (folder / "features.json").write_text(json.dumps(described))
-    info = {
-        "name": name,
-        "version": "3.0.2",
-        "fileFormat": file_format,
-        "supervisedKeys": {"tuple": {"items": [{"featureKey": k} for k in ("image", "label")]}},
-        "splits": [
-            {
-                "name": split,
-                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-                "shardLengths": [str(len(examples))],
-                "numBytes": "1",
-            }
-            for split, examples in splits.items()
-        ],
-    }
-    (folder / "dataset_info.json").write_text(json.dumps(info))
-    for split, examples in splits.items():
-        shard = folder / f"{name}-{split}.array_record-00000-of-00001"
-        writer = module.ArrayRecordWriter(str(shard), "group_size:1")
-        for array, label in examples:
-            png = io.BytesIO()
-            Image.fromarray(array).save(png, "png")
-            example = tf_example_pb2.Example()
-            example.features.feature["image"].bytes_list.value.append(png.getvalue())
-            example.features.feature["label"].int64_list.value.append(label)
-            writer.write(example.SerializeToString())
-        writer.close()
-    return folder
-
-
-def pictures(count: int, seed: int = 0) -> list[tuple[NDArray[np.uint8], int]]:
-    rng = np.random.default_rng(seed)
-    return [(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8), i % 10) for i in range(count)]
 
 
 def test_cifar_is_split_in_order_with_the_papers_constants(tmp_path: Path) -> None:

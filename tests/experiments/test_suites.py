@@ -29,8 +29,7 @@ from nasproxy_experiments.nngp_mnas import against_size, what_limits
 from nasproxy_experiments.nngp_mnas import study as spaces
 from nasproxy_experiments.nngp_mnas.study import ACCEL, MACRO, TOPOLOGY, Benchmark, Study
 from search_spaces import AccelNASBench, NASBench201, NASBenchMacro
-from tests.data.test_image_data import write_pictures
-from tests.data.test_loading import pictures, write_prepared
+from tests.support.data import pictures, write_pictures, write_prepared
 
 
 @pytest.fixture(autouse=True)

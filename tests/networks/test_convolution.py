@@ -124,7 +124,9 @@ def test_depthwise_equals_grouped_convolution(
     height: int, width: int, size: int, stride: int
 ) -> None:
     rng = np.random.default_rng([height, width, size, stride])
-    images, kernel = some(rng, 2, height, width, 4), some(rng, size, size, 1, 4)
+    images, kernel = map(
+        jax.device_put, (some(rng, 2, height, width, 4), some(rng, size, size, 1, 4))
+    )
     compare(
         lambda x, k: depthwise(x, k, stride),
         lambda x, k: lax_convolution(x, k, stride, groups=4),
@@ -138,7 +140,7 @@ def test_depthwise_equals_grouped_convolution(
 @pytest.mark.parametrize("stride", [2, 3])
 def test_strided_convolution(shape: tuple[int, int], size: int, stride: int) -> None:
     rng = np.random.default_rng(0)
-    images, kernel = some(rng, 2, *shape, 3), some(rng, size, size, 3, 4)
+    images, kernel = map(jax.device_put, (some(rng, 2, *shape, 3), some(rng, size, size, 3, 4)))
     compare(
         lambda x, k: convolve(x, k, stride),
         lambda x, k: lax_convolution(x, k, stride, groups=1),

@@ -130,6 +130,7 @@ def test_gradients_are_those_of_plain_code(layer: Layer, shapes: list[Shape]) ->
     rng = np.random.default_rng(5)
     params, _ = variables(layer, rng)
     inputs = [some(rng, 3, *shape) for shape in shapes]
+    params, inputs = jax.device_put((params, inputs))
 
     def pulled(network: Callable[..., jax.Array]) -> Any:
         output, pull = jax.vjp(network, params, *inputs)

@@ -140,7 +140,7 @@ def test_dead_networks_and_kernels_that_overflow_are_no_score(
         ({"ensemble": (1, 0)}, "ensemble"),
         ({"momentum": 1.1}, "from 0 to 1"),
         ({"valid_from": "test"}, "valid or train"),
-        ({"output": "logits"}, "output='logits' of ntk: choose one of sum, logit, trace"),
+        ({"output": "logits"}, "output='logits' of ntk: give sum, logit or trace"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:

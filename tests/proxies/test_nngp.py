@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 import scipy.linalg
@@ -77,7 +78,7 @@ def test_solves_equal_scipys_on_the_same_features(tiny_data: Dataset) -> None:
     train, y_train = tiny_data.subset("train", 32, 0)
     valid, y_valid = tiny_data.subset("valid", 40, 0)
     norm = BatchNorm(images=16)
-    batch: Any = tiny_data.subset("train", 16, 1, balanced=False)[0]
+    batch = jax.device_put(tiny_data.subset("train", 16, 1, balanced=False)[0])
     batches = features.split(np.concatenate([train, valid]), graph, norm)
     members = [
         features.features(Initialised.draw(graph, (0, m)), batches, batch, norm)[:72].astype(

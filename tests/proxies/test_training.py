@@ -275,11 +275,13 @@ def test_divergence_is_reported_and_stored(tiny_data: Dataset) -> None:
         ({"epochs": ()}, r"epochs=\(\)"),
         ({"trials": 0}, "trials=0"),
         ({"batch": 1}, "batch=1 .* at least 2"),
-        ({"learning_rate": 0}, "learning_rate=0 .* positive"),
+        ({"learning_rate": 0}, "learning_rate=0 .* above 0"),
         ({"learning_rate": math.nan}, "learning_rate=nan"),
         ({"weight_decay": -1e-4}, "weight_decay=-0.0001"),
         ({"momentum": 1.0}, "momentum=1.0"),
         ({"augment": 2}, "augment=2"),
+        ({"until": 0}, "until=0 .* above 0 and at most 1"),
+        ({"width": 0}, "width=0 of training"),
     ],
 )
 def test_bad_settings(settings: dict[str, Any], message: str) -> None:

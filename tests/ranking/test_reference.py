@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from typer.testing import CliRunner
 
-from nasproxy import cli
 from nasproxy.errors import NasproxyError, SettingError, TruthError
 from nasproxy.metrics import MetricError
 from nasproxy.proxies import Latency
@@ -19,6 +17,7 @@ from nasproxy.ranking.reference import read_latency, reward
 from nasproxy.scoring import run_id
 from nasproxy.store import Key, Record, Store
 from search_spaces import NASBenchMacro
+from tests.support.cli import run
 
 KEYS = [f"{i:08d}" for i in range(12)]
 RNG = np.random.default_rng(0)
@@ -50,10 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def rank(*words: str) -> list[dict[str, Any]]:
-    words = ("rank", "--store", "s.db", "--format", "json", *words)
-    result = CliRunner().invoke(cli.app, list(words), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.output)
+    return json.loads(run("rank", "--store", "s.db", "--format", "json", *words))
 
 
 def test_numbers_by_hand() -> None:

@@ -9,9 +9,8 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
-from nasproxy import cli, data
+from nasproxy import data
 from nasproxy.data import Dataset
 from nasproxy.errors import ArchitectureError, SettingError
 from nasproxy.kernels import FullyConnected, fully_connected
@@ -25,14 +24,9 @@ from nasproxy.solvers import EigenPro
 from nasproxy.training import Recipe, Trainer, batches, fit
 from search_spaces import FullyConnectedNetworks, NASBench101
 from search_spaces.fully_connected import Perceptron
+from tests.support.cli import run
 
 SPACE = FullyConnectedNetworks(width=16)
-
-
-def run(*words: str) -> str:
-    result = CliRunner().invoke(cli.app, list(words), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.mark.parametrize("activation", ["relu", "erf"])

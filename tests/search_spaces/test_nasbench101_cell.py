@@ -21,7 +21,6 @@ from search_spaces.nasbench101.cell import (
     OPS,
     OUTPUT,
     Cell,
-    from_row,
     vertex_channels,
 )
 
@@ -75,18 +74,6 @@ def test_published_cell() -> None:
     assert (cell.num_vertices, cell.num_edges) == (7, 9)
     assert cell.predecessors(5) == (0, 3, 4)
     assert vertex_channels(cell, 128, 256) == (128, 128, 128, 128, 128, 128, 256)
-
-
-def test_from_row_reads_the_tables_columns() -> None:
-    expected = Cell.create(matrix_of(EDGES, 7), [INPUT, *INTERIOR, OUTPUT])
-    assert from_row("100110100001001010101", ",".join(INTERIOR)) == expected
-    assert from_row("1", "") == Cell.create([[0, 1], [0, 0]], [INPUT, OUTPUT])
-
-
-@pytest.mark.parametrize("edges", ["", "11", "1x1", "0110"])
-def test_from_row_rejects_what_is_no_triangle(edges: str) -> None:
-    with pytest.raises(ArchitectureError, match="upper triangle"):
-        from_row(edges, CONV3X3)
 
 
 def test_pruning_drops_dangling_vertices_and_keeps_the_order() -> None:

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,17 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasproxy.errors import StoreError
-from nasproxy.store import Group, Key, Record, Store
+from nasproxy.store import Group, Record, Store
 from tests.conftest import ROOT
-
-
-def make(architecture: str = "a", value: Any = 0.5, **changes: Any) -> Record:
-    """A record, failed where `value` is None; `changes` are fields of it or of its key."""
-    key = {"space": "s", "proxy": "p", "data": "digits@1", "seed": 0}
-    key |= {name: changes.pop(name) for name in list(changes) if name in key}
-    fields = {"seconds": 0.25, "flops": 1e9, "info": {"epsilon": 0.1, "curve": [1, 2.5]}}
-    fields |= {"error": "diverged" if value is None else None, "architecture_json": "{}"}
-    return Record(Key(architecture=architecture, **key), value, **(fields | changes))
+from tests.support.store import make
 
 
 def filled(path: Path, rows: int = 300) -> Path:
@@ -47,7 +38,7 @@ def writer(path: Path, code: str, *arguments: str) -> "subprocess.Popen[str]":
     header = f"""
 import sys
 from nasproxy.store import Store
-from tests.store.test_database import make
+from tests.support.store import make
 store = Store({str(path)!r})
 """
     command = [sys.executable, "-c", header + code, *arguments]

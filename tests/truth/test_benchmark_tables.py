@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 from nasproxy import Params, score, truth
 from nasproxy.architectures import read_architectures
-from nasproxy.cli import app
 from nasproxy.data import Dataset
 from nasproxy.errors import ArchitectureError, SettingError, TruthError
 from nasproxy.proxies import Macs
@@ -18,6 +16,7 @@ from nasproxy.ranking.reference import read_truth
 from nasproxy.space import Tabular
 from nasproxy.store import Store
 from search_spaces import MNAS, AccelNASBench, NASBench101, NASBench201, NASBenchMacro
+from tests.support.cli import run
 
 ACCEL = AccelNASBench()
 
@@ -130,12 +129,10 @@ def test_a_sample_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     drawn = NASBenchMacro().sample(20, 0)
     table = write(pd.DataFrame({"arch": drawn, "acc": range(20)}), tmp_path / "macro.csv")
     words = ["score", "nasbench_macro", "--proxy", "macs", "--architectures", str(table)]
-    runner = CliRunner()
 
     def scored(*more: str) -> list[str]:
         out = tmp_path / "out.parquet"
-        result = runner.invoke(app, [*words, *more, "--out", str(out)], catch_exceptions=False)
-        assert result.exit_code == 0, result.output
+        run(*words, *more, "--out", str(out))
         return pd.read_parquet(out).index.tolist()
 
     assert scored() == drawn
@@ -145,7 +142,6 @@ def test_a_sample_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert some == scored("--sample", "7", "--seed", "1")
     assert some != scored("--sample", "7")
     ranked = ["rank", "--store", str(tmp_path / "s.db"), "--truth", f"{table}:acc"]
-    result = runner.invoke(app, [*ranked, "--format", "csv"], catch_exceptions=False)
-    assert "file macro.csv, n=7, seed=1" in result.output
+    assert "file macro.csv, n=7, seed=1" in run(*ranked, "--format", "csv")
     with pytest.raises(SettingError, match="holds 20 architectures"):
-        runner.invoke(app, [*words, "--sample", "21"], catch_exceptions=False)
+        run(*words, "--sample", "21")

@@ -6,7 +6,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,8 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 from nasproxy import truth
 from nasproxy.errors import TruthError
 from nasproxy.truth.nasbench101_file import import_nasbench101
-from nasproxy.truth.tfrecord import write_records
 from tests.conftest import ROOT
+from tests.support.tfrecord import write_records
 
 DATA = ROOT.parent / "shared" / "data" / "truth"
 EPOCHS = (4, 12, 36, 108)
@@ -517,8 +517,8 @@ def test_write_table_is_whole_or_not_at_all(
     truth.write_table(TABLE, path)
     before = path.read_bytes()
 
-    def half(self: pd.DataFrame, target: Path, **_: object) -> None:
-        target.write_bytes(b"half of it")
+    def half(self: pd.DataFrame, target: BinaryIO, **_: object) -> None:
+        target.write(b"half of it")
         raise OSError("disk full")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", half)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasproxy.errors import TruthError
-from nasproxy.truth.tfrecord import FRAME_SIZE, read_records, write_records
+from nasproxy.truth.tfrecord import FRAME_SIZE, read_records
+from tests.support.tfrecord import write_records
 
 
 def crc32c(data: bytes) -> int:

@@ -67,7 +67,7 @@ def run(study: Study) -> Finding:
             "preconditioner and iterations. Where the training error stays above "
             f"{1 - STOP:g}, 400 epochs did not do.",
             "Is the ranking of depths robust to k?",
-            "\n".join(markdown(rankings)),
+            markdown(rankings),
         ),
     )
 
@@ -160,26 +160,10 @@ def _figure(table: pd.DataFrame, study: Study) -> Figure:
         for style, top in zip(("-", "--", ":"), study.tops, strict=True):
             part = table[(table["solver"] == NAMES[loss]) & (table["k"] == top)]
             label = f"{NAMES[loss]}, k = {top}"
-            axes[0].plot(
-                part["depth"],
-                part["error"],
-                style,
-                color=colour,
-                lw=1.3,
-                marker="o",
-                ms=3,
-                label=label,
-            )
-            axes[1].plot(
-                part["depth"],
-                part["fit seconds"] + part["kernel seconds"],
-                style,
-                color=colour,
-                lw=1.3,
-                marker="o",
-                ms=3,
-                label=label,
-            )
+            look = {"color": colour, "lw": 1.3, "marker": "o", "ms": 3, "label": label}
+            axes[0].plot(part["depth"], part["error"], style, **look)
+            seconds = part["fit seconds"] + part["kernel seconds"]
+            axes[1].plot(part["depth"], seconds, style, **look)
     for colour, (solver, part) in zip(
         figures.COLOURS[2:], table[table["k"].isna()].groupby("solver", sort=False), strict=False
     ):

@@ -177,32 +177,15 @@ def _figure(table: pd.DataFrame, kernel: pd.Series) -> Figure:
         for colour, width in zip(figures.COLOURS, WIDTHS, strict=False):
             part = table[(table["trained"] == text) & (table["width"] == width)]
             label = f"width {width}, {text.replace('training accuracy ', '')}"
+            look = {"color": colour, "ls": style, "lw": 1.2, "marker": "o", "ms": 3, "label": label}
             axes[0].errorbar(
-                part["depth"],
-                part["error"],
-                part["standard error"],
-                color=colour,
-                ls=style,
-                lw=1.2,
-                marker="o",
-                ms=3,
-                capsize=1.5,
-                label=label,
+                part["depth"], part["error"], part["standard error"], capsize=1.5, **look
             )
             missed = part[~_all(part["reached"])]
             axes[0].plot(
                 missed["depth"], missed["error"], "o", ms=4, mfc="white", mec=colour, zorder=3
             )
-            axes[1].plot(
-                part["depth"],
-                part["seconds"],
-                color=colour,
-                ls=style,
-                lw=1.2,
-                marker="o",
-                ms=3,
-                label=label,
-            )
+            axes[1].plot(part["depth"], part["seconds"], **look)
     axes[0].plot(kernel.index, kernel, color="black", lw=1.6, marker="s", ms=3, label="NTK, direct")
     for one, name in zip(axes, ("validation error, share", "training time, seconds"), strict=True):
         figures.logarithmic(one)

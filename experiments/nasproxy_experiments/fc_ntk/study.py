@@ -143,9 +143,7 @@ def prepare(options: Options) -> Study:
     name = "fc_ntk_embedded" if embedded else "fc_ntk"
     images = _subset(source, options.points, options.seed)
     points = len(images.train_labels)
-    path = options.store or options.out / name / "scores.db"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    store = Store(path)
+    store = options.opened(name)
     depths = DEPTHS[: options.cells] if options.cells else DEPTHS
     pools = {
         str(key): _pool(width, depths, images, store, options.progress)

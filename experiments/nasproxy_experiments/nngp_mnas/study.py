@@ -3,20 +3,20 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from nasproxy import NNGP, Store, Training, data
+from nasproxy.checks import checked
 from nasproxy.data import Dataset, from_arrays
 from nasproxy.errors import SettingError, TruthError
 from nasproxy.named import data_settings
-from nasproxy.reproduce.pool import Pool
-from nasproxy.reproduce.scores import Request, Scores
-from nasproxy.reproduce.suites import Options
+from nasproxy.reproduce.pool import Pool, Scored
+from nasproxy.reproduce.scores import Request
+from nasproxy.reproduce.suites import RANKED, Options
 from nasproxy.space import SearchSpace
 from nasproxy.truth import tables
 from search_spaces import AccelNASBench, NASBench201, NASBenchMacro
@@ -65,7 +65,7 @@ TRUTH = Request(Training(epochs=4, batch=32, learning_rate=0.02), 10**6, seed=1)
 
 
 @dataclass(eq=False)
-class Benchmark:
+class Benchmark(Scored):
     """One space with its draw and its truth.
 
     Attributes:
@@ -85,27 +85,17 @@ class Benchmark:
     requests: Mapping[str, Request]
     others: Mapping[str, Pool] = dataclasses.field(default_factory=dict)
 
-    @cached_property
-    def truth(self) -> pd.Series:
-        if self.published is not None:
-            return self.published
-        return self.pool.frame(TRUTH)["training"].dropna()
+    trained: ClassVar[tuple[Request, ...]] = (TRUTH,)
 
-    def pool_of(self, label: str) -> Pool:
-        """Some requests are for other images of the same networks."""
-        return self.others.get(label, self.pool)
+    @property
+    def published_truth(self) -> pd.Series | None:
+        return self.published
 
-    def scores(self, label: str) -> Scores:
-        return self.pool_of(label).scores(self.requests[label])
+    def pool_of(self, need: str) -> Pool:
+        return self.others.get(need, self.pool)
 
     def frame(self, label: str) -> pd.DataFrame:
         return self.pool_of(label).frame(self.requests[label])
-
-    def compute(self, labels: Sequence[str], shard: tuple[int, int]) -> None:
-        for label in labels:
-            self.pool_of(label).frame(self.requests[label], shard)
-        if self.published is None:
-            self.pool.frame(TRUTH, shard)
 
     def describe(self, labels: Sequence[str]) -> list[str]:
         lines = [
@@ -155,17 +145,14 @@ def prepare(options: Options) -> Study:
     Raises:
         SettingError, DataError, TruthError, StoreError: before anything is computed.
     """
-    if options.cells is not None and options.cells < 10:
-        raise SettingError(f"cells={options.cells}: rankings need at least 10 architectures")
+    checked("nngp_mnas", "cells", options.cells, RANKED)
     if options.data is not None and options.truth is None:
         raise SettingError(
             f"--data {options.data} comes with --truth: without published accuracies, networks are "
             "trained on embedded digits"
         )
     name = "nngp_mnas" if options.truth else "nngp_mnas_embedded"
-    path = options.store or options.out / name / "scores.db"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    store = Store(path)
+    store = options.opened(name)
     make = _published if options.truth else _embedded
     return Study(name, {b: make(b, options, store) for b in (ACCEL, MACRO, TOPOLOGY)})
 

@@ -42,7 +42,7 @@ def run(study: Study) -> Finding:
             f"training mode over {study.requests[NEEDS[0]].proxy.norm_images} images, then "
             "features in inference mode. Below, one thing changed at either momentum, each pair on "
             "the same cells (interval of paired differences):",
-            "\n".join(markdown(causes)),
+            markdown(causes),
         ),
     )
 
@@ -117,20 +117,14 @@ def _figure(table: pd.DataFrame, causes: pd.DataFrame) -> Figure:
     for colour, (text, rows) in zip(
         figures.COLOURS, table.groupby("score", sort=False), strict=False
     ):
-        places = np.arange(len(rows))
-        figures.intervals(
-            axes[0],
-            places.tolist(),
-            rows[["τ", "τ low", "τ high"]].to_numpy(float),
-            colour,
-            label=str(text),
-            ls="-",
-        )
+        shown = {0: ["τ", "τ low", "τ high"]}
         if text != MEASURES["negative_mse"]:
+            shown[1] = ["mean score", "mean low", "mean high"]
+        for i, columns in shown.items():
             figures.intervals(
-                axes[1],
-                places.tolist(),
-                rows[["mean score", "mean low", "mean high"]].to_numpy(float),
+                axes[i],
+                list(range(len(rows))),
+                rows[columns].to_numpy(float),
                 colour,
                 label=str(text),
                 ls="-",

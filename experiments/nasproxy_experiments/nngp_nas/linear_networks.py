@@ -53,7 +53,7 @@ def run(study: Study) -> Finding:
             "the share of cells ranked at or below (ties share their mean), so that 0.5 is the "
             "middle. Intervals (95 %) are Student's t, cut at the possible 0 and 1; a single cell "
             "has none.",
-            "\n".join(markdown(_wide(table))),
+            markdown(_wide(table)),
         ),
     )
 

@@ -87,7 +87,7 @@ def run(study: Study) -> Finding:
             "parameters are in its 3×3 convolutions: the two numbers make the clusters, and "
             f"explain {explained:.0%} of the variance of log size. τ with the truth of the cells "
             f"of each cluster, where it has at least {FEWEST}; NNGP at {scores.largest}:",
-            "\n".join(markdown(clusters)),
+            markdown(clusters),
         ),
     )
 

@@ -87,7 +87,7 @@ def run(study: Study) -> Finding:
             "draw. The paper draws subsets of 10,000 from either group.",
             "Declines of discovered performance from all to under 10M, and by how much more that "
             "of size declines:",
-            "\n".join(markdown(declines)),
+            markdown(declines),
         ),
     )
 

@@ -7,19 +7,19 @@ and scored on CIFAR-10; without, a few cells are scored and trained on scikit-le
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from nasproxy import NNGP, Store, Training
+from nasproxy import NNGP, Training
+from nasproxy.checks import checked
 from nasproxy.data import Dataset
-from nasproxy.errors import SettingError
 from nasproxy.named import data_of
 from nasproxy.proxies import NTK
-from nasproxy.reproduce.pool import Pool, joined
-from nasproxy.reproduce.scores import Request, Scores, Setting
-from nasproxy.reproduce.suites import Options
+from nasproxy.reproduce.pool import Pool, Scored, joined
+from nasproxy.reproduce.scores import Request, Setting
+from nasproxy.reproduce.suites import RANKED, Options
 from nasproxy.settings import describe
 from nasproxy.space import SearchSpace
 from nasproxy_experiments.nngp_nas.published import Published, read_published
@@ -29,8 +29,15 @@ WIDTH = 16
 """Stem channels of the networks that are run; 128 is the benchmark's."""
 
 
+SHORTENED = Request(
+    Training(epochs=(1, 2, 4), batch=32, learning_rate=0.02, width=WIDTH), cells=10**6
+)
+TRUTH = Request(Training(epochs=8, batch=32, learning_rate=0.02, width=WIDTH), 10**6, seed=1)
+"""Shortened training and truth where none is published; they share neither weights nor batches."""
+
+
 @dataclass(eq=False)
-class Study:
+class Study(Scored):
     """See :mod:`nasproxy.reproduce.suites`.
 
     Attributes:
@@ -45,15 +52,14 @@ class Study:
     published: Published | None
     requests: Mapping[str, Request]
 
+    trained: ClassVar[tuple[Request, ...]] = (TRUTH, SHORTENED)
+
+    @property
+    def published_truth(self) -> pd.Series | None:
+        return None if self.published is None else self.published.truth
+
     def close(self) -> None:
         self.pool.store.close()
-
-    def compute(self, needs: Sequence[str], shard: tuple[int, int]) -> None:
-        for need in needs:
-            self.pool.frame(self.requests[need], shard)
-        if self.published is None:
-            self.pool.frame(TRUTH, shard)
-            self.pool.frame(SHORTENED, shard)
 
     @property
     def cells(self) -> Mapping[str, Any]:
@@ -73,20 +79,9 @@ class Study:
         """Trainable parameters and forward FLOPs of each cell at the benchmark's width."""
         return self.pool.sizes
 
-    def scores(self, need: str) -> Scores:
-        """The scores of a request; what the store lacks is computed."""
-        return self.pool.scores(self.requests[need])
-
     def curves(self, need: str) -> dict[Setting, pd.DataFrame]:
         """Validation accuracy for every ε, ``[cells, regularisers]``, by setting."""
         return self.pool.curves(self.requests[need])
-
-    @cached_property
-    def truth(self) -> pd.Series:
-        """Accuracy after long training by module hash, the quantity to predict."""
-        if self.published is not None:
-            return self.published.truth
-        return self.pool.frame(TRUTH)["training"].dropna()
 
     @cached_property
     def shortened(self) -> pd.DataFrame:
@@ -134,13 +129,8 @@ class Study:
         ]
 
 
-SHORTENED = Request(
-    Training(epochs=(1, 2, 4), batch=32, learning_rate=0.02, width=WIDTH), cells=10**6
-)
-TRUTH = Request(Training(epochs=8, batch=32, learning_rate=0.02, width=WIDTH), 10**6, seed=1)
-"""Shortened training and truth where none is published; they share neither weights nor batches."""
-
 FULL_CELLS, SMALL_CELLS = 5000, 40
+MOMENTA = (0.997, 0.99, 0.9, 0.5, 0.0)
 
 
 def full_scale(cells: int) -> dict[str, Request]:
@@ -152,15 +142,8 @@ def full_scale(cells: int) -> dict[str, Request]:
 
     small: dict[str, Any] = {"n_train": 100, "n_valid": 100}
     pair: dict[str, Any] = small | {"ensemble": 2}
-    equal: dict[str, Any] = {
-        "n_train": 100,
-        "n_valid": 100,
-        "ensemble": 1,
-        "norm_images": 16,
-        "width": WIDTH,
-    }
+    equal: dict[str, Any] = small | {"ensemble": 1, "norm_images": 16, "width": WIDTH}
     train_sizes = (100, 200, 500, 1000, 2000, 4000, 8000)
-    momenta = (0.997, 0.99, 0.9, 0.5, 0.0)
     return {
         "many": nngp(cells, n_train=(100, 200), n_valid=100, ensemble=(1, 2, 4)),
         "images": nngp(200, n_train=train_sizes, n_valid=(100, 500)),
@@ -171,7 +154,7 @@ def full_scale(cells: int) -> dict[str, Request]:
         "wide": nngp(200, **small, width=128),
         "narrow": nngp(200, **small),
         "narrow again": nngp(200, **small, seed=1),
-        **{f"momentum {m:g}": nngp(250, **pair, momentum=m, norm_images=64) for m in momenta},
+        **{f"momentum {m:g}": nngp(250, **pair, momentum=m, norm_images=64) for m in MOMENTA},
         **_momentum_causes(lambda first, **changes: nngp(first, **(pair | changes))),
         **_variations(lambda **changes: nngp(250, **(pair | changes))),
     }
@@ -186,14 +169,7 @@ def small_scale(cells: int) -> dict[str, Request]:
 
     small: dict[str, Any] = {"n_train": 100, "n_valid": 100}
     pair: dict[str, Any] = small | {"ensemble": 2}
-    equal: dict[str, Any] = {
-        "n_train": 100,
-        "n_valid": 100,
-        "ensemble": 1,
-        "norm_images": 64,
-        "width": WIDTH,
-    }
-    momenta = (0.997, 0.99, 0.9, 0.5, 0.0)
+    equal: dict[str, Any] = small | {"ensemble": 1, "norm_images": 64, "width": WIDTH}
     return {
         "many": nngp(n_train=(50, 100, 200), n_valid=200, ensemble=(1, 2, 4)),
         "images": nngp(n_train=(50, 100, 200, 500, 1000), n_valid=(100, 250)),
@@ -204,7 +180,7 @@ def small_scale(cells: int) -> dict[str, Request]:
         "wide": nngp(**small, width=64),
         "narrow": nngp(**small),
         "narrow again": nngp(**small, seed=1),
-        **{f"momentum {m:g}": nngp(**pair, momentum=m) for m in momenta},
+        **{f"momentum {m:g}": nngp(**pair, momentum=m) for m in MOMENTA},
         **_momentum_causes(lambda _, **changes: nngp(**(pair | changes))),
         **_variations(lambda **changes: nngp(**(pair | changes))),
     }
@@ -249,8 +225,7 @@ def prepare(options: Options) -> Study:
         SettingError, DataError, TruthError, StoreError: before anything is computed.
     """
     space = NASBench101()
-    if options.cells is not None and options.cells < 10:
-        raise SettingError(f"cells={options.cells}: rankings need at least 10 architectures")
+    checked("nngp_nas", "cells", options.cells, RANKED)
     published = None
     if options.truth is None:
         name = "nngp_nas_embedded"
@@ -271,7 +246,5 @@ def prepare(options: Options) -> Study:
         )
         cells = {key: space.find(key) for key in keys}
         requests = full_scale(n_cells)
-    path = options.store or options.out / name / "scores.db"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pool = Pool(space, cells, images, Store(path), drawn, options.progress)
+    pool = Pool(space, cells, images, options.opened(name), drawn, options.progress)
     return Study(name, pool, published, requests)
