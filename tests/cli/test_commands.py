@@ -232,7 +232,7 @@ def test_sampling_less_than_nothing_is_refused() -> None:
 )
 def test_an_option_for_one_value_is_taken_once(words: list[str], said: str) -> None:
     with pytest.raises(SettingError, match=f"{said} is given 2 times"):
-        CliRunner().invoke(cli.app, words, catch_exceptions=False)
+        run(*words)
 
 
 def in_process(*words: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
