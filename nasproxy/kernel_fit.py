@@ -1,16 +1,19 @@
 """One kernel machine fitted to a data set, and what that took."""
 
-import resource
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nasproxy.data import Dataset
 from nasproxy.data.dataset import Labels
 from nasproxy.errors import SettingError
-from nasproxy.kernels import FullyConnected
-from nasproxy.solvers import ConjugateGradient, EigenPro, Ridge
+from nasproxy.machine import peak_memory
+from nasproxy.solvers import (
+    ConjugateGradientClassifier,
+    EigenProClassifier,
+    KernelRidgeClassifier,
+)
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,7 @@ class Report:
 
 def fit(
     data: Dataset,
-    kernel: FullyConnected,
-    solver: EigenPro | ConjugateGradient | Ridge,
+    solver: EigenProClassifier | ConjugateGradientClassifier | KernelRidgeClassifier,
     *,
     n_train: int | None = None,
     n_valid: int | None = None,
@@ -54,8 +56,7 @@ def fit(
 
     Args:
         data: images, standardised per channel.
-        kernel: of which images.
-        solver: not fitted yet; it is afterwards.
+        solver: of which kernel, and not fitted yet; it is afterwards.
         n_train, n_valid: images of class-balanced subsets; None for the whole split.
         seed: of the subsets.
         checkpoint: as for :meth:`EigenPro.fit`, the only solver that has one.
@@ -66,17 +67,16 @@ def fit(
         SettingError, DivergedError: as the solver's ``fit``.
     """
     images, labels = _subset(data, "train", n_train, seed)
-    start = time.perf_counter()
-    if isinstance(solver, EigenPro):
-        solver.fit(kernel, images, labels, progress=progress, checkpoint=checkpoint)
-    elif checkpoint is not None:
+    resumable = isinstance(solver, EigenProClassifier)
+    if checkpoint is not None and not resumable:
         raise SettingError("a checkpoint is for solver eigenpro: others begin anew")
-    elif isinstance(solver, ConjugateGradient):
-        solver.fit(kernel, images, labels, progress=progress)
-    else:
-        solver.fit(kernel, images, labels)
+    options: dict[str, Any] = {"checkpoint": checkpoint} if resumable else {}
+    if not isinstance(solver, KernelRidgeClassifier):
+        options["progress"] = progress
+    start = time.perf_counter()
+    solver.fit(images, labels, **options)
     seconds = time.perf_counter() - start
-    last = {} if isinstance(solver, Ridge) else solver.history_[-1]
+    last: dict[str, float] = getattr(solver, "history_", [{}])[-1]
     valid, valid_labels = _subset(data, "valid", n_valid, seed)
     return Report(
         len(labels),
@@ -85,18 +85,12 @@ def fit(
         solver.score(valid, valid_labels),
         last.get("loss"),
         int(last.get("epoch", 0)),
-        _iterations(solver),
-        "solved" if isinstance(solver, Ridge) else solver.stopped_,
+        # EigenPro's rows say what a measurement came after, and a step comes after it.
+        int(last["iteration"]) + resumable if last else 0,
+        getattr(solver, "stopped_", "solved"),
         seconds,
         peak_memory(),
     )
-
-
-def _iterations(solver: EigenPro | ConjugateGradient | Ridge) -> int:
-    if isinstance(solver, Ridge):
-        return 0
-    # EigenPro's rows say what a measurement came after, and a step comes after it.
-    return int(solver.history_[-1]["iteration"]) + isinstance(solver, EigenPro)
 
 
 def _subset(data: Dataset, split: str, n: int | None, seed: int) -> tuple:
@@ -104,18 +98,3 @@ def _subset(data: Dataset, split: str, n: int | None, seed: int) -> tuple:
         return data.subset(split, n, seed)
     labels: Labels = getattr(data, f"{split}_labels")
     return data.subset(split, len(labels), seed, balanced=False)
-
-
-def peak_memory() -> float:
-    """GiB that this process has held at most.
-
-    On Linux from /proc: there ``ru_maxrss`` is no less than what the program held that started
-    this one.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 2**20
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (2**30 if sys.platform == "darwin" else 2**20)  # macOS counts bytes.

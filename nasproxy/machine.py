@@ -2,6 +2,7 @@
 
 import platform
 import re
+import resource
 import sys
 from functools import cache
 from pathlib import Path
@@ -32,3 +33,18 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def peak_memory() -> float:
+    """GiB that this process has held at most.
+
+    On Linux from /proc: there ``ru_maxrss`` is no less than what the program held that started
+    this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**20
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**30 if sys.platform == "darwin" else 2**20)  # macOS counts bytes.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks.memory import Peak
-from nasproxy.kernel_fit import peak_memory
+from nasproxy.machine import peak_memory
 
 SIZE = 2**27
 """Bytes: more than the noise of a test process."""

@@ -34,7 +34,7 @@ from experiments.benchmarks.common import report
 from experiments.benchmarks.memory import Peak
 from nasproxy import data as datasets
 from nasproxy.kernels import FullyConnected
-from nasproxy.solvers import EigenPro, Ridge
+from nasproxy.solvers import EigenProClassifier, KernelRidgeClassifier
 
 
 def work(args: argparse.Namespace) -> None:
@@ -54,22 +54,23 @@ def work(args: argparse.Namespace) -> None:
         seconds, memory = time.perf_counter() - start, peak.gib()
         predicted = model.predict(np.asarray(kernel(tests, x))).argmax(1)
     elif args.contender == "Ridge":
-        model = Ridge(args.ridge).fit(kernel, x, y)
+        model = KernelRidgeClassifier(kernel, ridge=args.ridge).fit(x, y)
         seconds, memory = time.perf_counter() - start, peak.gib()
         predicted = model.predict(tests)
     else:
         plain = args.contender == "gradient descent"
         full = args.full or plain
-        machine = EigenPro(
-            0 if plain else args.top,
-            min(len(x), args.subsample) if args.subsample else None,
+        machine = EigenProClassifier(
+            kernel,
+            top=0 if plain else args.top,
+            subsample=min(len(x), args.subsample) if args.subsample else None,
             ridge=args.ridge,
             batch=len(x) if full else None,
             epochs=args.epochs,
             tolerance=args.tolerance,
             patience=args.epochs,
             memory=args.memory,
-        ).fit(kernel, x, y)
+        ).fit(x, y)
         seconds, memory = time.perf_counter() - start, peak.gib()
         predicted = machine.predict(tests)
         last = machine.history_[-1]

@@ -94,23 +94,28 @@ def fit(
     from nasproxy import kernel_fit
     from nasproxy.kernels import FullyConnected
     from nasproxy.named import data_of
-    from nasproxy.solvers import ConjugateGradient, EigenPro, Ridge
+    from nasproxy.solvers import (
+        ConjugateGradientClassifier,
+        EigenProClassifier,
+        KernelRidgeClassifier,
+    )
 
     function = FullyConnected(depth, kernel, activation, weight_variance, bias_variance)
     if solver == "eigenpro":
-        chosen: Any = EigenPro(
-            top,
-            subsample,
-            loss,
-            ridge or 0.0,
-            batch,
-            step,
-            epochs,
-            train_accuracy,
-            tolerance,
-            patience,
-            memory,
-            seed,
+        chosen: Any = EigenProClassifier(
+            function,
+            top=top,
+            subsample=subsample,
+            loss=loss,
+            ridge=ridge or 0.0,
+            batch=batch,
+            step=step,
+            epochs=epochs,
+            train_accuracy=train_accuracy,
+            tolerance=tolerance,
+            patience=patience,
+            memory=memory,
+            seed=seed,
         )
     elif solver not in ("ridge", "cg"):
         raise SettingError(f"solver {solver!r}: choose eigenpro, cg or ridge")
@@ -118,13 +123,14 @@ def fit(
         raise SettingError(f"--loss {loss} is for --solver eigenpro, not {solver}")
     else:
         damping = 1e-3 if ridge is None else ridge
-        chosen = Ridge(damping)
+        chosen = KernelRidgeClassifier(function, ridge=damping)
         if solver == "cg":
-            chosen = ConjugateGradient(top, damping, tolerance, memory=memory, seed=seed)
+            chosen = ConjugateGradientClassifier(
+                function, rank=top, ridge=damping, tolerance=tolerance, memory=memory, seed=seed
+            )
     loaded = data_of(data, data_dir)
     report = kernel_fit.fit(
         loaded,
-        function,
         chosen,
         n_train=n_train,
         n_valid=n_valid,

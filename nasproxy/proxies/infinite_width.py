@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 import psutil
 
+from nasproxy.checks import OneOf, check
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.kernels import FullyConnected
@@ -14,8 +15,8 @@ from nasproxy.kernels.tiles import Pass
 from nasproxy.proxies import kernel_regression
 from nasproxy.proxies.base import Score, Scorer
 from nasproxy.proxies.kernel_regression import Fit, Problem, Sizes, sizes
-from nasproxy.solvers.eigenpro import EigenPro
-from nasproxy.solvers.estimator import Kernel, Precomputed
+from nasproxy.solvers.eigenpro import EigenProClassifier
+from nasproxy.solvers.kernel import Precomputed
 from nasproxy.solvers.ridge import KernelSweep
 from nasproxy.space import SearchSpace
 
@@ -79,17 +80,19 @@ class NTKRegression:
 
     def __post_init__(self) -> None:
         kernel_regression.check(self)
-        if self.solver not in SOLVERS:
-            raise SettingError(
-                f"solver={self.solver!r} of ntk_regression: choose {' or '.join(SOLVERS)}"
-            )
+        eigenpro = ("loss", "top", "subsample", "batch", "epochs", "train_accuracy", "tolerance")
+        check(
+            self.name,
+            self,
+            solver=OneOf(*SOLVERS),
+            **{name: EigenProClassifier.rules[name] for name in (*eigenpro, "ridge")},
+        )
         if self.solver == "eigenpro" and len(sizes(self.n_train) + sizes(self.n_valid)) > 2:
             raise SettingError(
                 "several sizes of ntk_regression at once need solver=ridge: give one n_train and "
                 "one n_valid"
             )
         self._function(1, "relu")
-        self._eigenpro(0)
 
     def _function(self, depth: int, activation: str) -> FullyConnected:
         dtype = "float64" if self.solver == "ridge" else "float32"
@@ -97,13 +100,14 @@ class NTKRegression:
             depth, self.kernel, activation, self.weight_variance, self.bias_variance, dtype=dtype
         )
 
-    def _eigenpro(self, seed: int) -> EigenPro:
-        return EigenPro(
-            self.top,
-            self.subsample,
-            self.loss,
-            self.ridge,
-            self.batch,
+    def _eigenpro(self, kernel: Any, seed: int) -> EigenProClassifier:
+        return EigenProClassifier(
+            kernel,
+            top=self.top,
+            subsample=self.subsample,
+            loss=self.loss,
+            ridge=self.ridge,
+            batch=self.batch,
             epochs=self.epochs,
             train_accuracy=self.train_accuracy,
             tolerance=self.tolerance,
@@ -151,12 +155,11 @@ class NTKRegression:
 
         return score
 
-    def _fitted(
-        self, kernel: Kernel, inputs: Any, problem: Problem, seed: int, flops: float
-    ) -> Score:
+    def _fitted(self, kernel: Any, inputs: Any, problem: Problem, seed: int, flops: float) -> Score:
         """Fits training inputs, and judges on those after them."""
         n_train = len(problem.targets)
-        model = self._eigenpro(seed).fit(kernel, inputs[:n_train], problem.targets.argmax(1))
+        model = self._eigenpro(kernel, seed)
+        model.fit(inputs[:n_train], problem.targets.argmax(1))
         value = model.score(inputs[n_train:], problem.valid_labels)
         last = model.history_[-1]
         return Score(

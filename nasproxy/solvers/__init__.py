@@ -1,13 +1,12 @@
 """Solvers of kernel systems.
 
-``Ridge`` solves one; the module ``ridge`` sweeps many regularisers with one factorisation:
-``ridge.sweep`` on features, ``ridge.KernelSweep`` on a kernel.
+Estimators with scikit-learn's contract, a regressor and a classifier of each: ``KernelRidge``
+solves directly, ``ConjugateGradient`` by iteration, ``EigenPro`` by preconditioned stochastic
+gradients. The module ``ridge`` sweeps many regularisers with one factorisation: ``ridge.sweep`` on
+features, ``ridge.KernelSweep`` on a kernel.
 """
 
-from nasproxy.solvers import ridge
-from nasproxy.solvers.conjugate_gradient import ConjugateGradient
-from nasproxy.solvers.direct import Ridge
-from nasproxy.solvers.eigenpro import EigenPro
-from nasproxy.solvers.estimator import Precomputed
+import lazy_loader
 
-__all__ = ["ConjugateGradient", "EigenPro", "Precomputed", "Ridge", "ridge"]
+# scikit-learn takes most of a second to import, and proxies need the sweeps alone.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,25 +1,20 @@
 """The epochs of an EigenPro fit, from its first step or a checkpoint to a reason to stop."""
 
-from __future__ import annotations
-
 import json
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nasproxy.errors import DivergedError
 from nasproxy.solvers import checkpoint as checkpoints
-from nasproxy.solvers.estimator import Kernel, Matrix, diagonal, product
+from nasproxy.solvers.kernel import Kernel, product
 from nasproxy.solvers.losses import LOSSES
-from nasproxy.solvers.preconditioner import Preconditioner, precondition
-
-if TYPE_CHECKING:
-    from nasproxy.solvers.eigenpro import EigenPro
+from nasproxy.solvers.preconditioner import Matrix, Preconditioner, precondition
 
 SMALLEST_BATCH = 256
 """What the automatic batch does not go below: shorter products waste the processor."""
@@ -29,14 +24,35 @@ PROGRESS = 1e-3
 """Share by which the gradient has to fall within ``patience`` epochs."""
 
 
+@dataclass(frozen=True)
+class Settings:
+    """Numbers that a fit is run by; :class:`~nasproxy.solvers.EigenPro` says what they are.
+
+    Attributes:
+        automatic: whether ``top`` may be lowered to what the kernel's rank allows.
+    """
+
+    top: int
+    subsample: int
+    loss: str
+    ridge: float
+    batch: int | None
+    step: float | None
+    epochs: int
+    train_accuracy: float | None
+    tolerance: float
+    patience: int
+    memory: float
+    seed: int
+    automatic: bool = False
+
+
 class Descent:
     """A fit on its way; points are in the order that batches are cut from."""
 
-    def __init__(
-        self, settings: EigenPro, kernel: Kernel, inputs: Any, targets: Matrix, subsample: int
-    ) -> None:
+    def __init__(self, settings: Settings, kernel: Kernel, inputs: Any, targets: Matrix) -> None:
         self.settings, self.kernel, self.inputs, self.targets = settings, kernel, inputs, targets
-        self.subsample, self.loss = subsample, LOSSES[settings.loss]
+        self.subsample, self.loss = settings.subsample, LOSSES[settings.loss]
         self.alpha = np.zeros_like(targets)
         self.epoch = 0
         self.history: list[dict[str, float]] = []
@@ -53,14 +69,20 @@ class Descent:
         settings, n = self.settings, len(self.targets)
         start = time.perf_counter()
         probe = np.asarray(self.kernel(self.inputs[:1]))
-        scale = float(np.mean(diagonal(self.kernel, self.inputs)))
+        scale = float(np.mean(self.kernel.diagonal(self.inputs)))
         self._damping = settings.ridge * scale
         if self.preconditioner is None:
             rng = np.random.default_rng((settings.seed, 1))
             # Of the loss over its curvature, whose step is that much longer.
             ridge = self._damping / self.loss.curvature / n
             self.preconditioner = precondition(
-                self.kernel, self.inputs, self.subsample, settings.top, ridge, rng
+                self.kernel,
+                self.inputs,
+                self.subsample,
+                settings.top,
+                ridge,
+                rng,
+                automatic=settings.automatic,
             )
         wanted = settings.batch
         if wanted is None:
@@ -114,7 +136,8 @@ class Descent:
             "seconds": self._spent,
             "loss": loss / n,
             "error": wrong / n,
-            "gradient": math.sqrt(squares) / float(self._first_gradient),
+            # Targets of zeros are met at once.
+            "gradient": math.sqrt(squares) / float(self._first_gradient or 1.0),
         }
         self.history.append(row)
         self._note(row)
@@ -133,7 +156,7 @@ class Descent:
         assert self.preconditioner is not None
         rate = self.step / self.batch
         self.alpha[batch] -= rate * gradient
-        if self.settings.top:
+        if self.preconditioner.vectors.shape[1]:
             products = product(rows[:, : self.subsample].T, gradient)
             self.alpha[: self.subsample] += rate * self.preconditioner.correct(products)
 
@@ -148,8 +171,8 @@ class Descent:
         elif self.subsample < len(self.targets):
             cause = (
                 f"the subsample of {self.subsample} points tells too little of the top "
-                f"{self.settings.top} eigenvectors: give a larger subsample, a smaller top, or a "
-                f"step of {self.step / 4:.3g}"
+                f"{found.vectors.shape[1]} eigenvectors: give a larger subsample, a smaller top, "
+                f"or a step of {self.step / 4:.3g}"
             )
         else:
             cause = (
@@ -196,7 +219,7 @@ class Descent:
 
     def _fingerprint(self) -> str:
         """What a checkpoint has to agree on: all but when to stop."""
-        free = ("epochs", "train_accuracy", "tolerance", "patience")
+        free = ("epochs", "train_accuracy", "tolerance", "patience", "automatic")
         chosen = {k: v for k, v in asdict(self.settings).items() if k not in free}
         block = np.asarray(self.kernel(self.inputs[:16]))
         return checkpoints.fingerprint(chosen, self.targets, block)

@@ -1,15 +1,19 @@
 """Kernel ridge regression by one Cholesky factorisation: the answer that iterations approach."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.sparse.linalg import eigsh
 
+from nasproxy.checks import Real, Rule
 from nasproxy.errors import DataError, SettingError
-from nasproxy.solvers.estimator import Kernel, KernelMachine, Matrix
+from nasproxy.solvers.estimator import Classifier, KernelMachine, Regressor
+from nasproxy.solvers.kernel import Kernel
+
+Matrix: TypeAlias = NDArray[np.float64]
 
 BLOCK = 4096
 """Rows that are factorised at a time."""
@@ -72,25 +76,31 @@ def _smallest(system: Matrix) -> float:
     return float(eigsh(system, 1, which="SA", return_eigenvectors=False)[0])
 
 
-@dataclass
-class Ridge(KernelMachine):
-    """Kernel ridge regression on labels or targets by :func:`solve`.
+@dataclass(eq=False, repr=False)
+class _Direct(KernelMachine):
+    ridge: float = 1e-3
 
-    The same as scikit-learn's ``KernelRidge`` with ``alpha`` = ridge·tr(K)/n, on one-hot labels
-    minus 1/classes. Memory 12 n² bytes for float32 kernels.
+    rules: ClassVar[dict[str, Rule]] = {"ridge": Real(least=0)}
+
+    def _solve(self, kernel: Kernel, inputs: Any, targets: Matrix) -> Matrix:
+        return solve(kernel(inputs), targets, self._setting("ridge"))
+
+
+class KernelRidge(Regressor, _Direct):
+    """Kernel ridge regression of real targets by one Cholesky factorisation, see :func:`solve`.
+
+    The same as scikit-learn's ``KernelRidge`` with ``alpha`` = ridge·tr(K)/n. Memory 12 n² bytes
+    for float32 kernels.
 
     Attributes:
+        kernel: see :class:`~nasproxy.solvers.estimator.KernelMachine`.
         ridge: regulariser, as a fraction of the kernel's mean eigenvalue.
     """
 
-    ridge: float = 1e-3
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.ridge < np.inf:
-            raise SettingError(f"ridge={self.ridge!r}: give 0 or a positive number, such as 1e-3")
+class KernelRidgeClassifier(Classifier, _Direct):
+    """:class:`KernelRidge` on one-hot labels minus 1/classes; the largest score is the label.
 
-    def fit(self, kernel: Kernel, x: Any, y: ArrayLike) -> Self:
-        """Fits labels ``[n]`` or targets ``[n, c]``; raises as :func:`solve`."""
-        inputs, targets = self._take(kernel, x, y, centred=True)
-        self.coefficients_ = solve(kernel(inputs), targets, self.ridge)
-        return self
+    Attributes:
+        kernel, ridge: as there.
+    """

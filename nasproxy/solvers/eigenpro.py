@@ -8,28 +8,124 @@ is measured on points outside the subsample; and a step beyond the critical batc
 and Belkin have 1.98, which leaves the damped directions a factor of −.98 a step in full batches.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from nasproxy.checks import whole
+from nasproxy.checks import OneOf, Optional, Real, Rule, Whole
 from nasproxy.errors import SettingError
 from nasproxy.progress import bar
 from nasproxy.solvers import checkpoint as checkpoints
-from nasproxy.solvers.descent import Descent
-from nasproxy.solvers.estimator import Kernel, KernelMachine
+from nasproxy.solvers.descent import Descent, Settings
+from nasproxy.solvers.estimator import Classifier, KernelMachine, Regressor
+from nasproxy.solvers.kernel import Kernel
 from nasproxy.solvers.losses import LOSSES
-from nasproxy.solvers.preconditioner import default_subsample
+from nasproxy.solvers.preconditioner import Matrix, default_subsample
+
+MOST = 500
+"""Eigenvalues that are damped where no number is given, and there are points enough."""
 
 
-@dataclass
-class EigenPro(KernelMachine):
-    """A kernel machine fitted by EigenPro, in scikit-learn's manners.
+@dataclass(eq=False, repr=False)
+class _Preconditioned(KernelMachine):
+    top: int | None = None
+    subsample: int | None = None
+    ridge: float = 0.0
+    batch: int | None = None
+    step: float | None = None
+    epochs: int = 100
+    train_accuracy: float | None = None
+    tolerance: float = 1e-3
+    patience: int = 20
+    memory: float = 4.0
+    seed: int = 0
+
+    rules: ClassVar[dict[str, Rule]] = {
+        "top": Optional(Whole(0)),
+        "subsample": Optional(Whole(2)),
+        "ridge": Real(least=0),
+        "batch": Optional(Whole(1)),
+        "step": Optional(Real(above=0)),
+        "epochs": Whole(1),
+        "train_accuracy": Optional(Real(above=0, most=1, hint="a share such as 0.99")),
+        "tolerance": Real(least=0),
+        "patience": Whole(1),
+        "memory": Real(least=0, hint="GiB"),
+        "seed": Whole(0),
+    }
+    _loss = "squared"
+
+    def _solve(
+        self,
+        kernel: Kernel,
+        inputs: Any,
+        targets: Matrix,
+        *,
+        progress: bool = False,
+        checkpoint: str | Path | None = None,
+        callback: Callable[[dict[str, float]], None] | None = None,
+    ) -> Matrix:
+        if checkpoint is not None:
+            checkpoints.check(Path(checkpoint))
+        settings = self._settings(len(targets))
+        order = np.random.default_rng((settings.seed, 0)).permutation(len(targets))
+        fit = Descent(settings, kernel, inputs[order], targets[order])
+        if checkpoint is not None:
+            fit.resume(Path(checkpoint))
+        fit.prepare()
+        with bar("eigenpro", settings.epochs, fit.epoch, shown=progress) as advance:
+            while fit.stopped is None:
+                fit.run_epoch()
+                if checkpoint is not None:
+                    fit.save(Path(checkpoint), force=fit.stopped is not None)
+                if callback is not None:
+                    callback(fit.history[-1])
+                advance()
+        coefficients = np.empty_like(fit.alpha)
+        coefficients[order] = fit.alpha
+        self.history_, self.stopped_, self.n_iter_ = fit.history, fit.stopped, fit.epoch
+        assert fit.preconditioner is not None
+        self.preconditioner_, self.batch_, self.step_ = fit.preconditioner, fit.batch, fit.step
+        return coefficients
+
+    def _settings(self, points: int) -> Settings:
+        """Every parameter as a number, after checking sizes against the number of points."""
+        named = {name: self._setting(name) for name in self.rules}
+        for name in ("batch", "subsample"):
+            if named[name] is not None and named[name] > points:
+                raise SettingError(
+                    f"{name}={named[name]} of {type(self).__name__}, but there are {points} "
+                    f"points: give at most {points}, or leave it out"
+                )
+        top = named.pop("top")
+        subsample = named["subsample"] or default_subsample(points, MOST if top is None else top)
+        if top is not None and top >= subsample:
+            raise SettingError(
+                f"top={top} of {type(self).__name__}, but the subsample has {subsample} points: "
+                f"give a top below that, or a larger subsample (there are {points} points)"
+            )
+        named.pop("loss", None)
+        return Settings(
+            **named
+            | {
+                "loss": self._loss,
+                "subsample": subsample,
+                "top": min(MOST, subsample // 2) if top is None else top,
+                "automatic": top is None,
+            }
+        )
+
+
+class EigenPro(Regressor, _Preconditioned):
+    """A kernel machine fitted to real targets by EigenPro.
+
+    ``fit`` takes ``progress=True`` for a bar of epochs; ``checkpoint=FILE``, which the state is
+    kept in: a fit that finds it goes on from there, and ends in the same numbers as one that was
+    never interrupted; and ``callback``, a function that is called with each row of the history. It
+    raises DivergedError if the loss grows, and says which step the spectrum allows.
 
     Minimises Σ_i ℓ(f(x_i), y_i) + λ/2·|f|² over f = Σ_i α_i k(x_i, ·) (Bordelon et al., equation 1)
     with λ = ``ridge``·(mean of k(x, x)); at 0 it interpolates where it can. Of m points B and their
@@ -54,9 +150,10 @@ class EigenPro(KernelMachine):
     unless they are kept, and 2·n²·c + 2·n·s·c + 4·(n/m)·s·k·c operations.
 
     Attributes:
-        top: k, eigenvalues that are damped; 0 for plain gradient descent.
+        kernel: see :class:`~nasproxy.solvers.estimator.KernelMachine`.
+        top: k, eigenvalues that are damped; 0 for plain gradient descent; None for 500, or for as
+            many as half of the subsample and its kernel's rank allow.
         subsample: s, points that eigenvectors come from; None for 5·top and no fewer than 2,000.
-        loss: ``squared`` (on one-hot labels minus 1/c) or ``cross_entropy``.
         ridge: λ as a fraction of the mean of k(x, x).
         batch: m; None for the critical batch β/λ + 1, but no fewer than 256 points.
         step: η; None for what the spectrum allows.
@@ -77,116 +174,24 @@ class EigenPro(KernelMachine):
         preconditioner_, batch_, step_: what was used.
     """
 
-    top: int = 500
-    subsample: int | None = None
+
+@dataclass(eq=False, repr=False)
+class EigenProClassifier(Classifier, _Preconditioned):
+    """:class:`EigenPro` on labels, by the squared loss or cross-entropy.
+
+    Attributes:
+        loss: ``squared``, on one-hot labels minus 1/classes, or ``cross_entropy``.
+        kernel, top, subsample, ridge, batch, step, epochs, train_accuracy, tolerance, patience,
+            memory, seed: as there.
+    """
+
     loss: str = "squared"
-    ridge: float = 0.0
-    batch: int | None = None
-    step: float | None = None
-    epochs: int = 100
-    train_accuracy: float | None = None
-    tolerance: float = 1e-3
-    patience: int = 20
-    memory: float = 4.0
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise SettingError(f"loss={self.loss!r} of eigenpro: choose {' or '.join(LOSSES)}")
-        for name, least in (("top", 0), ("epochs", 1), ("patience", 1), ("seed", 0)):
-            self._whole(name, least)
-        for name, least in (("subsample", 2), ("batch", 1)):
-            if getattr(self, name) is not None:
-                self._whole(name, least)
-        for name in ("ridge", "tolerance", "memory"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise SettingError(
-                    f"{name}={getattr(self, name)!r} of eigenpro: give 0 or a positive number"
-                )
-        if self.step is not None and not 0 < self.step < math.inf:
-            raise SettingError(f"step={self.step!r} of eigenpro: give a positive number, or none")
-        if self.train_accuracy is not None and not 0 < self.train_accuracy <= 1:
-            raise SettingError(
-                f"train_accuracy={self.train_accuracy!r} of eigenpro: give a share such as 0.99"
-            )
+    rules: ClassVar[dict[str, Rule]] = _Preconditioned.rules | {"loss": OneOf(*LOSSES)}
 
-    def _whole(self, name: str, least: int) -> None:
-        value = getattr(self, name)
-        number = whole(value, least)
-        if number is None:
-            raise SettingError(
-                f"{name}={value!r} of eigenpro: give a whole number of at least {least}"
-            )
-        setattr(self, name, number)
+    @property
+    def _loss(self) -> str:
+        return self._setting("loss")
 
-    def fit(
-        self,
-        kernel: Kernel,
-        x: Any,
-        y: ArrayLike,
-        *,
-        progress: bool = False,
-        checkpoint: str | Path | None = None,
-        callback: Callable[[dict[str, float]], None] | None = None,
-    ) -> Self:
-        """Fits labels ``[n]``, or real targets ``[n, c]`` by the squared loss.
-
-        Args:
-            kernel: see :data:`~nasproxy.solvers.estimator.Kernel`.
-            x: ``[n, ...]``, whatever the kernel takes; indices for a precomputed one.
-            y: labels or targets.
-            progress: show a bar of epochs.
-            checkpoint: file that the state is kept in; a fit that finds it goes on from there, and
-                ends in the same numbers as one that was never interrupted.
-            callback: called with each row of the history.
-
-        Raises:
-            DataError: one class, NaN, or numbers that do not match.
-            SettingError: sizes that do not fit the data, a checkpoint of another fit, or in no
-                folder.
-            DivergedError: the loss grows; says which step the spectrum allows.
-        """
-        if checkpoint is not None:
-            checkpoints.check(Path(checkpoint))
-        inputs, targets = self._take(kernel, x, y, centred=self.loss == "squared")
-        if self.classes_ is None and self.loss != "squared":
-            raise SettingError(
-                "cross_entropy is for labels [n]; fit real targets by loss='squared'"
-            )
-        subsample = self._sizes(len(targets))
-        order = np.random.default_rng((self.seed, 0)).permutation(len(targets))
-        fit = Descent(self, kernel, inputs[order], targets[order], subsample)
-        if checkpoint is not None:
-            fit.resume(Path(checkpoint))
-        fit.prepare()
-        with bar("eigenpro", self.epochs, fit.epoch, shown=progress) as advance:
-            while fit.stopped is None:
-                fit.run_epoch()
-                if checkpoint is not None:
-                    fit.save(Path(checkpoint), force=fit.stopped is not None)
-                if callback is not None:
-                    callback(fit.history[-1])
-                advance()
-        self.coefficients_ = np.empty_like(fit.alpha)
-        self.coefficients_[order] = fit.alpha
-        self.history_, self.stopped_ = fit.history, fit.stopped
-        assert fit.preconditioner is not None
-        self.preconditioner_, self.batch_, self.step_ = fit.preconditioner, fit.batch, fit.step
-        return self
-
-    def _sizes(self, points: int) -> int:
-        """The subsample's size, after checking all sizes against the number of points."""
-        for name in ("batch", "subsample"):
-            value = getattr(self, name)
-            if value is not None and value > points:
-                raise SettingError(
-                    f"{name}={value} of eigenpro, but there are {points} points: "
-                    f"give at most {points}, or leave it out"
-                )
-        subsample = self.subsample or default_subsample(points, self.top)
-        if self.top >= subsample:
-            raise SettingError(
-                f"top={self.top} of eigenpro, but the subsample has {subsample} points: "
-                f"give a top below that, or a larger subsample (there are {points} points)"
-            )
-        return subsample
+    def _centre(self, classes: int) -> float:
+        return 1 / classes if self._loss == "squared" else 0.0

@@ -1,156 +1,253 @@
-"""What solvers of kernel machines share: targets in, predictions out, as in scikit-learn."""
+"""What solvers of kernel machines share: scikit-learn's contract."""
 
-import math
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Any, ClassVar, Self
 
-import jax
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.utils import Tags
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, check_X_y, column_or_1d, validate_data
 
-from nasproxy.errors import DataError
-
-Matrix: TypeAlias = NDArray[np.float64]
-Kernel: TypeAlias = Callable[..., Any]
-"""Called with inputs of n and m points, gives their block ``[n, m]``; with n alone, ``[n, n]``.
-
-Its blocks are NumPy arrays or JAX arrays, float32 or float64. It may have ``prepare(x)``, called
-once for data that is met again and again, and ``diagonal(x)``, ``[n]``.
-"""
+from nasproxy.checks import Rule, checked
+from nasproxy.errors import DataError, SettingError
+from nasproxy.kernels.fully_connected import FullyConnected
+from nasproxy.kernels.inputs import Inputs
+from nasproxy.solvers.kernel import Kernel, block, product
 
 PREDICTED = 2**27
 """Entries of the kernel that predictions are made from at once."""
 
 
-class Precomputed:
-    """A kernel that reads its blocks from a matrix ``[n, n]``, a memory-mapped one for example.
-
-    The inputs that it is called with are indices into the matrix.
-    """
-
-    def __init__(self, matrix: Any) -> None:
-        self._matrix = matrix
-
-    def __call__(self, rows: ArrayLike, columns: ArrayLike | None = None) -> NDArray[Any]:
-        """The block of some rows and columns."""
-        rows = np.asarray(rows)
-        chosen = rows if columns is None else np.asarray(columns)
-        return np.asarray(self._matrix[np.ix_(rows, chosen)])
-
-    def diagonal(self, rows: ArrayLike) -> NDArray[Any]:
-        rows = np.asarray(rows)
-        return np.asarray(self._matrix[rows, rows])
-
-
-class KernelMachine:
+@dataclass(eq=False, repr=False)
+class KernelMachine(BaseEstimator):
     """A function f(x) = Σ_i α_i k(x, x_i), one column a class or a target.
 
     Attributes:
-        classes_: labels in the order of the columns; None for real targets.
-        coefficients_: α, ``[n, c]`` float64, in the order of the points that it was fitted to.
+        kernel: a function ``kernel(x1, x2)`` of arrays ``[n, ...]`` and ``[m, ...]`` that gives
+            their block ``[n, m]`` (if it can be called with one array, it gives ``[n, n]``); a
+            kernel object, see :class:`~nasproxy.solvers.kernel.Kernel`; ``"ntk"`` or ``"nngp"``
+            for those of :class:`~nasproxy.kernels.FullyConnected` in float64; or
+            ``"precomputed"``, for matrices ``[n, n]`` in the place of inputs to ``fit``, and
+            ``[m, n]`` to ``predict``.
+
+    After fitting:
+        dual_coef_: α, ``[n, c]`` float64, in the order of the points: a column a class or target.
+        n_features_in_: the second axis of the inputs, if they are arrays.
     """
 
-    classes_: NDArray[Any] | None
-    coefficients_: Matrix
-    _kernel: Kernel
-    _inputs: Any
+    kernel: Callable[..., Any] | str = "ntk"
 
-    def decision_function(self, x: Any) -> Matrix:
-        """f at points, ``[m, c]``: a score a class, or the predicted targets.
+    rules: ClassVar[dict[str, Rule]] = {}
+    """What the other parameters may be; looked at when they are used, as scikit-learn has it."""
+
+    @abstractmethod
+    def _solve(self, *given: Any, **options: Any) -> Any:
+        """α ``[n, c]``, given a kernel, inputs made ready for it, and targets ``[n, c]``."""
+
+    def set_params(self, **params: Any) -> Self:
+        """Sets parameters, those of a kernel object too: ``kernel__depth=5``.
+
+        Kernels are values: the machine gets another one, and who shares the old one keeps it.
 
         Raises:
-            NotFittedError: scikit-learn's, before :meth:`fit`.
+            ValueError: a parameter that there is not.
         """
-        if not hasattr(self, "coefficients_"):
-            from sklearn.exceptions import NotFittedError  # Slow to import, and rarely needed.
+        own = {name.removeprefix("kernel__"): name for name in params if "kernel__" in name}
+        super().set_params(**{n: v for n, v in params.items() if n not in own.values()})
+        if own:
+            if not is_dataclass(self.kernel) or isinstance(self.kernel, type):
+                raise ValueError(f"kernel={self.kernel!r} has no parameters to set: {list(own)}")
+            known = self.get_params()
+            for name in own.values():
+                if name not in known:
+                    raise ValueError(f"Invalid parameter {name!r} for estimator {self}")
+            changed: Any = replace(self.kernel, **{n: params[name] for n, name in own.items()})
+            self.kernel = changed
+        return self
 
-            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
-        x = prepared(self._kernel, x)
-        step = max(1, PREDICTED // len(self.coefficients_))
+    def _fit(self, X: Any, targets: Float64[np.ndarray, "n c"], **options: Any) -> Self:
+        kernel, inputs = self._ready(X)
+        self._kernel, self._inputs = kernel, inputs
+        self.dual_coef_ = self._solve(kernel, inputs, targets, **options)
+        return self
+
+    def _checked(self) -> None:
+        """Makes parameters plain numbers for the solver, without touching what was given."""
+        owner = type(self).__name__
+        for name, rule in self.rules.items():
+            checked(owner, name, getattr(self, name), rule)
+
+    def _setting(self, name: str) -> Any:
+        """A parameter, as its rule reads it."""
+        return checked(type(self).__name__, name, getattr(self, name), self.rules[name])
+
+    def _ready(self, X: Any) -> tuple[Kernel, Any]:
+        """The kernel as the solver calls it, and inputs made ready for it."""
+        if isinstance(self.kernel, str) and self.kernel == "precomputed":
+            if X.shape[0] != X.shape[1]:
+                raise DataError(
+                    f"a precomputed kernel of shape {list(X.shape)}: give the square matrix [n, n] "
+                    "of the training points"
+                )
+            return Kernel(_Matrix(X)), np.arange(len(X))
+        kernel = Kernel(self._function())
+        return kernel, kernel.prepare(X)
+
+    def _function(self) -> Any:
+        if not isinstance(self.kernel, str):
+            return self.kernel
+        if self.kernel in ("ntk", "nngp"):
+            # In float32 a prediction would depend, in its last digits, on the others.
+            return FullyConnected(kind=self.kernel, dtype="float64")
+        raise SettingError(
+            f'kernel={self.kernel!r}: give "ntk", "nngp", "precomputed", a function of two arrays, '
+            "or a kernel such as FullyConnected(depth=3)"
+        )
+
+    def _values(self, X: Any) -> Float64[np.ndarray, "m c"]:
+        """f at points, ``[m, c]``."""
+        check_is_fitted(self, "dual_coef_")
+        if isinstance(self.kernel, str) and self.kernel == "precomputed":
+            rows: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+            return product(block(rows, *rows.shape), self.dual_coef_)
+        if not _raw(self.kernel, X):
+            X = validate_data(self, X, reset=False, allow_nd=True, dtype=[np.float64, np.float32])
+        x = self._kernel.prepare(X)
+        step = max(1, PREDICTED // len(self.dual_coef_))
         return np.concatenate(
             [
-                product(self._kernel(x[start : start + step], self._inputs), self.coefficients_)
+                product(self._kernel(x[start : start + step], self._inputs), self.dual_coef_)
                 for start in range(0, len(x), step)
             ]
         )
 
-    def predict(self, x: Any) -> NDArray[Any]:
-        """Labels ``[m]`` of the largest score; of real targets, f itself."""
-        scores = self.decision_function(x)
-        return scores if self.classes_ is None else self.classes_[scores.argmax(1)]
+    def _points(self, X: Any) -> Any:
+        """Training inputs, checked."""
+        if _raw(self.kernel, X):
+            return X
+        return validate_data(self, X, allow_nd=True, dtype=[np.float64, np.float32])
 
-    def score(self, x: Any, y: ArrayLike) -> float:
-        """Accuracy for labels ``[m]``; minus the mean squared error for targets ``[m, c]``."""
-        predicted = self.predict(x)
-        y = np.asarray(y)
-        if self.classes_ is None:
-            return -float(np.square(predicted - y.reshape(predicted.shape)).mean())
-        return float((predicted == y).mean())
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = isinstance(self.kernel, str) and self.kernel == "precomputed"
+        tags.input_tags.three_d_array = not tags.input_tags.pairwise
+        return tags
 
-    def _take(self, kernel: Kernel, x: Any, y: ArrayLike, *, centred: bool) -> tuple[Any, Matrix]:
-        """Inputs made ready, and targets ``[n, c]``: one-hot, minus 1/c if centred, or as given.
+
+class Regressor(MultiOutputMixin, RegressorMixin):
+    """Real targets, ``[n]`` or ``[n, c]``, by whichever solver it stands before."""
+
+    def fit(self: Any, X: Any, y: ArrayLike, **options: Any) -> Any:
+        """Fits real targets ``[n]`` or ``[n, c]``.
 
         Raises:
-            DataError: numbers of inputs and targets differ, targets are not finite, or there is
-                one class only.
+            ValueError: what does not match, is not finite, or is no number: as scikit-learn says
+                it, or as DataError.
+            SettingError: a parameter out of its range.
         """
-        inputs = prepared(kernel, x)
-        targets = np.asarray(y)
-        if len(inputs) != len(targets) or len(targets) == 0:
-            raise DataError(
-                f"{len(inputs)} inputs and {len(targets)} targets: give one target an input, and "
-                "at least one"
-            )
-        if targets.ndim == 2:
-            self.classes_ = None
-            if np.iscomplexobj(targets):
-                raise DataError(
-                    "targets are complex: give real ones, such as both parts in columns"
-                )
-            targets = targets.astype(np.float64)
-            if not np.isfinite(targets).all():
-                raise DataError("targets hold NaN or infinity: leave those points out")
-        elif targets.ndim == 1 and targets.dtype.kind in "iubUS":
-            self.classes_, codes = np.unique(targets, return_inverse=True)
-            n_classes = len(self.classes_)
-            if n_classes < 2:
-                raise DataError(
-                    f"all {len(targets)} labels are {self.classes_[0].item()!r}: there is "
-                    "nothing to tell apart; give at least two classes"
-                )
-            targets = np.eye(n_classes)[codes] - (1 / n_classes if centred else 0)
-        else:
-            raise DataError(
-                f"targets of shape {targets.shape} and dtype {targets.dtype}: give labels [n] "
-                "(whole numbers or text) or real targets [n, c]"
-            )
-        self._kernel, self._inputs = kernel, inputs
-        return inputs, targets
+        self._checked()
+        inputs = self._points(X)
+        targets = _targets(y, len(inputs))
+        self._flat = targets.ndim == 1
+        return self._fit(inputs, targets.reshape(len(targets), -1), **options)
+
+    def predict(self: Any, X: Any) -> NDArray[np.float64]:
+        """f at points, shaped as the targets were: ``[m]`` or ``[m, c]``."""
+        values = self._values(X)
+        return values[:, 0] if self._flat else values
 
 
-def prepared(kernel: Kernel, x: Any) -> Any:
-    """Inputs as the kernel wants to meet them again."""
-    prepare = getattr(kernel, "prepare", None)
-    return np.asarray(x) if prepare is None else prepare(x)
+class Classifier(ClassifierMixin):
+    """Labels ``[n]``, by whichever solver it stands before.
 
-
-def diagonal(kernel: Kernel, x: Any) -> Matrix:
-    """k(x, x), ``[n]``, from small blocks where the kernel has no diagonal of its own."""
-    own = getattr(kernel, "diagonal", None)
-    if own is not None:
-        return np.asarray(own(x), np.float64)
-    parts = [np.diagonal(np.asarray(kernel(x[i : i + 64]))) for i in range(0, len(x), 64)]
-    return np.concatenate(parts).astype(np.float64)
-
-
-def product(block: Any, coefficients: Matrix) -> Matrix:
-    """A kernel block times coefficients, in the block's own dtype and on its own device.
-
-    Raises:
-        DataError: the block holds NaN or infinity.
+    After fitting: ``classes_``, the labels in the order of the columns of ``dual_coef_``.
     """
-    with jax.default_matmul_precision("highest"):  # On GPUs float32 would be TF32.
-        made = np.asarray(block @ coefficients.astype(block.dtype), np.float64)
-    if not math.isfinite(made.sum()) and not np.isfinite(np.asarray(block)).all():
-        raise DataError("the kernel gave NaN or infinity: look at its inputs and settings")
-    return made
+
+    def fit(self: Any, X: Any, y: ArrayLike, **options: Any) -> Any:
+        """Fits labels ``[n]``, of two classes or more, numbers or text.
+
+        Raises:
+            ValueError: what does not match or is no label: as scikit-learn says it, or as
+                DataError.
+            SettingError: a parameter out of its range.
+        """
+        self._checked()
+        inputs = self._points(X)
+        labels = column_or_1d(_labels(y, len(inputs)), warn=True)
+        check_classification_targets(labels)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        count = len(self.classes_)
+        if count < 2:
+            raise DataError(
+                f"all {len(labels)} labels are of one class, {self.classes_[0].item()!r}: there is "
+                "nothing to tell apart; give at least two classes"
+            )
+        return self._fit(inputs, np.eye(count)[codes] - self._centre(count), **options)
+
+    def _centre(self, classes: int) -> float:
+        """What is taken from one-hot targets, so that their mean is nothing to learn."""
+        return 1 / classes
+
+    def decision_function(self: Any, X: Any) -> NDArray[np.float64]:
+        """A score a class, ``[m, c]``; of two classes ``[m]``, how much the second is ahead."""
+        values = self._values(X)
+        return values[:, 1] - values[:, 0] if len(self.classes_) == 2 else values
+
+    def predict(self: Any, X: Any) -> NDArray[Any]:
+        """Labels ``[m]`` of the largest score."""
+        chosen = self._values(X).argmax(1)
+        return self.classes_[chosen]
+
+
+class _Matrix:
+    """Blocks of a matrix ``[n, n]``, by indices."""
+
+    def __init__(self, matrix: NDArray[np.floating]) -> None:
+        self._matrix = matrix
+
+    def __call__(self, rows: NDArray[np.integer], columns: Any = None) -> NDArray[np.floating]:
+        if columns is None or columns is rows:
+            columns = rows
+        if len(rows) == len(columns) == len(self._matrix) and _ordered(rows) and _ordered(columns):
+            return self._matrix  # no copy of all of it
+        return self._matrix[np.ix_(rows, columns)]
+
+    def diagonal(self, rows: NDArray[np.integer]) -> NDArray[np.floating]:
+        return self._matrix[rows, rows]
+
+
+def _ordered(indices: NDArray[np.integer]) -> bool:
+    return bool((indices == np.arange(len(indices))).all())
+
+
+def _raw(kernel: Any, X: Any) -> bool:
+    """Whether inputs are for the kernel alone to check: indices, or made ready by it before."""
+    return isinstance(X, Inputs) or not getattr(kernel, "requires_vector_input", True)
+
+
+def _targets(y: ArrayLike, points: int) -> NDArray[np.float64]:
+    if y is None:
+        raise DataError("this estimator requires y to be passed, but the target y is None")
+    _, targets = check_X_y(
+        np.zeros((points, 1)), y, multi_output=True, y_numeric=True, ensure_min_features=0
+    )
+    if np.iscomplexobj(targets):
+        raise DataError("targets are complex: give real ones, such as both parts in columns")
+    return targets.astype(np.float64)
+
+
+def _labels(y: ArrayLike, points: int) -> NDArray[Any]:
+    if y is None:
+        raise DataError("this estimator requires y to be passed, but the target y is None")
+    labels = np.asarray(y)
+    if labels.ndim == 0 or len(labels) != points:
+        found = "one label" if labels.ndim == 0 else f"{len(labels)} labels"
+        raise DataError(f"{points} inputs and {found}: give one label an input")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise DataError("Input y contains NaN or infinity: leave those points out")
+    return labels

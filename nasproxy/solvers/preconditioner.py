@@ -3,13 +3,16 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from nasproxy.errors import DataError, SettingError
-from nasproxy.solvers.estimator import Kernel, Matrix
+from nasproxy.solvers.kernel import Kernel
+
+Matrix: TypeAlias = NDArray[np.float64]
 
 EXACT = 1000
 """Subsamples up to so many points are decomposed exactly, larger ones by subspace iteration."""
@@ -72,7 +75,14 @@ class Preconditioner:
 
 
 def precondition(
-    kernel: Kernel, inputs: Any, subsample: int, top: int, ridge: float, rng: np.random.Generator
+    kernel: Kernel,
+    inputs: Any,
+    subsample: int,
+    top: int,
+    ridge: float,
+    rng: np.random.Generator,
+    *,
+    automatic: bool = False,
 ) -> Preconditioner:
     """The preconditioner from the first ``subsample`` inputs.
 
@@ -87,6 +97,7 @@ def precondition(
         top: k, below s; 0 for no preconditioner at all.
         ridge: added to K/n.
         rng: for the start of subspace iteration.
+        automatic: whether a k beyond the kernel's rank is lowered to it.
 
     Raises:
         DataError: the subsample's kernel is not finite, or vanishes.
@@ -101,7 +112,10 @@ def precondition(
     if not eigenvalues[0] > 0:
         raise DataError("the kernel is zero on the subsample: look at its inputs and settings")
     rank = int(np.count_nonzero(eigenvalues > 1e-7 * eigenvalues[0]))
-    if rank <= top:
+    if rank <= top and automatic:
+        top = max(rank - 1, 0)
+        eigenvalues = eigenvalues[: top + 1]
+    elif rank <= top:
         raise SettingError(
             f"top={top}: the kernel of the subsample of {subsample} points has about {rank} "
             f"eigenvalues beyond rounding; give top={max(rank - 1, 0)} or less"

@@ -20,7 +20,7 @@ from nasproxy.networks.layers import DenseActivation
 from nasproxy.proxies import NTKRegression, Training, infinite_width
 from nasproxy.proxies.kernel_regression import REGULARISERS
 from nasproxy.scoring import score
-from nasproxy.solvers import EigenPro
+from nasproxy.solvers import EigenProClassifier
 from nasproxy.training import Recipe, Trainer, batches, fit
 from search_spaces import FullyConnectedNetworks, NASBench101
 from search_spaces.fully_connected import Perceptron
@@ -157,8 +157,10 @@ def test_the_proxy_is_an_eigenpro_fit_on_the_kernel(
     found = proxy.prepare(SPACE, tiny_data, 0)(Perceptron(3))
     train, y = tiny_data.subset("train", 60, 0)
     valid, labels = tiny_data.subset("valid", 32, 0)
-    model = EigenPro(20, loss=loss, train_accuracy=0.99, tolerance=1e-2, epochs=500)
-    model.fit(FullyConnected(3), train, y)
+    model = EigenProClassifier(
+        FullyConnected(3), top=20, loss=loss, train_accuracy=0.99, tolerance=1e-2, epochs=500
+    )
+    model.fit(train, y)
     assert found.value == pytest.approx(model.score(valid, labels), abs=1 / 32)
     assert found.columns["train_accuracy"] >= 0.99
     assert found.info["stopped"] == model.stopped_ == "train_accuracy"

@@ -11,8 +11,7 @@ from scipy.linalg import eigh
 from nasproxy.kernels import FullyConnected
 from nasproxy.reproduce import figures
 from nasproxy.reproduce.suites import Finding
-from nasproxy.solvers import EigenPro
-from nasproxy.solvers.estimator import Precomputed
+from nasproxy.solvers import EigenProClassifier, Precomputed
 from nasproxy_experiments.fc_ntk.study import Study
 
 CLAIM = (
@@ -37,16 +36,18 @@ def run(study: Study) -> Finding:
     seconds = time.perf_counter() - start
     kernel, points = Precomputed(matrix), np.arange(n)
     plans = {
-        "plain": EigenPro(top=0, subsample=n),
-        f"k = {top}, all points": EigenPro(top=top, subsample=n),
-        f"k = {top // 5}, all points": EigenPro(top=top // 5, subsample=n),
-        f"k = {top // 5}, {n * 2 // 5} points": EigenPro(top=top // 5, subsample=n * 2 // 5),
+        "plain": EigenProClassifier(kernel, top=0, subsample=n),
+        f"k = {top}, all points": EigenProClassifier(kernel, top=top, subsample=n),
+        f"k = {top // 5}, all points": EigenProClassifier(kernel, top=top // 5, subsample=n),
+        f"k = {top // 5}, {n * 2 // 5} points": EigenProClassifier(
+            kernel, top=top // 5, subsample=n * 2 // 5
+        ),
     }
     histories, rows = {}, []
     for name, model in plans.items():
         model.batch, model.epochs, model.tolerance, model.patience = n, EPOCHS, 0.0, EPOCHS
         model.train_accuracy = 1 - min(ERRORS) / 2
-        model.fit(kernel, points, y)
+        model.fit(points, y)
         history = pd.DataFrame(model.history_)
         histories[name] = history
         rows.append(

@@ -1,0 +1,151 @@
+"""Kernels as solvers call them: of whatever is given, blocks of float32 or float64."""
+
+import math
+from inspect import signature
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+from jaxtyping import Float, Float64
+from numpy.typing import ArrayLike, NDArray
+
+from nasproxy.errors import DataError, SettingError
+
+Block: TypeAlias = Float[np.ndarray | jax.Array, "n m"]
+"""On a CPU or where the kernel left it."""
+
+
+class Precomputed:
+    """A kernel that reads its blocks from a matrix ``[n, m]``, a memory-mapped one for example.
+
+    The inputs that it is called with are indices into the matrix, ``[k]``. A matrix in memory can
+    as well be fitted as scikit-learn has it, with ``kernel="precomputed"``.
+    """
+
+    requires_vector_input = False
+
+    def __init__(self, matrix: Any) -> None:
+        self._matrix = matrix
+
+    def __call__(self, rows: ArrayLike, columns: ArrayLike | None = None) -> NDArray[Any]:
+        """The block of some rows and columns."""
+        chosen = self.prepare(rows)
+        other = chosen if columns is None else self.prepare(columns)
+        return np.asarray(self._matrix[np.ix_(chosen, other)])
+
+    def diagonal(self, rows: ArrayLike) -> NDArray[Any]:
+        """k(x, x) of some rows, ``[k]``."""
+        chosen = self.prepare(rows)
+        return np.asarray(self._matrix[chosen, chosen])
+
+    def prepare(self, rows: ArrayLike) -> NDArray[np.integer]:
+        """The indices, checked.
+
+        Raises:
+            DataError: they are no indices of the matrix.
+        """
+        found = np.asarray(rows)
+        most = len(self._matrix)
+        inside = found.dtype.kind in "iu" and bool(((found >= 0) & (found < most)).all())
+        if found.ndim != 1 or not inside:
+            raise DataError(
+                f"a precomputed kernel of {most} rows is called with indices, not with an array "
+                f"{found.dtype}{list(found.shape)}: give whole numbers [n] from 0 to {most - 1}, "
+                'or fit a matrix in memory with kernel="precomputed"'
+            )
+        return found
+
+
+class Kernel:
+    """A function of one or two arrays, or a kernel object, called in one way.
+
+    Called with inputs of n and m points, it gives their block ``[n, m]``; with n alone, ``[n, n]``.
+    A kernel object may have ``prepare(x)``, called once for data that is met again and again;
+    ``diagonal(x)``, ``[n]``; and ``requires_vector_input = False``, as kernels of scikit-learn's
+    Gaussian processes have it that take something else than arrays ``[n, ...]`` of real numbers.
+    """
+
+    def __init__(self, given: Any) -> None:
+        """Takes note, by its signature, of what it can be called with.
+
+        Raises:
+            SettingError: it is no function of one or two arrays.
+        """
+        self._given = given
+        if not (callable(given) and _accepts(given, 2)):
+            raise SettingError(
+                f"kernel={given!r}: give a function of two arrays [n, ...] and [m, ...], a kernel "
+                'such as FullyConnected(depth=3), or "precomputed"'
+            )
+        self._takes_one = _accepts(given, 1)
+
+    def prepare(self, x: Any) -> Any:
+        """Inputs as the kernel wants to meet them again."""
+        prepare = getattr(self._given, "prepare", None)
+        return np.asarray(x) if prepare is None else prepare(x)
+
+    def __call__(self, x1: Any, x2: Any = None) -> Block:
+        """The block of some inputs.
+
+        Raises:
+            DataError: as :func:`block`.
+        """
+        if x2 is not None:
+            return block(self._given(x1, x2), len(x1), len(x2))
+        found = self._given(x1) if self._takes_one else self._given(x1, x1)
+        return block(found, len(x1), len(x1))
+
+    def diagonal(self, x: Any) -> Float64[np.ndarray, " n"]:
+        """k(x, x), from small blocks where the kernel has no diagonal of its own."""
+        own = getattr(self._given, "diagonal", None)
+        if own is not None:
+            return np.asarray(own(x), np.float64)
+        parts = [np.diagonal(np.asarray(self(x[i : i + 64]))) for i in range(0, len(x), 64)]
+        return np.concatenate(parts).astype(np.float64)
+
+
+def _accepts(function: Any, arrays: int) -> bool:
+    try:
+        signature(function).bind(*[None] * arrays)
+    except TypeError:
+        return False
+    except ValueError:  # Some written in C have none: two arrays it is.
+        return arrays == 2
+    return True
+
+
+def block(given: Any, rows: int, columns: int) -> Block:
+    """What a kernel gave, float32 or float64; whatever else it is of becomes float64.
+
+    Raises:
+        DataError: another shape, or something that is no real number.
+    """
+    found = given if isinstance(given, jax.Array) else np.asarray(given)
+    if found.shape != (rows, columns):
+        raise DataError(
+            f"the kernel gave an array {list(found.shape)} for {rows} and {columns} inputs: let it "
+            f"give their block [{rows}, {columns}]"
+        )
+    if found.dtype in (np.float32, np.float64):
+        return found
+    if np.issubdtype(found.dtype, np.complexfloating):
+        raise DataError("the kernel gave complex numbers: let it give real ones")
+    try:
+        return np.asarray(found).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the kernel gave no numbers ({error}): let it give real ones") from error
+
+
+def product(
+    block: Float[np.ndarray | jax.Array, "n m"], coefficients: Float64[np.ndarray, "m c"]
+) -> Float64[np.ndarray, "n c"]:
+    """A kernel block times coefficients, in the block's own dtype and on its own device.
+
+    Raises:
+        DataError: the block holds NaN or infinity.
+    """
+    with jax.default_matmul_precision("highest"):  # On GPUs float32 would be TF32.
+        made = np.asarray(block @ coefficients.astype(block.dtype), np.float64)
+    if not math.isfinite(made.sum()) and not np.isfinite(np.asarray(block)).all():
+        raise DataError("the kernel gave NaN or infinity: look at its inputs and settings")
+    return made
