@@ -32,7 +32,7 @@ COLUMNS = 4096
 
 def ntk(
     network: Initialised,
-    images: Sequence[Float[jax.Array, "b h w c"]],
+    images: Sequence[jax.Array],
     n_train: int,
     batch: Float[jax.Array, "m h w c"],
     norm: BatchNorm,
@@ -102,7 +102,7 @@ def ntk(
     return kernel
 
 
-def split(images: Sliceable, graph: Graph) -> Sequence[Float[jax.Array, "b h w c"]]:
+def split(images: Sliceable, graph: Graph) -> Sequence[jax.Array]:
     """Images in batches on the device, see :func:`nasproxy.networks.features.split`."""
     return features.split(images, graph, BatchNorm(), ACCELERATOR_BYTES)
 

@@ -67,7 +67,7 @@ class BatchNorm:
 
 def features(
     network: Initialised,
-    images: Sequence[Float[Array, "b h w c"]],
+    images: Sequence[Array],
     batch: Float[Array, "m h w c"],
     norm: BatchNorm,
 ) -> Float[np.ndarray, "n d"]:
@@ -93,7 +93,7 @@ def features(
 
 
 def each(
-    images: Sequence[Float[Array, "b h w c"]], network: Callable[[Array], Output]
+    images: Sequence[Array], network: Callable[[Array], Output]
 ) -> list[Output]:
     """The network's output for every batch; on a CPU for as many at once as there are cores.
 
@@ -110,7 +110,7 @@ def split(
     graph: Graph,
     norm: BatchNorm,
     accelerator_bytes: int = ACCELERATOR_BYTES,
-) -> Sequence[Float[Array, "b h w c"]]:
+) -> Sequence[Array]:
     """Images in batches on the device, sized so that activations stay where they are fast to reach.
 
     Every batch has one shape, so that one program serves all; the last is filled up with zeros. In

@@ -15,7 +15,7 @@ from nasproxy.proxies.kernel_regression import Problem, Sizes, sizes
 from nasproxy.space import SearchSpace
 
 Member = TypeVar("Member")
-Batches = Sequence[Float[jax.Array, "b h w c"]]
+Batches = Sequence[jax.Array]
 
 
 class Settings(Protocol):
