@@ -92,9 +92,7 @@ def features(
     return np.concatenate(outputs)[:, : network.graph.features]
 
 
-def each(
-    images: Sequence[Array], network: Callable[[Array], Output]
-) -> list[Output]:
+def each(images: Sequence[Array], network: Callable[[Array], Output]) -> list[Output]:
     """The network's output for every batch; on a CPU for as many at once as there are cores.
 
     Most layers are too small for XLA to share out among cores: a batch a core is 1.5 to 1.9 times
