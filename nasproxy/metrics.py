@@ -2,7 +2,7 @@
 
 Scores of few distinct values are the rule (an NNGP accuracy is k / n_v), so every metric says what
 ties do to it. What is undefined (a constant array, a single class) is NaN, without a warning; what
-is wrong (NaN, infinite, unequal lengths) raises `MetricError`. Signs are kept: a score that ranks
+is wrong (NaN, infinite, unequal lengths) raises ``MetricError``. Signs are kept: a score that ranks
 backwards has a negative correlation and an AUROC below one half.
 
 The set is that of Park et al., "Towards NNGP-guided Neural Architecture Search" (2020), 2.2.
@@ -30,9 +30,9 @@ class MetricError(NasproxyError, ValueError):
 
 
 class DiscoveredPerformance(NamedTuple):
-    """`mean` and `standard_error` of `values`, one for each subset; truth's units.
+    """``mean`` and ``standard_error`` of ``values``, one for each subset; truth's units.
 
-    `standard_error` (sample deviation over √subsets) is NaN where there is one value only.
+    ``standard_error`` (sample deviation over √subsets) is NaN where there is one value only.
     """
 
     mean: float
@@ -50,7 +50,7 @@ class Interval(NamedTuple):
 def kendall_tau(score: ArrayLike, truth: ArrayLike) -> float:
     """Kendall's τ_b of two (n,) arrays, in [-1, 1]; pairs tied in either count for neither side.
 
-    NaN where an array is constant. O(n log n). Kendall (1945), through `scipy.stats.kendalltau`.
+    NaN where an array is constant. O(n log n). Kendall (1945), through ``scipy.stats.kendalltau``.
     """
     score, truth = _vectors(score=score, truth=truth)
     if _is_constant(score) or _is_constant(truth):
@@ -89,15 +89,17 @@ def pqetp(
     The AUROC of the score as classifier of truth > λ: the probability that an architecture better
     than λ scores above one that is not, a tie counting one half. From the ranks, in O(n log n).
 
-    **Arguments:**
+    Args:
+        score, truth: (n,) arrays.
+        threshold: λ, in truth's units; or
+        percentile: λ is this percentile (0 to 100) of ``truth``, interpolated linearly.
 
-    - `score`, `truth`: (n,) arrays.
-    - `threshold`: λ, in truth's units; or
-    - `percentile`: λ is this percentile (0 to 100) of `truth`, interpolated linearly.
+    Returns:
+        a float in [0, 1]; NaN where all or none of the architectures exceed λ.
 
-    **Returns:** a float in [0, 1]; NaN where all or none of the architectures exceed λ.
-
-    **Raises:** `MetricError` for bad arrays, `SettingError` unless exactly one λ is given.
+    Raises:
+        MetricError: bad arrays.
+        SettingError: not exactly one λ is given.
     """
     score, truth = _vectors(score=score, truth=truth)
     better = truth > _threshold(truth, threshold, percentile)
@@ -110,16 +112,17 @@ def pqetp(
 
 
 def pqetp_curve(score: ArrayLike, truth: ArrayLike, thresholds: ArrayLike) -> Vector:
-    """`pqetp` at many thresholds λ, from one ranking: O(n log n) for all of them.
+    """``pqetp`` at many thresholds λ, from one ranking: O(n log n) for all of them.
 
-    **Arguments:**
+    Args:
+        score, truth: (n,) arrays.
+        thresholds: (k,) values of λ, in truth's units.
 
-    - `score`, `truth`: (n,) arrays.
-    - `thresholds`: (k,) values of λ, in truth's units.
+    Returns:
+        (k,); NaN where all or none of the architectures exceed λ.
 
-    **Returns:** (k,); NaN where all or none of the architectures exceed λ.
-
-    **Raises:** `MetricError` for bad arrays.
+    Raises:
+        MetricError: bad arrays.
     """
     score, truth = _vectors(score=score, truth=truth)
     levels = np.atleast_1d(np.asarray(thresholds, np.float64))
@@ -142,22 +145,23 @@ def discovered_performance(
     n_subsets: int = N_SUBSETS,
     seed: int = 0,
 ) -> DiscoveredPerformance:
-    """Best truth among the `top` architectures by score: what a search by this score would find.
+    """Best truth among the ``top`` architectures by score: what a search by this score would find.
 
     Where the score ties across the k-th place, the value is the exact expectation over breaking
     that tie uniformly at random. With m the best truth strictly above the tie, r places left, and
     the tied truths ascending y_1 ≤ … ≤ y_t, the best of r drawn from t is y_i with probability
     C(i-1, r-1) / C(t, r), hence Σ_i C(i-1, r-1) / C(t, r) · max(m, y_i). A constant score thus
-    earns the expected best of `top` random architectures, whatever the order in the file.
+    earns the expected best of ``top`` random architectures, whatever the order in the file.
 
-    **Arguments:**
+    Args:
+        score, truth: (n,) arrays.
+        top: k, at most the size of the subset.
+        subset: size of the random subsets, drawn without replacement; None takes all n, once.
+        n_subsets, seed: how many subsets, and which; unused where ``subset`` is None.
 
-    - `score`, `truth`: (n,) arrays.
-    - `top`: k, at most the size of the subset.
-    - `subset`: size of the random subsets, drawn without replacement; None takes all n, once.
-    - `n_subsets`, `seed`: how many subsets, and which; unused where `subset` is None.
-
-    **Raises:** `MetricError` for bad arrays, `SettingError` for a setting out of its range.
+    Raises:
+        MetricError: bad arrays.
+        SettingError: a setting out of its range.
     """
     score, truth = _vectors(score=score, truth=truth)
     n = score.size
@@ -181,16 +185,17 @@ def mnas_reward(
 ) -> Vector:
     """MNAS's trade of accuracy against latency, ACC·(LAT/TAR)^w, an entry an architecture.
 
-    **Arguments:**
+    Args:
+        accuracy: (n,), in whatever unit; its reward has the same.
+        latency_ms: (n,) milliseconds, positive (a ``latency`` proxy's scores are minus these).
+        target: TAR, milliseconds.
+        exponent: w, the same above and below the target: −.07 is the soft constraint of Tan et
+            al. (2019), under which twice the latency must buy 5 % more accuracy.
 
-    - `accuracy`: (n,), in whatever unit; its reward has the same.
-    - `latency_ms`: (n,) milliseconds, positive (a `latency` proxy's scores are minus these).
-    - `target`: TAR, milliseconds.
-    - `exponent`: w, the same above and below the target: −.07 is the soft constraint of Tan et al.
-      (2019), under which twice the latency must buy 5 % more accuracy.
-
-    **Raises:** `MetricError` for arrays that are not finite or of unequal length, or a latency that
-    is not positive; `SettingError` for a target that is none.
+    Raises:
+        MetricError: arrays that are not finite or of unequal length, or a latency that is not
+            positive.
+        SettingError: a target that is none.
     """
     if not (np.isfinite(target) and target > 0 and np.isfinite(exponent)):
         raise SettingError(
@@ -213,21 +218,23 @@ def bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Percentile-bootstrap interval of `statistic(*arrays)` over the architectures.
+    """Percentile-bootstrap interval of ``statistic(*arrays)`` over the architectures.
 
     Each resample draws n architectures with replacement, the same ones from every array.
-    A resample on which the statistic is NaN (one class for `pqetp`, a constant array) is left out,
-    so that the interval is conditional on the statistic being defined; where that happens to more
-    than half of them, the interval is NaN.
+    A resample on which the statistic is NaN (one class for ``pqetp``, a constant array) is left
+    out, so that the interval is conditional on the statistic being defined; where that happens to
+    more than half of them, the interval is NaN.
 
-    **Arguments:**
+    Args:
+        statistic: a function of the arrays that returns a float, such as ``kendall_tau``.
+        arrays: one or more (n,) arrays.
+        n_resamples, seed: how many resamples, and which.
+        confidence: between 0 and 1, exclusive.
 
-    - `statistic`: a function of the arrays that returns a float, such as `kendall_tau`.
-    - `arrays`: one or more (n,) arrays.
-    - `n_resamples`, `seed`: how many resamples, and which.
-    - `confidence`: between 0 and 1, exclusive.
+    Raises:
+        MetricError: bad arrays.
+        SettingError: a setting out of its range.
 
-    **Raises:** `MetricError` for bad arrays, `SettingError` for a setting out of its range.
     Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
     """
     if not arrays:
@@ -296,7 +303,7 @@ def _standardized(vector: Vector) -> Vector:
 
 
 def _whole(name: str, value: SupportsIndex, low: int, high: int | None = None) -> int:
-    """The integer setting `name`, checked against its inclusive range."""
+    """The integer setting ``name``, checked against its inclusive range."""
     accepted = f"an integer of at least {low}" + ("" if high is None else f" and at most {high}")
     try:
         number = operator.index(value)
@@ -308,7 +315,7 @@ def _whole(name: str, value: SupportsIndex, low: int, high: int | None = None) -
 
 
 def _vectors(**arrays: ArrayLike) -> list[Vector]:
-    """The arrays as float64 vectors of one length n ≥ 2 and finite entries, or `MetricError`."""
+    """The arrays as float64 vectors of one length n ≥ 2 and finite entries, or ``MetricError``."""
     vectors = {name: _vector(name, array) for name, array in arrays.items()}
     lengths = {name: vector.size for name, vector in vectors.items()}
     if len(set(lengths.values())) > 1:

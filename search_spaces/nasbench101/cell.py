@@ -28,12 +28,12 @@ _LABELS = {INPUT: -1, OUTPUT: -2} | {op: label for label, op in enumerate(OPS)}
 class Cell:
     """A pruned cell: every vertex lies on a path from the input (first) to the output (last).
 
-    Make one with `Cell.create`, which checks and prunes; the bare constructor trusts its caller.
-    Equality is that of matrix and operations as written; `key` is equal for isomorphic cells.
+    Make one with ``Cell.create``, which checks and prunes; the bare constructor trusts its caller.
+    Equality is that of matrix and operations as written; ``key`` is equal for isomorphic cells.
 
     Attributes:
-        adjacency: V rows of V entries, 0 or 1, upper triangular; `adjacency[u][v]` says u → v.
-        ops: V operations, `INPUT` first and `OUTPUT` last.
+        adjacency: V rows of V entries, 0 or 1, upper triangular; ``adjacency[u][v]`` says u → v.
+        ops: V operations, ``INPUT`` first and ``OUTPUT`` last.
     """
 
     adjacency: tuple[tuple[int, ...], ...]
@@ -43,8 +43,8 @@ class Cell:
     def create(cls, adjacency: ArrayLike, ops: Sequence[str]) -> "Cell":
         """Check a matrix and its operations, and drop the vertices that cannot matter.
 
-        As in the official `ModelSpec` and `NASBench.is_valid`, limits and operations are checked
-        on what pruning leaves: a larger matrix is fine if its live part fits the space. The order
+        As in the official ``ModelSpec`` and ``NASBench.is_valid``, limits and operations are
+        checked on what pruning leaves: a larger matrix is fine if its live part fits the space. The order
         of the vertices that stay is kept, because channel rounding depends on it.
 
         Args:
@@ -52,7 +52,7 @@ class Cell:
             ops: V operations; those of pruned vertices are ignored.
 
         Raises:
-            ArchitectureError: the matrix is not square, 0/1 and upper triangular; `ops` has
+            ArchitectureError: the matrix is not square, 0/1 and upper triangular; ``ops`` has
                 another length, an unknown operation, or does not start with the input and end
                 with the output; no path joins them; more than 7 vertices or 9 edges are left.
         """
@@ -98,7 +98,7 @@ class Cell:
         return sum(map(sum, self.adjacency))
 
     def predecessors(self, vertex: int) -> tuple[int, ...]:
-        """The vertices with an edge into `vertex`, in increasing order."""
+        """The vertices with an edge into ``vertex``, in increasing order."""
         return tuple(u for u, row in enumerate(self.adjacency) if row[vertex])
 
     @cached_property
@@ -109,15 +109,15 @@ class Cell:
         return module_hash(before, after, [_LABELS[op] for op in self.ops])
 
     def to_json(self) -> str:
-        """One line of JSON: `{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}`."""
+        """One line of JSON: ``{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}``."""
         return json.dumps({"adjacency": self.adjacency, "ops": self.ops})
 
     @classmethod
     def from_json(cls, text: str) -> "Cell":
-        """Read `to_json`'s text, through `create`.
+        """Read ``to_json``'s text, through ``create``.
 
         Raises:
-            ArchitectureError: `text` is not such JSON, or not a cell of the space.
+            ArchitectureError: ``text`` is not such JSON, or not a cell of the space.
         """
         try:
             record = json.loads(text)
@@ -131,7 +131,7 @@ class Cell:
 
 
 def vertex_channels(cell: Cell, in_channels: int, out_channels: int) -> tuple[int, ...]:
-    """Channels of every vertex, as the official `compute_vertex_channels` divides them.
+    """Channels of every vertex, as the official ``compute_vertex_channels`` divides them.
 
     The output's channels are split over the interior vertices that feed it, the remainder one
     each to the earliest; any other interior vertex takes the largest of its successors.
@@ -158,12 +158,12 @@ def vertex_channels(cell: Cell, in_channels: int, out_channels: int) -> tuple[in
 def module_hash(
     before: Sequence[Sequence[int]], after: Sequence[Sequence[int]], labels: Sequence[int]
 ) -> str:
-    """The official `hash_module`: V rounds of neighbourhood hashing, then one hash of the multiset.
+    """The official ``hash_module``: V rounds of neighbourhood hashing, then a hash of the multiset.
 
     Args:
         before: the predecessors of each of V vertices.
         after: the successors of each.
-        labels: −1 for the input, −2 for the output, else the index in `OPS`.
+        labels: −1 for the input, −2 for the output, else the index in ``OPS``.
     """
     hashes = [
         _md5(str((len(outs), len(ins), label)))

@@ -33,8 +33,8 @@ class CellTable:
 
     A code's edges are numbered by column, edge u → v at bit u + v(v − 1)/2; its operations are a
     number in base 3, the first interior vertex its highest digit. That is the order in which the
-    authors' `generate_graphs.py` meets the graphs, and the cell that it meets first stands for its
-    isomorphism class: the vertex order is the official file's, and so are the parameter counts.
+    authors' ``generate_graphs.py`` meets the graphs, and the cell that it meets first stands for
+    its isomorphism class: the vertex order is the official file's, and so are the parameter counts.
 
     Attributes:
         codes: (N,) uint32, increasing, so by vertices first.
@@ -54,10 +54,10 @@ class CellTable:
         return map(decode, self.codes.tolist())
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Cell]:
-        """Draw `n` distinct cells uniformly, in random order.
+        """Draw ``n`` distinct cells uniformly, in random order.
 
         Raises:
-            SettingError: `n` is negative or exceeds the table.
+            SettingError: ``n`` is negative or exceeds the table.
         """
         n = checked("nasbench101", "n", n, Whole(0, len(self), hint="as many as it holds"))
         return [self[index] for index in rng.choice(len(self), n, replace=False)]
@@ -65,7 +65,7 @@ class CellTable:
     def find(self, module_hash: str) -> Cell:
         """The cell with an official module hash, in the official vertex order.
 
-        The first call for a table hashes all of it (see `hashes`); later ones take microseconds.
+        The first call for a table hashes all of it (see ``hashes``); later ones take microseconds.
 
         Raises:
             ArchitectureError: no cell of the table has this hash.
@@ -81,9 +81,9 @@ class CellTable:
 
     @cached_property
     def hashes(self) -> np.ndarray:
-        """Official module hashes, (N,) of dtype S32, in the order of `codes`.
+        """Official module hashes, (N,) of dtype S32, in the order of ``codes``.
 
-        The whole space takes 30 s on one core, once: they are kept under `cache_dir()` (7 MB),
+        The whole space takes 30 s on one core, once: they are kept under ``cache_dir()`` (7 MB),
         in a file that is replaced whole and made anew if it does not match its checksum.
         """
         table = sha256(self.codes.tobytes()).hexdigest()[:12]
@@ -103,17 +103,17 @@ class CellTable:
 
 @cache
 def all_cells(max_vertices: int = MAX_VERTICES) -> CellTable:
-    """The unique cells of up to `max_vertices` vertices: 1, 7, 91, 2,532, 64,542, 423,624 for 2..7.
+    """The unique cells of up to ``max_vertices``: 1, 7, 91, 2,532, 64,542, 423,624 for 2..7.
 
     Raises:
-        SettingError: `max_vertices` is not 2 to 7.
+        SettingError: ``max_vertices`` is not 2 to 7.
     """
     most = checked("nasbench101", "max_vertices", max_vertices, Whole(2, MAX_VERTICES))
     return CellTable(np.concatenate([_codes(size) for size in range(2, most + 1)]))
 
 
 def decode(code: int) -> Cell:
-    """The cell of one code of `CellTable.codes`."""
+    """The cell of one code of ``CellTable.codes``."""
     size, bits, label = code >> _VERTICES_SHIFT, code >> _EDGES_SHIFT, code & 255
     adjacency = tuple(
         tuple(int(u < v and bits >> (u + v * (v - 1) // 2) & 1) for v in range(size))
@@ -127,7 +127,7 @@ def _digits(label: int, size: int) -> list[int]:
 
 
 def _codes(size: int) -> np.ndarray:
-    """Increasing codes of the unique cells with exactly `size` vertices.
+    """Increasing codes of the unique cells with exactly ``size`` vertices.
 
     Graphs first, one for each unlabelled class; then all labelings of each, of which a labeling
     stays if no automorphism of its graph maps it to a smaller one. Both steps are exact.
@@ -177,7 +177,7 @@ def _matrices(bits: np.ndarray, size: int) -> np.ndarray:
 
 
 def _reordered(graphs: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
-    """Edge bits of graphs whose vertex i is the old `order[i]`; all ones if an edge points back."""
+    """Edge bits of graphs with the old ``order[i]`` as vertex i; all ones if an edge points back."""
     source, target = _pairs(len(order))
     moved = graphs[:, order][:, :, order]
     bits = moved[:, source, target] @ (np.uint32(1) << np.arange(len(source), dtype=np.uint32))
@@ -197,7 +197,7 @@ def _hash_all(codes: np.ndarray) -> Iterator[str]:
 
 
 def _read(path: Path, count: int) -> bytes | None:
-    """`count` digests of 16 bytes, or None if the file is missing or damaged."""
+    """``count`` digests of 16 bytes, or None if the file is missing or damaged."""
     try:
         data = path.read_bytes()
     except OSError:

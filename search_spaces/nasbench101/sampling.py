@@ -12,26 +12,26 @@ _OP_SPOTS = MAX_VERTICES - 2
 
 
 def uniform(n: int, seed: int) -> list[Cell]:
-    """Draw `n` distinct cells, each subset of the 423,624 equally likely; 85 % have 7 vertices.
+    """Draw ``n`` distinct cells, each subset of the 423,624 equally likely; 85 % have 7 vertices.
 
     Raises:
-        SettingError: `n` is negative or exceeds the space.
+        SettingError: ``n`` is negative or exceeds the space.
     """
     return all_cells().sample(n, np.random.default_rng(seed))
 
 
 def random_matrix(n: int, seed: int) -> list[Cell]:
-    """Draw `n` cells as the official notebook's `random_spec` does, independently of each other.
+    """Draw ``n`` cells as the official notebook's ``random_spec`` does, independent of each other.
 
     A fair coin for each of the 21 edges of seven vertices, one of three operations for each of the
     five interior vertices; pruned; drawn again unless a path joins input and output and at most
     nine edges are left. Most have three to five vertices, hardly any seven. Isomorphic cells
-    repeat, as they do in the notebook (1,000 draws hold about 500): keep one for each `Cell.key`
-    if you need distinct ones. The random stream is NumPy's `default_rng(seed)`, so the law is the
+    repeat, as they do in the notebook (1,000 draws hold about 500): keep one for each ``Cell.key``
+    if you need distinct ones. The random stream is NumPy's ``default_rng(seed)``, so the law is the
     notebook's and its cells are not.
 
     Raises:
-        SettingError: `n` is negative.
+        SettingError: ``n`` is negative.
     """
     n = checked("nasbench101", "n", n, Whole(0))
     rng = np.random.default_rng(seed)
@@ -54,13 +54,13 @@ def mutate(cell: Cell, rng: np.random.Generator) -> Cell:
     that the cell can grow; the first that shows is the result. Any cell is reached from any other
     by repeating this: an edge from input to output lets all else be removed, and the reverse.
 
-    The official notebook's `mutate_spec` is coarser: it flips each edge with probability 1/7 and
+    The official notebook's ``mutate_spec`` is coarser: it flips each edge with probability 1/7 and
     replaces each operation with probability 1/5, all at once, in the unpruned matrix it keeps, and
     may return its argument. Unselected, a chain of either drifts to small cells (ours to a mean of
     4.6 edges).
 
     Returns:
-        A cell of the space with another `key`.
+        A cell of the space with another ``key``.
     """
     matrix, labels = _laid_out(cell, rng)
     while True:
@@ -81,7 +81,7 @@ def mutate(cell: Cell, rng: np.random.Generator) -> Cell:
 
 
 def _valid(matrix: np.ndarray, labels: np.ndarray) -> Cell | None:
-    """The cell of a (7, 7) matrix and five indices into `OPS`, or None outside the space."""
+    """The cell of a (7, 7) matrix and five indices into ``OPS``, or None outside the space."""
     try:
         return Cell.create(matrix, [INPUT, *(OPS[label] for label in labels.tolist()), OUTPUT])
     except ArchitectureError:
@@ -89,7 +89,7 @@ def _valid(matrix: np.ndarray, labels: np.ndarray) -> Cell | None:
 
 
 def _laid_out(cell: Cell, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """`cell` within seven vertices: its (7, 7) matrix and five indices into `OPS`."""
+    """``cell`` within seven vertices: its (7, 7) matrix and five indices into ``OPS``."""
     places = np.sort(rng.choice(_OP_SPOTS, cell.num_vertices - 2, replace=False))
     vertices = [0, *(places + 1).tolist(), MAX_VERTICES - 1]
     matrix = np.zeros((MAX_VERTICES, MAX_VERTICES), np.int8)
