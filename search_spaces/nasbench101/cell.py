@@ -44,8 +44,8 @@ class Cell:
         """Check a matrix and its operations, and drop the vertices that cannot matter.
 
         As in the official ``ModelSpec`` and ``NASBench.is_valid``, limits and operations are
-        checked on what pruning leaves: a larger matrix is fine if its live part fits the space. The order
-        of the vertices that stay is kept, because channel rounding depends on it.
+        checked on what pruning leaves: a larger matrix is fine if its live part fits the space. The
+        order of the vertices that stay is kept, because channel rounding depends on it.
 
         Args:
             adjacency: (V, V) zeros and ones, upper triangular, of any V from 2 up.

@@ -177,7 +177,7 @@ def _matrices(bits: np.ndarray, size: int) -> np.ndarray:
 
 
 def _reordered(graphs: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
-    """Edge bits of graphs with the old ``order[i]`` as vertex i; all ones if an edge points back."""
+    """Edge bits of graphs with the old ``order[i]`` as vertex i; all 1 if an edge points back."""
     source, target = _pairs(len(order))
     moved = graphs[:, order][:, :, order]
     bits = moved[:, source, target] @ (np.uint32(1) << np.arange(len(source), dtype=np.uint32))
