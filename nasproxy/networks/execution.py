@@ -43,8 +43,8 @@ def initial_statistics(graph: Graph) -> Variables:
 
 
 @lru_cache(maxsize=1024)
-def _padded(layer: Layer) -> Layer:
-    return layer.pad(VECTOR)
+def _padded(layer: Layer, channels: tuple[int, ...]) -> Layer:
+    return layer.pad(VECTOR, *channels)
 
 
 def pad(graph: Graph) -> Graph:
@@ -54,8 +54,13 @@ def pad(graph: Graph) -> Graph:
     odd channel counts of a space fall together. Added channels are zero, or what a sum truncates:
     no layer reads them.
     """
-    steps = tuple(Step(_padded(step.layer), step.inputs, step.name) for step in graph.steps)
-    return Graph(steps, graph.image_shape)
+    shapes, steps = [graph.image_shape], []
+    for step in graph.steps:
+        read = tuple(shapes[i] for i in step.inputs)
+        layer = _padded(step.layer, tuple(shape[-1] for shape in read))
+        shapes.append(layer.shape(*read))
+        steps.append(Step(layer, step.inputs, step.name))
+    return Graph(tuple(steps), graph.image_shape)
 
 
 def place(graph: Graph, params: Variables) -> Variables:

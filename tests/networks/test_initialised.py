@@ -8,8 +8,27 @@ import pytest
 from flax import nnx
 
 from nasproxy.networks import execution
+from nasproxy.networks.graph import Builder
 from nasproxy.networks.initialised import Initialised
+from nasproxy.networks.layers import (
+    Add,
+    AveragePool3x3,
+    BNReLU,
+    Concatenate,
+    ConvBN,
+    Dense,
+    DepthwiseBN,
+    GlobalAverage,
+    Halve,
+    HalveByMean,
+    MaxPool3x3,
+    PointwiseConv,
+    ProjectAdd,
+    SqueezeExcite,
+    Zero,
+)
 from nasproxy.networks.module import Network
+from nasproxy.plugins import SPACES
 from search_spaces import NASBench101, NASBench201
 from tests.conftest import network_of
 from tests.support import reference
@@ -98,3 +117,71 @@ def test_steps_without_effect_come_back_too() -> None:
     back = Initialised.from_module(Network(settled))
     assert same(back.complete, drawn.complete)
     assert same(back.statistics, settled.statistics)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 8, 12])
+@pytest.mark.parametrize("name", ["nasbench101", "nasbench201", "nasbench_macro", "mnas"])
+def test_images_of_any_number_of_channels(name: str, channels: int) -> None:
+    """Padding knows the image by what reads it, not by three channels."""
+    side = 32 if name == "mnas" else 8
+    settings = {"cells": 1} if name.startswith("nasbench1") or name == "nasbench201" else {}
+    space = SPACES[name](width=8, **settings)
+    graph = space.graph(space.sample(1, 3)[0], (side, side, channels), 4)
+    images = jax.device_put(some(np.random.default_rng(channels), 3, side, side, channels))
+    network = Initialised.draw(graph, (0, 0))
+    expected, logits, _ = reference.forward(
+        graph, network.given, [{} for _ in graph.steps], np.asarray(images)
+    )
+    scale = float(abs(expected).max())
+    np.testing.assert_allclose(
+        network.features(images)[:, : graph.features], expected, atol=1e-5 * scale
+    )
+    np.testing.assert_allclose(network.logits(images), logits, atol=1e-4 * float(abs(logits).max()))
+
+
+@pytest.mark.parametrize("channels", [3, 4, 5])
+@pytest.mark.parametrize(
+    "first",
+    [
+        lambda c: Halve(),
+        lambda c: HalveByMean(),
+        lambda c: MaxPool3x3(c),
+        lambda c: AveragePool3x3(c),
+        lambda c: DepthwiseBN(3, c),
+        lambda c: BNReLU(c),
+        lambda c: PointwiseConv(c, 5),
+        lambda c: SqueezeExcite(c, 2),
+        lambda c: Zero(c),
+        lambda c: Concatenate((c, 2)),
+    ],
+)
+def test_whatever_reads_the_image_first(first: Any, channels: int) -> None:
+    """Also beside it: a sum and a residual that the image itself goes into."""
+    builder = Builder((8, 8, channels))
+    layer = first(channels)
+    reads = (0, 0) if isinstance(layer, Concatenate) else (0,)
+    value = builder.add(layer, *reads)
+    own = layer.shape(*[(8, 8, channels)] * len(reads))[-1]
+    value = builder.add(ConvBN(3, own, 5), value)
+    if not isinstance(layer, Halve):
+        value = builder.add(ProjectAdd(3, 5, channels), value, builder.image)
+        value = builder.add(Add(channels), value, builder.image)
+        value = builder.add(ConvBN(1, channels, 6), value)
+    width = 5 if isinstance(layer, Halve) else 6
+    builder.add(Dense(width, 4), builder.add(GlobalAverage(), value))
+    graph = builder.graph()
+    images = jax.device_put(some(np.random.default_rng(channels), 3, 8, 8, channels))
+    network = Initialised.draw(graph, (1,))
+    expected, _, _ = reference.forward(
+        graph, network.given, [{} for _ in graph.steps], np.asarray(images)
+    )
+    np.testing.assert_allclose(
+        network.features(images)[:, : graph.features],
+        expected,
+        atol=1e-5 * float(abs(expected).max()) + 1e-12,
+    )
+    found, _ = network.train(images)
+    trained, _, _ = reference.forward(graph, network.given, None, np.asarray(images))
+    np.testing.assert_allclose(
+        found[:, : graph.features], trained, atol=2e-4 * float(abs(trained).max()) + 1e-12
+    )

@@ -48,6 +48,12 @@ def up(channels: int, multiple: int) -> int:
     return -(-channels // multiple) * multiple
 
 
+def fitting(own: int, multiple: int, channels: tuple[int, ...]) -> int:
+    """``own`` rounded up to a multiple, if every input has so many channels; else as it is."""
+    grown = up(own, multiple)
+    return grown if all(c >= grown for c in channels) else own
+
+
 def total(inputs: tuple[Float[Array, "n ..."], ...], channels: int) -> Float[Array, "n ..."]:
     """Sum of the inputs, each truncated to its first ``channels``."""
     return reduce(jnp.add, (x if x.shape[-1] == channels else x[..., :channels] for x in inputs))
@@ -100,8 +106,14 @@ class Layer(ABC):
         """The output in training mode, and the statistics of this batch."""
         return self.infer(params, {}, *inputs), {}
 
-    def pad(self, multiple: int) -> Self:
-        """The same layer with channels rounded up to a multiple; see :func:`grow`."""
+    def pad(self, multiple: int, *channels: int) -> Self:
+        """The same layer with channels rounded up to a multiple; see :func:`grow`.
+
+        Args:
+            multiple: of which channels are to be.
+            channels: of each input as it will come. Images come from outside with what they have,
+                and so does what keeps their channels: such an input is read as it is.
+        """
         return self
 
 

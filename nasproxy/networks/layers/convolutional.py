@@ -23,6 +23,7 @@ from nasproxy.networks.layers.base import (
     Layer,
     Shape,
     aligned,
+    fitting,
     ones,
     total,
     up,
@@ -131,9 +132,9 @@ class ConvBN(BatchNormed):
         x = total(inputs, self.inputs)
         return convolve(jax.nn.relu(x) if self.preactivation else x, params["kernel"], self.stride)
 
-    def pad(self, multiple: int) -> Self:
-        # Images keep their three colours (or one): they come from outside.
-        inputs = up(self.inputs, multiple) if self.inputs > 3 else self.inputs
+    def pad(self, multiple: int, *channels: int) -> Self:
+        # Of three channels and fewer nothing is gained, and stored scores were made without.
+        inputs = fitting(self.inputs, multiple, channels) if self.inputs > 3 else self.inputs
         return replace(self, inputs=inputs, outputs=up(self.outputs, multiple))
 
 
@@ -152,6 +153,10 @@ class ProjectAdd(ConvBN):
     ) -> tuple[Float[Array, "n ..."], Arrays]:
         projection, stats = super().train(params, inputs[0])
         return total((projection, *inputs[1:]), self.outputs), stats
+
+    def pad(self, multiple: int, *channels: int) -> Self:
+        outputs = fitting(self.outputs, multiple, channels[1:])
+        return replace(super().pad(multiple, *channels[:1]), outputs=outputs)
 
 
 @dataclass(frozen=True)
@@ -185,8 +190,8 @@ class DepthwiseBN(BatchNormed):
     ) -> Float[Array, "n rows columns c"]:
         return depthwise(total(inputs, self.outputs), params["kernel"], self.stride)
 
-    def pad(self, multiple: int) -> Self:
-        return replace(self, outputs=up(self.outputs, multiple))
+    def pad(self, multiple: int, *channels: int) -> Self:
+        return replace(self, outputs=fitting(self.outputs, multiple, channels))
 
 
 @dataclass(frozen=True)
@@ -203,8 +208,8 @@ class BNReLU(BatchNormed):
     ) -> Float[Array, "n rows columns c"]:
         return total(inputs, self.outputs)
 
-    def pad(self, multiple: int) -> Self:
-        return replace(self, outputs=up(self.outputs, multiple))
+    def pad(self, multiple: int, *channels: int) -> Self:
+        return replace(self, outputs=fitting(self.outputs, multiple, channels))
 
 
 @dataclass(frozen=True)
@@ -232,8 +237,9 @@ class PointwiseConv(Layer):
     ) -> Float[Array, "n ..."]:
         return convolve(total(inputs, self.inputs), params["kernel"])
 
-    def pad(self, multiple: int) -> Self:
-        return replace(self, inputs=up(self.inputs, multiple), outputs=up(self.outputs, multiple))
+    def pad(self, multiple: int, *channels: int) -> Self:
+        inputs = fitting(self.inputs, multiple, channels)
+        return replace(self, inputs=inputs, outputs=up(self.outputs, multiple))
 
 
 @dataclass(frozen=True)
@@ -285,10 +291,9 @@ class SqueezeExcite(Layer):
         gates = gates + aligned(params.get("expand_bias", 0), 2)
         return x * GATES[self.gate](gates)[:, None, None]
 
-    def pad(self, multiple: int) -> Self:
-        return replace(
-            self, channels=up(self.channels, multiple), squeeze=up(self.squeeze, multiple)
-        )
+    def pad(self, multiple: int, *channels: int) -> Self:
+        own = fitting(self.channels, multiple, channels)
+        return replace(self, channels=own, squeeze=up(self.squeeze, multiple))
 
 
 def strided(shape: Shape, stride: int) -> tuple[int, int]:

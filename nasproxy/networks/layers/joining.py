@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from nasproxy.networks.layers.base import Arrays, Layer, Shape, total, up
+from nasproxy.networks.layers.base import Arrays, Layer, Shape, fitting, total, up
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Add(Layer):
     ) -> Float[Array, "n ..."]:
         return total(inputs, self.channels)
 
-    def pad(self, multiple: int) -> Self:
-        return replace(self, channels=up(self.channels, multiple))
+    def pad(self, multiple: int, *channels: int) -> Self:
+        return replace(self, channels=fitting(self.channels, multiple, channels))
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Concatenate(Layer):
         joined = jnp.concatenate(parts, axis=-1)
         return jnp.pad(joined, ((0, 0), (0, 0), (0, 0), (0, self.padding)))
 
-    def pad(self, multiple: int) -> Self:
+    def pad(self, multiple: int, *channels: int) -> Self:
         made = sum(self.channels)
         return replace(self, padding=up(made, multiple) - made)
 
@@ -69,5 +69,5 @@ class Zero(Layer):
     ) -> Float[Array, "n ..."]:
         return jnp.zeros((*inputs[0].shape[:-1], self.channels), inputs[0].dtype)
 
-    def pad(self, multiple: int) -> Self:
+    def pad(self, multiple: int, *channels: int) -> Self:
         return replace(self, channels=up(self.channels, multiple))

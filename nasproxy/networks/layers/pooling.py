@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from nasproxy.networks.layers.base import Arrays, Layer, Shape, total, up
+from nasproxy.networks.layers.base import Arrays, Layer, Shape, fitting, total
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class MaxPool3x3(Layer):
     ) -> Float[Array, "n ..."]:
         return _over_3x3(total(inputs, self.channels), jnp.maximum, -jnp.inf)
 
-    def pad(self, multiple: int) -> Self:
-        return replace(self, channels=up(self.channels, multiple))
+    def pad(self, multiple: int, *channels: int) -> Self:
+        return replace(self, channels=fitting(self.channels, multiple, channels))
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class AveragePool3x3(Layer):
         pixels = np.multiply.outer(rows, columns)[:, :, None]
         return _over_3x3(x, jnp.add, 0) * (1 / pixels).astype(np.float32)[None]
 
-    def pad(self, multiple: int) -> Self:
-        return replace(self, channels=up(self.channels, multiple))
+    def pad(self, multiple: int, *channels: int) -> Self:
+        return replace(self, channels=fitting(self.channels, multiple, channels))
 
 
 @dataclass(frozen=True)
