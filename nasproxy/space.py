@@ -68,6 +68,15 @@ class SearchSpace(Protocol[A]):
 
 
 @runtime_checkable
+class Canonical(Protocol):
+    """A space that brings keys of other hands to the form that it writes them in."""
+
+    def canonical(self, text: str) -> str | None:
+        """The key that a text can only mean, blanks and capitals aside; None if it is none."""
+        ...
+
+
+@runtime_checkable
 class Tabular(Protocol):
     """A space whose benchmark's tables name architectures by columns of their own.
 

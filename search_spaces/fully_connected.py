@@ -121,6 +121,13 @@ class FullyConnectedNetworks:
             )
         return Perceptron(int(depth), activation, int(width) if times else None)
 
+    def canonical(self, text: str) -> str | None:
+        """The key as :meth:`key` writes it; None if it is none."""
+        try:
+            return self.key(self.find(text.strip()))
+        except ArchitectureError:
+            return None
+
     def to_json(self, architecture: Perceptron) -> str:
         """``{"depth": 5, "activation": "relu", "width": null}``."""
         return json.dumps(asdict(architecture))

@@ -57,6 +57,10 @@ class NASBenchMacro(NamedSpace):
             )
         return key
 
+    def spelled(self, text: str) -> str:
+        """Tables that hold numbers have lost the zeros in front."""
+        return text.zfill(BLOCKS) if text.isdecimal() else text
+
     def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
         """The network for images of a shape; raises DataError below 8×8 pixels."""
         smallest = 2 ** len(_STARTS)

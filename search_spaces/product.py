@@ -84,8 +84,20 @@ class NamedSpace(ProductSpace[str]):
         return architecture
 
     def row_key(self, row: Mapping[Any, Any]) -> str:
-        """The key in a row of the benchmark's table."""
-        return str(row[self.columns[0]])
+        """The key in a row of the benchmark's table; raises ArchitectureError if it is none."""
+        text = str(row[self.columns[0]])
+        return self.canonical(text) or self.find(text)
+
+    def canonical(self, text: str) -> str | None:
+        """The key without blanks around it; None if it is none."""
+        try:
+            return self.find(self.spelled(text.strip()))
+        except ArchitectureError:
+            return None
+
+    def spelled(self, text: str) -> str:
+        """What a text that is no key stands for, where that is beyond doubt."""
+        return text
 
     @abstractmethod
     def find(self, key: str) -> str:

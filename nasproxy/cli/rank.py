@@ -19,11 +19,22 @@ def rank(
     truth: Annotated[
         str,
         typer.Option(
-            help="FILE:COLUMN of a .parquet or .csv table, or a stored proxy such as "
-            "training:epochs=4."
+            help="FILE:COLUMN of a .parquet or .csv table (FILE:COLUMN:lower where lower is "
+            "better), or a stored proxy such as training:epochs=4."
         ),
     ],
     key: Annotated[str | None, typer.Option(help="Key column of the tables.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="COLUMN=VALUE: the rows to read of a table with several an architecture, such as "
+            "dataset=cifar10; again for more.",
+            show_default=False,
+        ),
+    ] = None,
+    average: Annotated[
+        bool, typer.Option("--average", help="Take means over rows of one key that differ.")
+    ] = False,
     latency: Annotated[
         str | None,
         typer.Option(
@@ -44,7 +55,7 @@ def rank(
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="The same, as a value of truth.")] = None,
     output: Annotated[
-        str, typer.Option("--format", help="table, csv, markdown or json.")
+        str, typer.Option("--format", help="table, markdown, latex, csv or json.")
     ] = "table",
     plot: Annotated[
         Path | None, typer.Option(help="Write a scatter plot here (.png, .pdf).")
@@ -67,14 +78,28 @@ def rank(
     if settings and latency is None:
         raise SettingError(f"--{next(iter(settings))} is of a reward: give --latency as well")
     with Store(store) as opened:
-        values = reference.read_truth(truth, opened, key=key)
+        rows = {"where": _where(where), "average": average}
+        values = reference.read_truth(truth, opened, key=key, **rows)
         if latency is not None:
-            milliseconds = reference.read_latency(latency, opened, key=key)
+            milliseconds = reference.read_latency(latency, opened, key=key, **rows)
             values = reference.reward(values, milliseconds, **settings)
         table = ranking.rank_store(opened, values, percentile=percentile, threshold=threshold)
         typer.echo(harmless(ranking.render(table, output)))
         if plot is not None:
             ranking.plot_store(opened, values, plot)
+
+
+def _where(given: list[str] | None) -> dict[str, str]:
+    """``COLUMN=VALUE`` of several options."""
+    chosen: dict[str, str] = {}
+    for text in given or []:
+        column, equals, value = text.partition("=")
+        if not (column and equals):
+            raise SettingError(f"--where {text!r}: write COLUMN=VALUE, such as dataset=cifar10")
+        if column in chosen:
+            raise SettingError(f"--where {column} is given twice: give each column once")
+        chosen[column] = value
+    return chosen
 
 
 @truth_app.command("import", cls=Command)

@@ -40,6 +40,9 @@ class Proxy(Protocol):
     the stem's channels, None for the space's own, unless they measure the very network of the
     space. Those that measure time have a field ``machine``, None for the one at hand.
 
+    A class may say in ``lower``, a tuple, which columns beside its score are better the lower they
+    are, and in ``undirected`` which are no judgement, so that nobody ranks by them unawares.
+
     Attributes:
         name: what the proxy is called on the command line and in tables.
     """

@@ -77,6 +77,7 @@ class NTKRegression:
     valid_from: str = "valid"
 
     name: ClassVar[str] = "ntk_regression"
+    undirected: ClassVar[tuple[str, ...]] = ("epochs", "fit_seconds")
 
     def __post_init__(self) -> None:
         kernel_regression.check(self)

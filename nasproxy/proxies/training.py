@@ -51,6 +51,10 @@ class Training:
     until: float | None = None
 
     name: ClassVar[str] = "training"
+    lower: ClassVar[tuple[str, ...]] = ("train_loss",)
+    """Columns that are better the lower they are."""
+    undirected: ClassVar[tuple[str, ...]] = ("epochs_made",)
+    """Columns that are neither good nor bad."""
 
     def __post_init__(self) -> None:
         check(

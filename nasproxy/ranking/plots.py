@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ def scatter(
     y_label: str = "truth",
     title: str = "",
     note: str = "",
+    lower: Collection[str] = (),
 ) -> None:
     """Draws truth against scores, a panel a proxy, titled with Kendall's τ and its 95 % interval.
 
@@ -52,6 +53,8 @@ def scatter(
         y_label: with units.
         title: above everything.
         note: below everything: how the architectures were drawn, for one.
+        lower: columns of scores that are better the lower they are, as a truth is whose
+            ``.attrs["lower"]`` is true: τ counts such as turned around.
 
     Raises:
         SettingError: more than six columns or none, another suffix, or a path that cannot be
@@ -77,7 +80,8 @@ def scatter(
             continue
         name = str(frame.columns[index])
         label = x_label if isinstance(x_label, str) else x_label.get(name, "score")
-        _panel(axes, *panels[index], name, floor)
+        turned = (name in lower) != bool(truth.attrs.get("lower"))
+        _panel(axes, *panels[index], name, floor, -1 if turned else 1)
         axes.set_xlabel(_escaped(label), fontsize=9)
         if index % n_columns == 0:
             axes.set_ylabel(_escaped(wrapped(y_label, _TITLE_CHARACTERS)), fontsize=9)
@@ -94,7 +98,7 @@ def _joined(scores: pd.Series, truth: pd.Series) -> tuple[np.ndarray, np.ndarray
     return joined.scores.to_numpy(np.float64), joined.truth.to_numpy(np.float64)
 
 
-def _panel(axes: Axes, x: np.ndarray, y: np.ndarray, name: str, floor: float) -> None:
+def _panel(axes: Axes, x: np.ndarray, y: np.ndarray, name: str, floor: float, sign: int) -> None:
     n, low = len(x), y < floor
     if low.any():
         foot = axes.get_xaxis_transform()  # x in its own units, y as a fraction of the panel
@@ -124,7 +128,9 @@ def _panel(axes: Axes, x: np.ndarray, y: np.ndarray, name: str, floor: float) ->
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, labelleft=True)
-    axes.set_title(_escaped(f"{wrapped(name, _TITLE_CHARACTERS)}\n{_agreement(x, y)}"), fontsize=9)
+    axes.set_title(
+        _escaped(f"{wrapped(name, _TITLE_CHARACTERS)}\n{_agreement(sign * x, y)}"), fontsize=9
+    )
 
 
 def _floor(truth: np.ndarray) -> float:

@@ -1,6 +1,8 @@
 """What scores are ranked against: a table's column, a store's own, or MNAS's reward of two."""
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -17,22 +19,39 @@ from nasproxy.truth import tables
 _LISTED = 10  # candidates in an error message
 
 
-def read_truth(text: str, store: Store, key: str | None = None) -> pd.Series:
+def read_truth(
+    text: str,
+    store: Store,
+    key: str | None = None,
+    *,
+    where: Mapping[str, Any] | None = None,
+    average: bool = False,
+) -> pd.Series:
     """A truth from ``FILE:COLUMN`` (.parquet or .csv) or from the store's own scores by a proxy.
 
-    A table may name architectures by the columns of the scored spaces' own benchmarks.
+    A table may name architectures by the columns of the scored spaces' own benchmarks, and its keys
+    are brought to their form. ``FILE:COLUMN:lower`` is one whose lower values are better.
+
+    Args:
+        text: what to read.
+        store: of the scores; other than a table's, the truth's too.
+        key, where, average: of a table, see ``nasproxy.truth.read``.
 
     Raises:
         TruthError: see ``nasproxy.truth.read``.
-        SettingError: see ``truth_from_store``.
+        SettingError: see ``truth_from_store``; or ``where`` without a table.
     """
     if not _is_table(text):
+        if where or average:
+            raise SettingError(f"--where and --average choose rows of a table; {text!r} is none")
         return truth_from_store(store, text)
-    path, column = tables.parse_spec(text)
+    path, column, lower = tables.parse_spec(text)
     names = {parse_settings(group.space)[0] for group in store.groups()}
     scored = [SPACES[name]() for name in SPACES if name in names]
-    tabular = [space for space in scored if isinstance(space, Tabular)]
-    return tables.read(path, column, key, tabular).rename(f"{path.name}:{column}")
+    spaces = scored if len(scored) == len(names) else [s for s in scored if isinstance(s, Tabular)]
+    found = tables.read(path, column, key, spaces, where=where, lower=lower, average=average)
+    chosen = "".join(f", {name} {value}" for name, value in (where or {}).items())
+    return found.rename(f"{path.name}:{column}{chosen}")
 
 
 def truth_from_store(
@@ -82,10 +101,18 @@ def truth_from_store(
     name = f"{about['proxy']}, {about['space']}, {about['data']}, seed {about['seed']}"
     truth = column.series.rename(name).rename_axis("architecture")
     truth.attrs["columns"] = [(column.run, column.column)]
+    truth.attrs["lower"] = column.lower
     return truth
 
 
-def read_latency(text: str, store: Store, key: str | None = None) -> pd.Series:
+def read_latency(
+    text: str,
+    store: Store,
+    key: str | None = None,
+    *,
+    where: Mapping[str, Any] | None = None,
+    average: bool = False,
+) -> pd.Series:
     """Milliseconds by architecture key, of ``FILE:COLUMN`` or of the store's own ``latency``.
 
     Raises:
@@ -93,7 +120,7 @@ def read_latency(text: str, store: Store, key: str | None = None) -> pd.Series:
         SettingError: see ``truth_from_store``; or a stored proxy that measures no latency.
     """
     if _is_table(text):
-        return read_truth(text, store, key)
+        return read_truth(text, store, key, where=where, average=average)
     if text.partition(":")[0].partition("[")[0] != Latency.name:
         raise SettingError(
             f"latency {text!r}: give FILE:COLUMN with a .parquet or .csv file, or a stored latency "
@@ -117,6 +144,8 @@ def reward(
         MetricError, SettingError: see :func:`nasproxy.metrics.mnas_reward`.
     """
     names = f"{accuracy.name or 'accuracy'}", f"{latency.name or 'latency'}"
+    if accuracy.attrs.get("lower"):
+        raise TruthError(f"{names[0]} is better the lower it is: a reward is of an accuracy")
     keys = tables.known(accuracy.index, latency)
     if keys.empty:
         examples = " and ".join(repr(s.index[0]) if len(s) else "none" for s in (accuracy, latency))

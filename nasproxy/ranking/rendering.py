@@ -16,7 +16,7 @@ from nasproxy.errors import SettingError
 from nasproxy.ranking import plots
 from nasproxy.store.columns import CONTEXT
 
-FORMATS = ("table", "markdown", "csv", "json")
+FORMATS = ("table", "markdown", "latex", "csv", "json")
 _WIDTH = 100
 _PROXY_WIDTH = 24
 
@@ -24,7 +24,8 @@ _PROXY_WIDTH = 24
 def render(table: pd.DataFrame, format: str = "table") -> str:
     """The table of ``rank_store`` as text.
 
-    ``table`` fits a terminal of 100 columns; ``markdown`` holds the same; ``csv`` and ``json``, a
+    ``table`` fits a terminal of 100 columns; ``markdown`` and
+    ``latex`` (for booktabs) hold the same; ``csv`` and ``json``, a
     list of rows, hold every column and digit, NaN as an empty cell or null.
 
     Raises:
@@ -35,6 +36,8 @@ def render(table: pd.DataFrame, format: str = "table") -> str:
             return _terminal(table)
         case "markdown":
             return _markdown(table)
+        case "latex":
+            return _latex(table)
         case "csv":
             return table.to_csv(index=False, lineterminator="\n").rstrip("\n")
         case "json":
@@ -55,7 +58,10 @@ def _cells(row: dict[str, Any]) -> dict[str, Cell]:
     counts = {"failed": row["failed"], "without truth": row["unmatched"]}
     left_out = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
     return {
-        "proxy": (row["proxy"] + " *" * row["same_run"], *([f"({left_out})"] if left_out else [])),
+        "proxy": (
+            row["proxy"] + " ↓" * row["lower"] + " *" * row["same_run"],
+            *([f"({left_out})"] if left_out else []),
+        ),
         "n": (str(row["n"]),),
         "Kendall τ": correlation("kendall_tau"),
         "Pearson r": correlation("pearson"),
@@ -92,19 +98,33 @@ def _terminal(table: pd.DataFrame) -> str:
 
 
 def _markdown(table: pd.DataFrame) -> str:
+    rows, varying, said = _plain(table)
+    shown = [{name: text.replace("|", "\\|") for name, text in row.items()} for row in rows]
+    aligned = ["left"] * (1 + varying) + ["right"] * (len(rows[0]) - 1 - varying)
+    text = pd.DataFrame(shown).to_markdown(index=False, disable_numparse=True, colalign=aligned)
+    lines = [f"**{said[0]}**", "", *(line for one in said[1:] for line in (one, ""))]
+    return "\n".join([*lines, text, "", *(f"- {note}" for note in _notes(table))])
+
+
+def _latex(table: pd.DataFrame) -> str:
+    rows, varying, said = _plain(table)
+    form = "l" * (1 + varying) + "r" * (len(rows[0]) - 1 - varying)
+    text = pd.DataFrame(rows).to_latex(index=False, escape=True, column_format=form)
+    comments = [f"% {line}" for line in (*said, *_notes(table))]
+    return "\n".join([*comments, text.rstrip()])
+
+
+def _plain(table: pd.DataFrame) -> tuple[list[dict[str, str]], int, list[str]]:
+    """Rows of text; how many columns behind the proxy say of what; and what all rows share."""
     varying = [part for part in CONTEXT if table[part].nunique() > 1]
     same = {part: table[part].iloc[0] for part in CONTEXT if part not in varying}
-    lines = [f"**Ranking against {', '.join(table['truth'].unique())}**", ""]
-    if same:
-        lines += [_context(same), ""]
     rows = []
     for row in _rows(table):
         cells = _cells(row)
         cells = {"proxy": cells.pop("proxy"), **{v: (str(row[v]),) for v in varying}, **cells}
-        rows.append({name: " ".join(cell).replace("|", "\\|") for name, cell in cells.items()})
-    aligned = ["left"] * (1 + len(varying)) + ["right"] * (len(rows[0]) - 1 - len(varying))
-    shown = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True, colalign=aligned)
-    return "\n".join([*lines, shown, "", *(f"- {note}" for note in _notes(table))])
+        rows.append({name: " ".join(cell) for name, cell in cells.items()})
+    said = [f"Ranking against {', '.join(table['truth'].unique())}"]
+    return rows, len(varying), [*said, *([_context(same)] if same else [])]
 
 
 def _context(parts: dict[str, Any]) -> str:
@@ -115,13 +135,31 @@ def _context(parts: dict[str, Any]) -> str:
 def _notes(table: pd.DataFrame) -> list[str]:
     """How it was measured."""
     return [
+        *_of_truth(table),
+        *(["↓: lower is better, τ, r and ρ are of its negative."] if table["lower"].any() else []),
         *(["*: of the same computation as the truth."] if table["same_run"].any() else []),
         f"n: architectures with a score and a truth. Brackets: 95 % bootstrap intervals over them,"
         f" from n = {plots.MIN_FOR_INTERVAL} on. ρ: Spearman's.",
-        f"PQETP: AUROC of the score for truth > λ, λ = {_range(table['threshold'])}.",
+        f"PQETP: AUROC of the score for truth {'<' if table['truth_lower'].any() else '>'} λ, "
+        f"λ = {_range(table['threshold'])}.",
         _discovery(table[table["top"] > 0]),
         "cost: median time and mean operations of scoring an architecture.",
     ]
+
+
+def _of_truth(table: pd.DataFrame) -> list[str]:
+    """What became of the truth's rows, where anything did."""
+    said = {
+        "truth_missing": "without a number",
+        "truth_repeated": "averaged with others of their key",
+        "truth_mended": "with a key in another form, mended",
+        "truth_foreign": "of keys that are none of the space",
+    }
+    row = table.iloc[0]
+    counts = [f"{row[name]:,} {words}" for name, words in said.items() if row[name]]
+    better = ["lower is better"] if row["truth_lower"] else []
+    told = [*better, *([f"{row['truth_rows']:,} rows, " + ", ".join(counts)] if counts else [])]
+    return [f"truth: {'; '.join(told)}."] if told else []
 
 
 def _discovery(table: pd.DataFrame) -> str:

@@ -23,6 +23,7 @@ from nasproxy.store.columns import CONTEXT, Column, Run, place, read_columns
 from nasproxy.truth import tables
 
 TOP = 10
+_LEFT_OUT = ("missing", "repeated", "mended", "foreign")
 
 
 class Ranking(NamedTuple):
@@ -77,10 +78,11 @@ def rank(
     Scores and truths that are not finite are left out, and the scores counted as failed.
 
     Args:
-        scores: larger means predicted better.
-        truth: larger means better.
+        scores: larger means predicted better; where ``.attrs["lower"]`` is true, smaller.
+        truth: larger means better; likewise.
         threshold: λ of PQETP, in truth's units; or
-        percentile: λ is this percentile of the truth ranked against; the median by default.
+        percentile: λ is this percentile of the truth ranked against, from the worst; the median by
+            default.
         n_resamples: bootstrap resamples of an interval, each O(n log n).
         seed: of the bootstrap and of the subsets of discovered performance.
 
@@ -88,18 +90,20 @@ def rank(
         TruthError: no key is in both, or one occurs twice.
         SettingError: a λ that is none, or two.
     """
+    signs = [-1.0 if s.attrs.get("lower") else 1.0 for s in (scores, truth)]
     present, known = (s[np.isfinite(s.to_numpy(np.float64))] for s in (scores, truth))
     joined = tables.join(present.sort_index(), known)  # so that no number depends on their order
-    x, y = joined.scores.to_numpy(np.float64), joined.truth.to_numpy(np.float64)
+    x, y = (s.to_numpy(np.float64) * sign for s, sign in zip(joined[:2], signs, strict=True))
     n = len(x)
     ranking = Ranking(n, failed=len(scores) - len(present), unmatched=joined.unmatched_scores)
     if n < 2:
         return ranking
     if percentile is None and threshold is None:
         percentile = 50.0
-    pqetp = metrics.pqetp(x, y, threshold, percentile=percentile)
+    level = None if threshold is None else threshold * signs[1]
+    pqetp = metrics.pqetp(x, y, level, percentile=percentile)
     if percentile is not None:
-        threshold = float(np.percentile(y, percentile))
+        threshold = float(np.percentile(y, percentile)) * signs[1]
     assert threshold is not None
     ranking = ranking._replace(
         kendall_tau=metrics.kendall_tau(x, y),
@@ -125,7 +129,7 @@ def rank(
             x, y, top=top, subset=n // 2, n_subsets=metrics.N_SUBSETS, seed=seed
         )
         ranking = ranking._replace(
-            discovered=found.mean,
+            discovered=found.mean * signs[1],  # in the truth's own units
             discovered_error=found.standard_error,
             top=top,
             subset=n // 2,
@@ -160,7 +164,11 @@ def rank_store(
           ``unknown`` where the store does not say;
         - ``same_run``: whether the truth is of the same computation (test accuracy, say, beside a
           truth of validation accuracy), so that the row is no independent proxy;
-        - ``truth``: its name;
+        - ``lower``: whether the column is better the lower it is, so that its sign was turned;
+        - ``truth``: its name; ``truth_lower``, likewise; ``truth_rows``, how many were read of a
+          table, and ``truth_missing``, ``truth_repeated``, ``truth_mended``, ``truth_foreign``, how
+          many of them had no number, were averaged, had a key that was brought to the spaces' form,
+          or one that is none of theirs;
         - ``seconds``, ``flops``: median and mean cost of scoring an architecture, of the whole
           computation where it gave several columns.
 
@@ -171,12 +179,15 @@ def rank_store(
         TruthError: no scored architecture at all has a truth.
         SettingError: a λ that is none, or two.
     """
+    read, lower = truth, bool(truth.attrs.get("lower"))
     columns, truth, runs = _opposed(store, truth)
+    truth.attrs["lower"] = lower
     matched = [column.series[tables.known(column.series.index, truth)] for column in columns]
     rows = []
     for column, known in zip(columns, matched, strict=True):
         ranking = Ranking(0, unmatched=len(column.series))
         if len(known):
+            column.series.attrs["lower"] = column.lower
             ranking = rank(
                 column.series,
                 truth,
@@ -191,7 +202,11 @@ def rank_store(
         about = {
             "drawn": drawn,
             "truth": str(truth.name or "truth"),
+            "truth_lower": lower,
+            "truth_rows": int(read.attrs.get("rows", len(read))),
+            **{f"truth_{what}": int(read.attrs.get(what, 0)) for what in _LEFT_OUT},
             "same_run": column.run in runs,
+            "lower": column.lower,
         }
         rows.append(column.about | about | ranking._asdict() | cost)
     frame = pd.DataFrame(rows)
@@ -209,18 +224,22 @@ def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> 
         StoreError, TruthError: as ``rank_store``.
         SettingError: the path cannot be written, or has another suffix than .png, .pdf and .svg.
     """
+    lower = bool(truth.attrs.get("lower"))
     columns, truth, runs = _opposed(store, truth)
+    truth.attrs["lower"] = lower
     matched = [c for c in columns if len(tables.known(c.series.index, truth))]
     shown = sorted(matched, key=lambda c: (c.run in runs, -len(c.series)))[: plots.MAX_PANELS]
     varying = [
         part for part in ("space", "data", "seed") if len({c.about[part] for c in columns}) > 1
     ]
-    series, labels = {}, {}
+    series, labels, flipped = {}, {}, []
     for column in shown:
         title = "\n".join([column.about["proxy"], *(f"{p} {column.about[p]}" for p in varying)])
         while title in series:  # one setting, scored alone and as a column of several
             title += " (again)"
         series[title] = column.series
+        if column.lower:
+            flipped.append(title)
         kind = column.about["proxy"].partition(":")[0].partition("[")[0]
         labels[title] = getattr(PROXIES.get(kind), "unit", "score")
     about = shown[0].about
@@ -236,7 +255,8 @@ def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> 
         truth,
         path,
         x_label=labels,
-        y_label=str(truth.name or "truth"),
+        y_label=str(truth.name or "truth") + " (lower is better)" * lower,
+        lower=flipped,
         title=", ".join(fixed),
         note=f"{left}drawn: {' / '.join(sorted(drawn))}; brackets: 95 % bootstrap intervals",
     )
@@ -245,7 +265,7 @@ def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> 
 def _opposed(store: Store, truth: pd.Series) -> tuple[list[Column], pd.Series, set[Run]]:
     """All columns but the truth's own, the truth of what they score, and the runs it comes from."""
     own = truth.attrs.get("columns", [])
-    columns = [c for c in read_columns(store) if (c.run, c.column) not in own]
+    columns = [c for c in read_columns(store) if (c.run, c.column) not in own and c.directed]
     if not columns:
         raise StoreError(f"{place(store)} holds no scores to rank: run nasproxy score first")
     # Once, in plain Python: pandas looks up 423,624 Arrow strings in seconds, for each column.

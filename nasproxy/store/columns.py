@@ -44,6 +44,17 @@ class Column:
     draws: dict[str, str]
 
     @property
+    def lower(self) -> bool:
+        """Whether a lower number is a better one, as a loss; a score itself never is."""
+        return self.meaning.besides in getattr(PROXIES.get(self.meaning.proxy), "lower", ())
+
+    @property
+    def directed(self) -> bool:
+        """Whether either is better: epochs and seconds that something took are no judgement."""
+        besides = self.meaning.besides
+        return besides not in getattr(PROXIES.get(self.meaning.proxy), "undirected", ())
+
+    @property
     def full(self) -> str:
         """The name of the column within its group, with every setting."""
         return f"{self.run[1]}[{self.column}]" if self.column else self.run[1]

@@ -6,24 +6,27 @@ search space's own benchmark names architectures, and columns of numbers.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
-import pyarrow
-from pyarrow import csv, parquet
 
 from nasproxy import files
 from nasproxy.errors import ArchitectureError, TruthError
-from nasproxy.space import Tabular
+from nasproxy.space import Canonical, Tabular
+from nasproxy.truth import reading
 
 StrPath = str | os.PathLike[str]
 Scores = TypeVar("Scores", pd.DataFrame, pd.Series)
 
 _KEY_COLUMNS = ("module_hash", "key", "architecture")
-_SPEC = re.compile(r"(?P<path>.+?\.(?:parquet|csv))(?::(?P<column>.*))?", re.IGNORECASE)
+_SPEC = re.compile(
+    r"(?P<path>.+?\.(?:parquet|csv))(?::(?P<column>.*?)(?::(?P<better>lower|higher))?)?",
+    re.IGNORECASE,
+)
 
 
 class Joined(NamedTuple, Generic[Scores]):
@@ -38,8 +41,25 @@ class Joined(NamedTuple, Generic[Scores]):
     unmatched_truth: int
 
 
-def parse_spec(text: str) -> tuple[Path, str]:
+class Spec(NamedTuple):
+    """A column of a table.
+
+    Attributes:
+        path: of the table.
+        column: its name.
+        lower: whether a lower value is a better one.
+    """
+
+    path: Path
+    column: str
+    lower: bool = False
+
+
+def parse_spec(text: str) -> Spec:
     """Split "FILE:COLUMN" where the file's .parquet or .csv ends, so that "C:\\x.csv:top1" works.
+
+    "FILE:COLUMN:lower" is of a column whose lower values are better, a loss or an error;
+    ":higher" says the usual.
 
     Raises:
         TruthError: without either part; where the file exists, it lists the columns.
@@ -55,56 +75,97 @@ def parse_spec(text: str) -> tuple[Path, str]:
         )
     path, column = Path(match["path"]), match["column"]
     if not column:
-        raise TruthError(f"{text!r} names no column; give {path}:COLUMN, {_listed(_columns(path))}")
-    return path, column
+        listed = _listed(reading.names(path))
+        raise TruthError(f"{text!r} names no column; give {path}:COLUMN, {listed}")
+    return Spec(path, column, (match["better"] or "").lower() == "lower")
 
 
 def read(
-    path: StrPath, column: str, key: str | None = None, spaces: Sequence[Tabular] = ()
+    path: StrPath,
+    column: str,
+    key: str | None = None,
+    spaces: Sequence[Any] = (),
+    *,
+    where: Mapping[str, Any] | None = None,
+    lower: bool = False,
+    average: bool = False,
 ) -> pd.Series:
     """Read a column of a parquet or CSV table: a float64 Series indexed by architecture key (text).
 
     Args:
-        path: the table; its suffix tells the format.
+        path: the table; its suffix tells the format, and a .csv file's first line its delimiter.
         column: a column of numbers, in whatever unit the table has.
         key: the column of keys; by default what ``spaces`` have, then "module_hash", "key" or
             "architecture", in this order.
-        spaces: search spaces whose benchmark's columns are turned into keys where the table has
-            them all.
+        spaces: search spaces that scores are of. Where the table has all columns by which one's
+            benchmark names architectures, keys are made of these; keys are brought to the form
+            that the spaces write them in.
+        where: which rows to read, by column, of a table with several rows an architecture:
+            ``{"dataset": "cifar10"}``.
+        lower: whether a lower value is a better one, kept as ``.attrs["lower"]``.
+        average: take the mean over rows of one key whose numbers differ.
 
     Returns:
         One entry an architecture, in the table's order. Rows whose truth is missing (NaN or
-        infinite) are dropped, and a key that occurs more than once gets the mean of its rows;
-        ``.attrs["missing"]`` and ``.attrs["repeated"]`` count the rows that this removed.
+        infinite) are dropped. ``.attrs`` counts ``rows`` read, those that were ``missing`` or
+        ``repeated``, and keys that were ``mended`` or are ``foreign`` to the spaces.
 
     Raises:
-        TruthError: a file that cannot be read, an unknown or non-numeric column, or a table without
-            keys or numbers.
+        TruthError: a file that cannot be read, an unknown column, a cell that is no number, keys
+            that repeat with different numbers, or a table without keys or numbers.
     """
-    path = Path(path)
-    columns = _columns(path)
-    space = None if key else _naming(columns, spaces)
+    path, where = Path(path), {name: str(value) for name, value in (where or {}).items()}
+    columns = reading.names(path)
+    naming = None if key else _naming(columns, spaces)
     cure = "name the one that holds keys by --key (in Python, key=)"
-    keyed = list(space.columns) if space else [_key_column(path, columns, key, spaces, cure)]
-    if column not in columns:
-        raise TruthError(f"{path} has no column {column!r}; {_listed(columns)}")
+    keyed = list(naming.columns) if naming else [_key_column(path, columns, key, spaces, cure)]
+    for name in (column, *where):
+        if name not in columns:
+            raise TruthError(f"{path} has no column {name!r}; {_listed(columns)}")
     if column in keyed:
         raise TruthError(f"{column!r} holds the keys of {path}; {_listed(columns)}")
-    frame = _read_columns(path, keyed, [column])
-    if not pd.api.types.is_numeric_dtype(frame[column]):
-        raise TruthError(
-            f"column {column!r} of {path} holds {frame[column].dtype}, such as "
-            f"{frame[column].iloc[:1].tolist()}; name a column of numbers, {_listed(columns)}"
-        )
-    keys = _keys(path, frame, keyed, space)
-    values = frame[column].to_numpy(np.float64, na_value=np.nan)
+    text = [*(keyed if len(keyed) == 1 else []), column, *where]
+    frame = reading.columns(path, text, keyed)
+    frame = frame[reading.chosen(path, frame, where)]
+    keys, mended, foreign = _keys(path, frame, keyed, naming, spaces)
+    values = reading.numbers(path, column, frame[column])
     series = pd.Series(values, index=keys, name=column)
     present = series[np.isfinite(values)]
     if present.empty:
         raise TruthError(f"column {column!r} of {path} holds no number; {_listed(columns)}")
-    truth = present.groupby(level=0, sort=False).mean()
-    truth.attrs = {"missing": len(series) - len(present), "repeated": len(present) - len(truth)}
+    grouped = present.groupby(level=0, sort=False)
+    if not average:
+        _check_repeats(path, present, grouped, columns, [*keyed, column, *where])
+    truth = grouped.mean()
+    truth.attrs = {
+        "rows": len(series),
+        "missing": len(series) - len(present),
+        "repeated": len(present) - len(truth),
+        "mended": mended,
+        "foreign": foreign,
+        "lower": lower,
+    }
     return truth
+
+
+def _check_repeats(
+    path: Path, present: pd.Series, grouped: Any, columns: list[str], used: list[str]
+) -> None:
+    """Raises TruthError for keys that repeat with different numbers: which of them is meant?"""
+    if len(present) == grouped.ngroups:
+        return
+    spread = grouped.agg(["min", "max"])
+    apart = spread[spread["min"] != spread["max"]]
+    if apart.empty:
+        return
+    key = apart.index[0]
+    others = [name for name in columns if name not in used]
+    by = f" such as {', '.join(others[:5])}" if others else ""
+    raise TruthError(
+        f"{len(apart)} keys of {path} stand in several rows with different numbers, {key!r} with "
+        f"{apart['min'].iloc[0]:g} to {apart['max'].iloc[0]:g}: choose rows by --where "
+        f"COLUMN=VALUE (in Python, where=) of a column{by}, or take means by --average"
+    )
 
 
 def read_keys(path: StrPath, space: object) -> list[str]:
@@ -117,11 +178,12 @@ def read_keys(path: StrPath, space: object) -> list[str]:
         TruthError: a file that cannot be read or has none of these columns.
     """
     path = Path(path)
-    columns, spaces = _columns(path), [space] if isinstance(space, Tabular) else []
+    columns, spaces = reading.names(path), [space] if isinstance(space, Tabular) else []
     naming = _naming(columns, spaces)
     cure = "rename the one that holds keys to key, or give a text file, an architecture a line"
     keyed = list(naming.columns) if naming else [_key_column(path, columns, None, spaces, cure)]
-    keys = _keys(path, _read_columns(path, keyed, []), keyed, naming)
+    frame = reading.columns(path, keyed if len(keyed) == 1 else [], keyed)
+    keys, _, _ = _keys(path, frame, keyed, naming, [space])
     return keys.unique().tolist()
 
 
@@ -157,8 +219,9 @@ def write_table(frame: pd.DataFrame, path: StrPath) -> None:
         TruthError: another suffix, or a folder that cannot be written.
     """
     path = Path(path)
-    write = frame.to_csv if _suffix(path) == ".csv" else frame.to_parquet
     index = any(name is not None for name in frame.index.names)
+    is_csv = reading.suffix(path) == ".csv"
+    write = frame.to_csv if is_csv else partial(frame.to_parquet, write_page_checksum=True)
     try:
         with files.replacing(path) as file:
             write(file, index=index)
@@ -166,54 +229,23 @@ def write_table(frame: pd.DataFrame, path: StrPath) -> None:
         raise TruthError(f"{path} cannot be written ({error}); check the folder") from error
 
 
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in (".parquet", ".csv"):
-        raise TruthError(f"{path} ends in {suffix!r}; a table is a .parquet or .csv file")
-    return suffix
-
-
-def _columns(path: Path) -> list[str]:
-    """The names of a table's columns, without reading it."""
-    if not path.exists():
-        raise TruthError(f"there is no table {path}; check the path")
-    try:
-        if _suffix(path) == ".csv":
-            with csv.open_csv(path) as reader:
-                return reader.schema.names
-        return parquet.read_schema(path).names
-    except TruthError:
-        raise
-    except (OSError, ValueError) as error:
-        raise TruthError(f"{path} cannot be read ({error}); is it complete?") from error
-
-
-def _read_columns(path: Path, keyed: list[str], others: list[str]) -> pd.DataFrame:
-    try:
-        if _suffix(path) == ".csv":
-            # A key stays as it is written: 0012 is no number, and NA no missing value.
-            text = {keyed[0]: pyarrow.string()} if len(keyed) == 1 else {}
-            options = csv.ConvertOptions(include_columns=[*keyed, *others], column_types=text)
-            table = csv.read_csv(path, convert_options=options)
-        else:
-            table = parquet.read_table(path, columns=[*keyed, *others])
-        return table.to_pandas(ignore_metadata=True)
-    except (OSError, ValueError) as error:
-        raise TruthError(f"{path} cannot be read ({error}); is it complete?") from error
-
-
-def _naming(columns: list[str], spaces: Sequence[Tabular]) -> Tabular | None:
+def _naming(columns: list[str], spaces: Sequence[Any]) -> Tabular | None:
     """The first space whose columns are all there."""
-    return next((space for space in spaces if set(space.columns) <= set(columns)), None)
+    tabular = (space for space in spaces if isinstance(space, Tabular))
+    return next((space for space in tabular if set(space.columns) <= set(columns)), None)
 
 
 def _key_column(
-    path: Path, columns: list[str], key: str | None, spaces: Sequence[Tabular], cure: str
+    path: Path, columns: list[str], key: str | None, spaces: Sequence[Any], cure: str
 ) -> str:
     if key is None:
         key = next((name for name in _KEY_COLUMNS if name in columns), None)
         if key is None:
-            own = "".join(f", nor all of {_abridged(space.columns)}" for space in spaces)
+            own = "".join(
+                f", nor all of {_abridged(space.columns)}"
+                for space in spaces
+                if isinstance(space, Tabular)
+            )
             raise TruthError(
                 f"{path} has none of the key columns {', '.join(_KEY_COLUMNS)}{own} "
                 f"({_listed(columns)}); {cure}"
@@ -223,21 +255,42 @@ def _key_column(
     return key
 
 
-def _keys(path: Path, frame: pd.DataFrame, keyed: list[str], space: Tabular | None) -> pd.Index:
-    """The architecture key of every row."""
+def _keys(
+    path: Path, frame: pd.DataFrame, keyed: list[str], naming: Tabular | None, spaces: Sequence[Any]
+) -> tuple[pd.Index, int, int]:
+    """The architecture key of every row; how many were mended, how many no space has."""
     nameless = int((frame[keyed].isna() | (frame[keyed] == "")).any(axis=1).sum())
     if nameless:
         named = repr(keyed[0]) if len(keyed) == 1 else _abridged(keyed)
         raise TruthError(f"{nameless} rows of {path} have no {named}; fill or remove those rows")
-    if space is None:
-        return pd.Index(frame[keyed[0]].astype(str), name=keyed[0])
-    keys = []
-    for number, row in enumerate(frame[keyed].to_dict("records")):
-        try:
-            keys.append(space.row_key(row))
-        except ArchitectureError as error:
-            raise TruthError(f"row {number} of {path}: {error}") from error
-    return pd.Index(keys, name="architecture")
+    if naming is not None:
+        keys = []
+        for number, row in zip(frame.index.tolist(), frame[keyed].to_dict("records"), strict=True):
+            try:
+                keys.append(naming.row_key(row))
+            except ArchitectureError as error:
+                raise TruthError(f"row {number + 1} of {path}: {error}") from error
+        return pd.Index(keys, name="architecture"), 0, 0
+    written = [_text(cell) for cell in frame[keyed[0]].tolist()]
+    canonical = [space.canonical for space in spaces if isinstance(space, Canonical)]
+    if not canonical or len(canonical) < len(spaces):
+        return pd.Index(written, name=keyed[0]), 0, 0
+    keys, mended, foreign = [], 0, 0
+    for text in written:
+        found = next((key for read in canonical if (key := read(text)) is not None), None)
+        foreign += found is None
+        mended += found is not None and found != text
+        keys.append(text if found is None else found)
+    return pd.Index(keys, name=keyed[0]), mended, foreign
+
+
+def _text(cell: Any) -> str:
+    """A key as text; of a number that is whole, without a point."""
+    if isinstance(cell, bytes):
+        return cell.decode("utf-8", "replace")
+    if isinstance(cell, float | np.floating) and float(cell).is_integer():
+        return str(int(cell))
+    return str(cell)
 
 
 def _abridged(columns: Sequence[str]) -> str:

@@ -85,6 +85,13 @@ class BlockSpace(ProductSpace[Blocks]):
                 )
         return self.checked([found for found in decoded if found is not None])
 
+    def canonical(self, text: str) -> str | None:
+        """The key as :meth:`key` writes it; None if it is none."""
+        try:
+            return self.key(self.find(text.strip()))
+        except ArchitectureError:
+            return None
+
     def to_json(self, architecture: Blocks) -> str:
         """``{"blocks": [{…}, …]}``, the searched attributes of each block."""
         blocks = [{f: getattr(block, f) for f in self.fields} for block in architecture]

@@ -1,5 +1,6 @@
 """NAS-Bench-101 as a search space (Ying et al. 2019)."""
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +14,8 @@ from search_spaces.nasbench101 import sampling
 from search_spaces.nasbench101.cell import Cell
 from search_spaces.nasbench101.enumeration import all_cells
 from search_spaces.nasbench101.network import build
+
+_HASH = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,12 @@ class NASBench101:
 
     def find(self, key: str) -> Cell:
         """The cell of a module hash, in the vertex order of the official file."""
-        return all_cells().find(key)
+        return all_cells().find(self.canonical(key) or key)
+
+    def canonical(self, text: str) -> str | None:
+        """A module hash in small letters, whether or not a cell has it."""
+        key = text.strip().lower()
+        return key if _HASH.fullmatch(key) else None
 
     def to_json(self, architecture: Cell) -> str:
         """``{"adjacency": [[...]], "ops": [...]}``."""

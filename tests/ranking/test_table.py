@@ -385,7 +385,7 @@ def test_what_few_architectures_cannot_say_is_said(store: Store, form: str) -> N
 
 
 def test_an_unknown_format_raises(store: Store) -> None:
-    with pytest.raises(SettingError, match="table, markdown, csv, json"):
+    with pytest.raises(SettingError, match="table, markdown, latex, csv, json"):
         render(filled_table(store), "html")
 
 

@@ -10,7 +10,7 @@ import pytest
 from nasproxy import Params, score, truth
 from nasproxy.architectures import read_architectures
 from nasproxy.data import Dataset
-from nasproxy.errors import ArchitectureError, SettingError, TruthError
+from nasproxy.errors import SettingError, TruthError
 from nasproxy.proxies import Macs
 from nasproxy.ranking.reference import read_truth
 from nasproxy.space import Tabular
@@ -45,7 +45,7 @@ def test_accel_rows_are_read_and_joined(suffix: str, tmp_path: Path) -> None:
     frame = accel_rows([*drawn, drawn[1]]).assign(top1=[1.0, 2, 3, 4, 5, 8])
     path = write(frame, tmp_path / f"table{suffix}")
     assert read_architectures(path, ACCEL) == drawn
-    series = truth.read(path, "top1", spaces=[ACCEL])
+    series = truth.read(path, "top1", spaces=[ACCEL], average=True)
     assert series.to_dict() == dict(zip(map(ACCEL.key, drawn), [1, 5, 3, 4, 5], strict=True))
     assert series.attrs["repeated"] == 1
 
@@ -86,9 +86,9 @@ def test_unknown_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "says"),
     [
-        ("block2_k", 7, "row 1 of .*block 2 of accel_nasbench has kernel=7: choose one of 3, 5"),
-        ("block0_l", 4, "row 1 of .*block 0 .*layers=4"),
-        ("block6_se", 2, "row 1 of .*block6_se is 2"),
+        ("block2_k", 7, "row 2 of .*block 2 of accel_nasbench has kernel=7: choose one of 3, 5"),
+        ("block0_l", 4, "row 2 of .*block 0 .*layers=4"),
+        ("block6_se", 2, "row 2 of .*block6_se is 2"),
     ],
 )
 def test_rows_of_no_architecture(column: str, value: int, says: str, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_rows_of_no_architecture(column: str, value: int, says: str, tmp_path: P
 
 def test_keys_of_no_architecture(tmp_path: Path) -> None:
     path = write(pd.DataFrame({"arch": ["01201201", "3"]}), tmp_path / "table.parquet")
-    with pytest.raises(ArchitectureError, match=r"table.parquet: '3' is no architecture"):
+    with pytest.raises(TruthError, match=r"row 2 of .*table.parquet: '3' is no architecture"):
         read_architectures(path, NASBenchMacro())
 
 
