@@ -3,21 +3,28 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Real
+from jaxtyping import Float32, Float64
+from jaxtyping import Real as RealArray
 from numpy.typing import ArrayLike, NDArray
 
+from nasproxy.checks import Real, checked
 from nasproxy.data.dataset import Dataset, Images, Labels
+from nasproxy.data.held_out import hold_out, take
 from nasproxy.data.lazy import LazyImages
-from nasproxy.errors import DataError
+from nasproxy.errors import DataError, SettingError
 
+FOLD = 20.0
+"""Deviations of pixels in two splits that differ by more are of other units."""
+FRACTION = Real(above=0, below=1, hint="such as 0.4")
+"""Part of a split."""
 _CHUNK = 1_024  # images a pass of the statistics holds in float64
 
 
 def from_arrays(
     train_images: ArrayLike | LazyImages,
     train_labels: ArrayLike,
-    valid_images: ArrayLike | LazyImages,
-    valid_labels: ArrayLike,
+    valid_images: ArrayLike | LazyImages | None = None,
+    valid_labels: ArrayLike | None = None,
     test_images: ArrayLike | LazyImages | None = None,
     test_labels: ArrayLike | None = None,
     *,
@@ -25,6 +32,9 @@ def from_arrays(
     classes: int | None = None,
     mean: ArrayLike | None = None,
     std: ArrayLike | None = None,
+    valid_fraction: float | None = None,
+    seed: int = 0,
+    channels_last: bool = False,
 ) -> Dataset:
     """A Dataset of images [N, H, W, C], or [N, H, W] for grey ones, and integer labels [N].
 
@@ -32,16 +42,35 @@ def from_arrays(
     measured on a thousand of them.
 
     Args:
-        train_images, train_labels, valid_images, valid_labels: the splits.
+        train_images, train_labels: what is trained on.
+        valid_images, valid_labels: what is validated on; or neither, and ``valid_fraction``.
         test_images, test_labels: both or neither.
         name: of the set.
-        classes: one more than the largest label unless given.
+        classes: one more than the largest label unless given; then every one of them has to have
+            training images.
         mean, std: [C], measured over the training images unless given.
+        valid_fraction: the part of every class of the training images, drawn by ``seed``, that is
+            validated on where no other images are given.
+        channels_last: says that the last axis is the channels' indeed, where images have fewer rows
+            than columns and channels, as images with the channels first have.
 
     Raises:
         DataError: naming the array, what could not be scored: not finite, empty, mismatched shapes,
-            labels out of range, a channel or a split that does not vary.
+            labels out of range, a class without training images, splits of other scales, channels
+            that seem to come first, a channel or a split that does not vary.
+        SettingError: a ``valid_fraction`` that is none, or one beside validation images.
     """
+    if (valid_images is None) != (valid_labels is None):
+        raise DataError("valid_images and valid_labels come together: give both or neither")
+    if valid_images is None or valid_labels is None:
+        part = checked("from_arrays", "valid_fraction", valid_fraction, FRACTION)
+        train_images = _images("train_images", train_images)
+        train_labels = _labels("train", train_labels, len(train_images))
+        held_out = hold_out(train_labels, int(train_labels.max()) + 1, seed, part)
+        valid_images, valid_labels = take(train_images, held_out), train_labels[held_out]
+        train_images, train_labels = take(train_images, ~held_out), train_labels[~held_out]
+    elif valid_fraction is not None:
+        raise SettingError("valid_fraction is for images without a validation split: leave it out")
     given: dict[str, tuple[ArrayLike | LazyImages, ArrayLike]] = {
         "train": (train_images, train_labels),
         "valid": (valid_images, valid_labels),
@@ -60,7 +89,10 @@ def from_arrays(
                 f"{split}_images are {_by(array.shape[1:])}, train_images {_by(shape)}:"
                 " bring them to one size and number of channels"
             )
-    count = int(max(array.max() for array in labels.values())) + 1 if classes is None else classes
+    if not channels_last:
+        _check_channels(shape)
+    _check_scales(images)
+    count = _count(labels) if classes is None else classes
     for split, array in labels.items():
         _check_labels(split, array, count)
     measured = _measured(images["train"]) if mean is None or std is None else images["train"][:1]
@@ -82,6 +114,62 @@ def from_arrays(
         std=std,
         test_images=images.get("test"),
         test_labels=labels.get("test"),
+    )
+
+
+def _check_channels(shape: tuple[int, ...]) -> None:
+    """Fewer rows than both columns and channels: CIFAR's [3, 32, 32] would be 3×32, 32 channels."""
+    height, width, channels = shape
+    if height < min(width, channels):
+        raise DataError(
+            f"images are {_by(shape)}, read as {height} rows, {width} columns and {channels} "
+            "channels: if the channels come first, transpose them by images.transpose(0, 2, 3, 1); "
+            "if not, say so by channels_last=True"
+        )
+
+
+def _check_scales(images: dict[str, Images]) -> None:
+    """Splits whose pixels have other units: 0..1 beside 0..255."""
+    held = {split: array for split, array in images.items() if not isinstance(array, LazyImages)}
+    if len(held) < len(images):
+        return  # Lazy ones come out of one decoder, and reading them costs.
+    samples = {split: _sampled(array) for split, array in held.items()}
+    spread = {split: float(sample.std()) for split, sample in samples.items()}
+    for split, own in spread.items():
+        apart = own > FOLD * spread["train"] or spread["train"] > FOLD * own
+        if apart and own and spread["train"]:
+            ranges = [
+                f"{name}_images run from {samples[name].min():g} to {samples[name].max():g}"
+                for name in ("train", split)
+            ]
+            raise DataError(
+                f"{' but '.join(ranges)}: bring all splits to one scale, such as 0 to 255"
+            )
+
+
+def _sampled(images: Images) -> NDArray[Any]:
+    """Some images from everywhere, float64."""
+    places = np.linspace(0, len(images) - 1, min(64, len(images))).astype(np.intp)
+    return np.asarray(images[places], np.float64)
+
+
+def _count(labels: dict[str, Labels]) -> int:
+    """Classes 0, 1, … up to the largest label, every one of which the training split has."""
+    present = np.unique(labels["train"])
+    largest = int(max(array.max() for array in labels.values()))
+    if len(present) == largest + 1:
+        return largest + 1
+    missing = int(
+        np.flatnonzero(np.append(present, -1)[: len(present) + 1] != np.arange(len(present) + 1))[0]
+    )
+    cure = "give labels 0, 1, 2, …, all in the training split"
+    if missing == 0 and len(present) == largest:
+        cure = "subtract 1 from all of them"
+    elif len(present) < largest:
+        cure += " (np.unique(labels, return_inverse=True)[1] numbers them so)"
+    raise DataError(
+        f"labels run to {largest}, but no training image has label {missing}: {cure}; or, if there "
+        f"is such a class, give classes={largest + 1}"
     )
 
 
@@ -113,11 +201,18 @@ def _labels(split: str, given: ArrayLike, images: int) -> Labels:
     name = f"{split}_labels"
     array = _array(name, given)
     if array.ndim != 1:
-        raise DataError(f"{name} has shape {_by(array.shape)}; labels are [N], one integer each")
+        cure = ""
+        if array.ndim == 2:
+            cure = ": take [:, 0]" if array.shape[1] == 1 else ": of one-hot rows take .argmax(1)"
+        raise DataError(
+            f"{name} has shape {_by(array.shape)}; labels are [N], one integer each{cure}"
+        )
     if len(array) != images:
         raise DataError(f"{name} holds {len(array)} labels for {images} images; give one each")
     if array.dtype.kind not in "ui":
-        raise DataError(f"{name} has dtype {array.dtype}; labels are integers 0..classes-1")
+        whole = array.dtype.kind == "f" and (array == np.round(array)).all()
+        cure = ": take .astype(int)" if whole else ""
+        raise DataError(f"{name} has dtype {array.dtype}; labels are integers 0..classes-1{cure}")
     low, high = int(array.min()), int(array.max())
     if low < 0 or high > np.iinfo(np.int32).max:
         raise DataError(f"{name} runs from {low} to {high}; labels are integers 0..classes-1")
@@ -149,19 +244,19 @@ def _statistic(name: str, given: ArrayLike, channels: int) -> Float32[np.ndarray
     return array
 
 
-def _measured(images: Images) -> Real[np.ndarray, "m h w c"]:
+def _measured(images: Images) -> RealArray[np.ndarray, "m h w c"]:
     """What mean and deviation are measured on: all images, of lazy ones some from everywhere."""
     if isinstance(images, LazyImages):
         return images[np.linspace(0, len(images) - 1, min(_CHUNK, len(images))).astype(np.intp)]
     return images
 
 
-def _mean(images: Real[np.ndarray, "n h w c"]) -> Float64[np.ndarray, " c"]:
+def _mean(images: RealArray[np.ndarray, "n h w c"]) -> Float64[np.ndarray, " c"]:
     """Per channel, [C], summed in float64: float32 sums of 10^8 pixels lose the third digit."""
     return images.mean(axis=(0, 1, 2), dtype=np.float64)
 
 
-def _std(images: Real[np.ndarray, "n h w c"]) -> Float64[np.ndarray, " c"]:
+def _std(images: RealArray[np.ndarray, "n h w c"]) -> Float64[np.ndarray, " c"]:
     """Per channel, [C]; two passes in chunks, so no float64 copy of the data set is made."""
     mean = _mean(images)
     squares = np.zeros(images.shape[-1])

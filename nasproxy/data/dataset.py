@@ -46,6 +46,13 @@ class Dataset:
     test_labels: Int32[np.ndarray, " test"] | None = None
     valid_fraction: float | None = None
 
+    def __repr__(self) -> str:
+        """One line: sizes of the splits, the images' shape, classes."""
+        labels = (self.train_labels, self.valid_labels, self.test_labels)
+        sizes = " + ".join(f"{len(split):,}" for split in labels if split is not None)
+        shape = "×".join(map(str, self.image_shape))
+        return f"Dataset {self.name}: {sizes} images {shape}, {self.classes} classes"
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C)."""
@@ -166,6 +173,9 @@ class Subset:
 
     def __len__(self) -> int:
         return sum(len(chosen) for _, chosen in self.parts)
+
+    def __repr__(self) -> str:
+        return f"Subset of {len(self):,} images of {self.data.name}"
 
     @property
     def nbytes(self) -> int:

@@ -31,6 +31,9 @@ class LazyImages:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __repr__(self) -> str:
+        return f"LazyImages {self.name}: {'×'.join(map(str, self.shape))}"
+
     def __getitem__(self, chosen: slice | Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "k h w c"]:
         places = self.places[chosen]
         images = np.empty((len(places), *self.shape[1:]), np.uint8)

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
-from jaxtyping import Real as RealArray
 
-from nasproxy.checks import Optional, Real, Whole, checked
-from nasproxy.data.arrays import from_arrays
-from nasproxy.data.dataset import Dataset, Images, Labels, balanced_order
+from nasproxy.checks import Optional, Whole, checked
+from nasproxy.data.arrays import FRACTION, from_arrays
+from nasproxy.data.dataset import Dataset, balanced_order
+from nasproxy.data.held_out import hold_out, take
 from nasproxy.data.image_folder import is_image_folder, read_image_folder
-from nasproxy.data.lazy import LazyImages
 from nasproxy.data.prepared import Prepared, read_folder, read_name
 from nasproxy.errors import DataError, SettingError
 from nasproxy.plugins import DATASETS, is_dotted
@@ -31,7 +29,6 @@ _DIGITS_VALID, _DIGITS_TEST = 520, 200  # 52 and 20 a class; 1,077 are left to t
 
 
 _SEED = Whole(0)
-_FRACTION = Real(above=0, below=1, hint="such as 0.4")
 _RESOLUTION = Optional(Whole(hint="pixels a side"))
 _SETTINGS = ("resolution", "labels", "valid_fraction", "seed")
 
@@ -104,7 +101,7 @@ def load(
             f"data has no setting {next(iter(settings))!r}: it has {', '.join(_SETTINGS)}"
         )
     seed = checked("data", "seed", seed, _SEED)
-    valid_fraction = checked("data", "valid_fraction", valid_fraction, _FRACTION)
+    valid_fraction = checked("data", "valid_fraction", valid_fraction, FRACTION)
     resolution = checked("data", "resolution", resolution, _RESOLUTION)
     dataset = _load(name, data_dir, seed, valid_fraction, resolution, labels)
     drawn = dataset.valid_fraction is not None
@@ -235,15 +232,8 @@ def _with_labels(prepared: Prepared, count: int, seed: int) -> Prepared:
         renumbered = np.where(labels < 0, -1, numbers[labels])  # a hidden test set has -1
         members = np.flatnonzero(renumbered >= 0)
         if len(members):
-            splits[split] = _take(images, members), renumbered[members]
+            splits[split] = take(images, members), renumbered[members]
     return Prepared(prepared.name, count, splits)
-
-
-def _take(
-    images: Images, chosen: Int[np.ndarray, " m"] | Bool[np.ndarray, " k"]
-) -> RealArray[np.ndarray, "_ h w c"] | LazyImages:
-    """Some of the images; lazy ones stay lazy."""
-    return images.take(chosen) if isinstance(images, LazyImages) else images[chosen]
 
 
 def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Dataset:
@@ -255,9 +245,9 @@ def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Data
         if cifar:
             held_out = np.arange(len(labels)) >= len(labels) * (1 - _CIFAR_VALID_FRACTION)
         else:
-            held_out = _hold_out(labels, prepared.classes, seed, valid_fraction)
-        splits["train"] = _take(images, ~held_out), labels[~held_out]
-        splits["validation"] = _take(images, held_out), labels[held_out]
+            held_out = hold_out(labels, prepared.classes, seed, valid_fraction)
+        splits["train"] = take(images, ~held_out), labels[~held_out]
+        splits["validation"] = take(images, held_out), labels[held_out]
     if "test" in splits and (splits["test"][1] < 0).all():
         del splits["test"]  # TFDS marks the labels of a competition's hidden test set with -1
     mean, std = None, None
@@ -273,18 +263,3 @@ def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Data
         std=std,
     )
     return replace(dataset, valid_fraction=valid_fraction if drawn else None)
-
-
-def _hold_out(labels: Labels, classes: int, seed: int, fraction: float) -> Bool[np.ndarray, " n"]:
-    """A mask [N] of that fraction of every class, drawn by ``seed``."""
-    rng = np.random.default_rng(seed)
-    held_out = np.zeros(len(labels), dtype=np.bool_)
-    for label in range(classes):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        held_out[members[: round(fraction * len(members))]] = True
-    if held_out.all() or not held_out.any():
-        raise DataError(
-            f"valid_fraction={fraction:g} of {len(labels)} training images, class by class, leaves"
-            " nothing to train or nothing to validate on: bring it nearer to 0.5"
-        )
-    return held_out

@@ -137,7 +137,8 @@ def test_grey_images_get_a_channel_and_statistics_are_per_channel() -> None:
     images, labels = arrays([5, 5])
     assert from_arrays(images[..., 0], labels, images, labels).image_shape == (3, 2, 1)
     images, labels = arrays([700, 700], channels=3)
-    data = from_arrays(images * np.float64(0.01) + 1e4, labels, images + 0.5, labels)
+    fine = images * np.float64(0.01) + 1e4
+    data = from_arrays(fine, labels, fine + 0.5, labels)
     exact = images.astype(np.float64) * 0.01 + 1e4
     np.testing.assert_allclose(data.mean, exact.mean(axis=(0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(data.std, exact.std(axis=(0, 1, 2)), rtol=1e-3)
