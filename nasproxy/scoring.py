@@ -182,7 +182,10 @@ def _evaluate(
         result: Score | None = scorer(architecture)
         error = None
         if not np.isfinite(result.value):
-            error = f"the score is {result.value}: the network's features overflow or vanish"
+            error = (
+                f"the score is {result.value}: the network's features overflow, vanish, or are the "
+                "same for all images"
+            )
     except DataError:
         raise
     except Exception as raised:  # Whatever one architecture does, the others are scored.

@@ -17,6 +17,9 @@ from nasproxy.proxies.kernel_regression import COLAB, Fit, Problem, Sizes, sizes
 from nasproxy.solvers.ridge import RidgeSweep
 from nasproxy.space import SearchSpace
 
+ROUNDING = 4 * float(np.finfo(np.float32).eps)
+"""Relative differences of features up to which rounding alone explains them."""
+
 
 @dataclass(frozen=True)
 class NNGP:
@@ -87,7 +90,7 @@ class NNGP:
         self, graph: Graph, members: list[Float32[np.ndarray, "n d"]], problem: Problem
     ) -> Score:
         smallest = min(sizes(self.n_train))
-        if not all(np.isfinite(phi).all() and phi[:smallest].any() for phi in members):
+        if not all(tells_apart(phi[:smallest]) and np.isfinite(phi).all() for phi in members):
             return kernel_regression.no_score()
         classes, n_train = problem.targets.shape[1], len(problem.targets)
         n_valid = len(problem.valid_labels)
@@ -105,6 +108,19 @@ class NNGP:
             n_valid=self.n_valid,
             ensemble=self.ensemble,
         )
+
+
+def tells_apart(phi: Float32[np.ndarray, "n d"]) -> bool:
+    """Whether features differ between images by more than float32 rounds them.
+
+    Where every unit that reads the images has died, biases and zeros are left: the same features
+    for all images, or differences of rounding, whose accuracy would be chance and look as if it
+    were a score.
+    """
+    if not np.isfinite(phi).all():
+        return False
+    wide = phi.astype(np.float64)
+    return bool(np.linalg.norm(wide - wide.mean(0)) > ROUNDING * np.linalg.norm(wide))
 
 
 def flops(graph: Graph, classes: int, n_train: int, n_valid: int, ensemble: int) -> float:

@@ -11,13 +11,14 @@ import pytest
 import scipy.linalg
 
 import nasproxy
-from nasproxy.data import Dataset
+from nasproxy.data import Dataset, load
 from nasproxy.errors import DataError, SettingError
 from nasproxy.networks import features
 from nasproxy.networks.features import BatchNorm
 from nasproxy.networks.initialised import Initialised
 from nasproxy.proxies import NNGP, Score
 from nasproxy.proxies.kernel_regression import REGULARISERS
+from nasproxy.proxies.nngp import tells_apart
 from nasproxy.settings import make
 from search_spaces import NASBench101
 from tests.conftest import tiny_dataset
@@ -236,3 +237,24 @@ def test_settings_that_do_not_fit_the_data_are_refused_before_scoring(tiny_data:
         NNGP(n_train=97, n_valid=8).prepare(SPACE, tiny_data, 0)
     with pytest.raises(DataError, match="64 images of its valid split"):
         NNGP(n_train=8, n_valid=65).prepare(SPACE, tiny_data, 0)
+
+
+def test_features_that_only_rounding_tells_apart_are_no_score() -> None:
+    rng = np.random.default_rng(0)
+    same = np.tile(rng.normal(size=24).astype(np.float32), (30, 1))
+    assert not tells_apart(same)
+    rounded = np.nextafter(same, np.where(rng.random(same.shape) < 0.5, np.inf, same))
+    assert not tells_apart(rounded.astype(np.float32))
+    assert not tells_apart(np.zeros((30, 24), np.float32))
+    assert not tells_apart(np.where(np.eye(30, 24) > 0, np.inf, same).astype(np.float32))
+    slightly = (same * (1 + 1e-5 * rng.normal(size=(30, 24)))).astype(np.float32)
+    assert tells_apart(slightly)
+
+
+def test_a_dead_network_is_a_failure_and_no_chance_level() -> None:
+    """At width 4 some cells of digits have lost all that reads the images."""
+    space, digits = NASBench101(width=4), load("digits")
+    scorer = NNGP(n_train=40, n_valid=40).prepare(space, digits, 0)
+    values = np.array([scorer(cell).value for cell in space.sample(30, 0)])
+    assert np.isnan(values).any()
+    assert (values[np.isfinite(values)] > 0.1).all()
