@@ -110,6 +110,8 @@ def _latex(table: pd.DataFrame) -> str:
     rows, varying, said = _plain(table)
     form = "l" * (1 + varying) + "r" * (len(rows[0]) - 1 - varying)
     text = pd.DataFrame(rows).to_latex(index=False, escape=True, column_format=form)
+    for sign, command in (("τ", "tau"), ("ρ", "rho"), ("±", "pm"), ("↓", "downarrow")):
+        text = text.replace(sign, rf"$\{command}$")  # which not every engine has a letter for
     comments = [f"% {line}" for line in (*said, *_notes(table))]
     return "\n".join([*comments, text.rstrip()])
 

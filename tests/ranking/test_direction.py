@@ -107,6 +107,7 @@ def test_the_command_line_reads_losses_and_long_tables(tmp_path: Path) -> None:
     assert "truth < λ" in text
     latex = run("rank", *store, "--truth", spec, "--where", "dataset=cifar10", "--format", "latex")
     assert r"\toprule" in latex
+    assert r"Kendall $\tau$" in latex
     assert "params" in latex
     with pytest.raises(SettingError, match="write COLUMN=VALUE"):
         run("rank", *store, "--truth", spec, "--where", "cifar10")
