@@ -17,7 +17,7 @@ from nasproxy.checks import Real, Rule, Whole
 from nasproxy.errors import DivergedError
 from nasproxy.progress import bar
 from nasproxy.solvers.estimator import Classifier, KernelMachine, Regressor
-from nasproxy.solvers.kernel import Kernel, product
+from nasproxy.solvers.kernel import Kernel, check_gram, product
 
 ROWS = 2048
 """Rows of a kernel that is not kept that are multiplied at once."""
@@ -198,6 +198,7 @@ class Nystrom:
         chosen = np.random.default_rng(seed).choice(len(inputs), rank, replace=False)
         columns = np.asarray(kernel(inputs, inputs[chosen])).astype(np.float64)
         core = columns[chosen]
+        check_gram(core)
         # As much as float32 kernels are off from positive definite.
         jitter = 1e-6 * np.trace(core)
         core.flat[:: rank + 1] += jitter

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import eigsh
 from nasproxy.checks import Real, Rule
 from nasproxy.errors import DataError, SettingError
 from nasproxy.solvers.estimator import Classifier, KernelMachine, Regressor
-from nasproxy.solvers.kernel import Kernel
+from nasproxy.solvers.kernel import Kernel, check_gram
 
 Matrix: TypeAlias = NDArray[np.float64]
 
@@ -29,12 +29,13 @@ def solve(matrix: ArrayLike, targets: ArrayLike, ridge: float) -> Matrix:
 
     Raises:
         SettingError: the system is not positive definite at this ridge; says how far it is from it.
-        DataError: the matrix is not finite.
+        DataError: the matrix is no kernel, see :func:`nasproxy.solvers.kernel.check_gram`.
     """
     system = np.array(matrix, np.float64)
+    check_gram(system)
     n, scale = len(system), np.trace(system) / len(system)
-    if not np.isfinite(system).all():
-        raise DataError("the kernel gave NaN or infinity: look at its inputs and settings")
+    if not scale > 0:
+        raise DataError("the kernel is zero: look at its inputs and settings")
     system.flat[:: n + 1] += ridge * scale
     try:
         _factorise(system)

@@ -17,7 +17,7 @@ from nasproxy.checks import Rule, checked
 from nasproxy.errors import DataError, SettingError
 from nasproxy.kernels.fully_connected import FullyConnected
 from nasproxy.kernels.inputs import Inputs
-from nasproxy.solvers.kernel import Kernel, block, product
+from nasproxy.solvers.kernel import Kernel, block, check_gram, product
 
 PREDICTED = 2**27
 """Entries of the kernel that predictions are made from at once."""
@@ -94,6 +94,7 @@ class KernelMachine(BaseEstimator):
                     f"a precomputed kernel of shape {list(X.shape)}: give the square matrix [n, n] "
                     "of the training points"
                 )
+            check_gram(X)
             return Kernel(_Matrix(X)), np.arange(len(X))
         kernel = Kernel(self._function())
         return kernel, kernel.prepare(X)

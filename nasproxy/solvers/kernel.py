@@ -13,6 +13,10 @@ from nasproxy.errors import DataError, SettingError
 
 Block: TypeAlias = Float[np.ndarray | jax.Array, "n m"]
 """On a CPU or where the kernel left it."""
+SYMMETRY = 1e-4
+"""Share of the largest entry that float32 kernels of many sums may be off symmetric by."""
+CHECKED = 1024
+"""Rows that are looked at at once."""
 
 
 class Precomputed:
@@ -149,3 +153,48 @@ def product(
     if not math.isfinite(made.sum()) and not np.isfinite(np.asarray(block)).all():
         raise DataError("the kernel gave NaN or infinity: look at its inputs and settings")
     return made
+
+
+def check_gram(matrix: Float[np.ndarray, "n n"]) -> None:
+    """Refuses what is no kernel of points with themselves, before it is solved with.
+
+    Symmetric up to rounding, nowhere negative on the diagonal, and by Cauchy and Schwarz nowhere
+    far beyond √(k(x, x) k(x', x')) off it: half a matrix, distances and sign errors are found. That
+    all eigenvalues are positive is for the solve to find out.
+
+    Raises:
+        DataError: it is none; names an entry.
+    """
+    diagonal = np.asarray(matrix.diagonal(), np.float64)
+    scale = float(np.abs(matrix).max())
+    if not np.isfinite(scale):
+        raise DataError("the kernel gave NaN or infinity: look at its inputs and settings")
+    if not scale:
+        raise DataError("the kernel is zero everywhere: look at its inputs and settings")
+    if diagonal.min() < -SYMMETRY * scale:
+        i = int(diagonal.argmin())
+        raise DataError(
+            f"entry [{i}, {i}] of the kernel is {diagonal[i]:.3g}, but that of a point with itself "
+            "is never negative: is the sign wrong?"
+        )
+    roots = np.sqrt(np.maximum(diagonal, 0))
+    for start in range(0, len(matrix), CHECKED):
+        rows = slice(start, start + CHECKED)
+        part = matrix[rows].astype(np.float64)
+        apart = np.abs(part - matrix[:, rows].T)
+        if apart.max() > SYMMETRY * scale:
+            i, j = np.unravel_index(int(apart.argmax()), apart.shape)
+            i += start
+            raise DataError(
+                f"the kernel is not symmetric: entry [{i}, {j}] is {matrix[i, j]:.3g}, [{j}, {i}] "
+                f"{matrix[j, i]:.3g}; give the whole matrix of the points with themselves"
+            )
+        beyond = np.abs(part) - 2 * roots[rows, None] * roots - 1e-3 * scale
+        if beyond.max() > 0:
+            i, j = np.unravel_index(int(beyond.argmax()), beyond.shape)
+            i += start
+            raise DataError(
+                f"entry [{i}, {j}] of the kernel is {matrix[i, j]:.3g}, beyond what "
+                f"{diagonal[i]:.3g} and {diagonal[j]:.3g} on its diagonal allow: a kernel is "
+                "largest where points are alike; of distances d take one such as exp(-d²)"
+            )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from nasproxy.errors import DataError, SettingError
-from nasproxy.solvers.kernel import Kernel
+from nasproxy.solvers.kernel import Kernel, check_gram
 
 Matrix: TypeAlias = NDArray[np.float64]
 
@@ -105,8 +105,7 @@ def precondition(
     """
     sub = inputs[:subsample]
     gram = np.asarray(kernel(sub)).astype(np.float64)
-    if not np.isfinite(gram).all():
-        raise DataError("the kernel gave NaN or infinity: look at its inputs and settings")
+    check_gram(gram)
     values, vectors = top_eigenpairs(gram, top + 1, rng)
     eigenvalues = values / subsample
     if not eigenvalues[0] > 0:

@@ -221,3 +221,45 @@ def test_zero_targets_are_met_at_once() -> None:
     x, _ = points()
     for kind in REGRESSORS:
         assert not kind(gauss, ridge=0.1).fit(x, np.zeros(len(x))).predict(x).any()
+
+
+K = np.array([[4.0, 1, 0, 0], [1, 4, 0, 0], [0, 0, 4, 1], [0, 0, 1, 4]])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "said"),
+    [
+        (np.triu(K), r"not symmetric: entry \[\d, \d\] is [01], \[\d, \d\] [01]"),
+        (K.max() - K, "a kernel is largest where points are alike"),
+        (-K, r"entry \[0, 0\] of the kernel is -4, .* never negative"),
+        (np.where(K == 4, np.nan, K), "NaN"),
+        (np.zeros((4, 4)), "zero"),
+    ],
+    ids=["half", "distances", "sign", "nan", "zero"],
+)
+@pytest.mark.parametrize("kind", CLASSIFIERS)
+@pytest.mark.parametrize("how", ["matrix", "indices", "function"])
+def test_matrices_that_are_no_kernels(kind: Any, matrix: np.ndarray, said: str, how: str) -> None:
+    """In every solver, however the matrix comes; no ridge is advised that would not help."""
+    rows, labels = np.arange(4), np.array([0, 0, 1, 1])
+    settings: dict[str, Any] = {} if kind is not EigenProClassifier else {"top": 1}
+
+    def function(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return matrix[np.ix_(a[:, 0].astype(int), b[:, 0].astype(int))]
+
+    kernel, inputs = {
+        "matrix": ("precomputed", matrix),
+        "indices": (Precomputed(matrix), rows),
+        "function": (function, rows[:, None].astype(float)),
+    }[how]
+    with pytest.raises(ValueError, match=f"{said}|NaN") as caught:
+        kind(kernel, **settings).fit(inputs, labels)
+    assert "ridge" not in str(caught.value)
+
+
+def test_sparse_inputs_are_refused() -> None:
+    from scipy.sparse import csr_array
+
+    for kernel in ("precomputed", "ntk"):
+        with pytest.raises(TypeError, match=r"[Ss]parse"):
+            KernelRidgeClassifier(kernel).fit(csr_array(K), np.array([0, 0, 1, 1]))
