@@ -108,6 +108,9 @@ def import_truth(
         Path, typer.Argument(help="nasbench_only108.tfrecord or nasbench_full.tfrecord")
     ],
     out: Annotated[Path, typer.Option(help="Table to write: .parquet or .csv.")],
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Take a file that does not hold every cell and trial.")
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Turn the official NAS-Bench-101 file into a table, without TensorFlow; checks every CRC."""
@@ -116,6 +119,6 @@ def import_truth(
     from nasproxy.truth.nasbench101_file import import_nasbench101
 
     with fraction(f"reading {source.name}", shown=not quiet) as advance:
-        frame = import_nasbench101(source, progress=advance)
+        frame = import_nasbench101(source, progress=advance, partial=partial)
     write_table(frame, out)
     typer.echo(f"{len(frame)} cells in {out}: {', '.join(frame.columns)}")

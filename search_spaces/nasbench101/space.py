@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from nasproxy.checks import OneOf, Optional, Whole, check, checked
-from nasproxy.errors import DataError
+from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import Shape
 from search_spaces.nasbench101 import sampling
@@ -59,7 +59,13 @@ class NASBench101:
 
     def find(self, key: str) -> Cell:
         """The cell of a module hash, in the vertex order of the official file."""
-        return all_cells().find(self.canonical(key) or key)
+        found = self.canonical(key)
+        if found is None:  # before all cells are hashed to look for it
+            said = repr(key) if len(key) <= 100 else f"{key[:100]!r} …"
+            raise ArchitectureError(
+                f"{said} is no module hash: give 32 hexadecimal digits, or JSON of a cell"
+            )
+        return all_cells().find(found)
 
     def canonical(self, text: str) -> str | None:
         """A module hash in small letters, whether or not a cell has it."""

@@ -18,6 +18,7 @@ from search_spaces.nasbench101.cell import (
     vertex_channels,
 )
 from search_spaces.nasbench101.enumeration import CellTable, all_cells, decode
+from search_spaces.nasbench101.space import NASBench101
 from tests.conftest import ROOT
 
 TRUTH = ROOT.parent / "shared/data/truth/nasbench101_cells.parquet"
@@ -132,6 +133,16 @@ def test_find_returns_each_cell(cache: Path) -> None:
 def test_find_rejects_unknown_hashes(module_hash: str, cache: Path) -> None:
     with pytest.raises(ArchitectureError, match="no cell here has the module hash"):
         fresh(3).find(module_hash)
+
+
+@pytest.mark.parametrize("key", ["", "no hash", "f" * 31, "g" * 32, "é", "5" * 1_000_000])
+def test_find_of_what_is_no_hash_costs_no_hashing(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CellTable, "find", lambda *_: pytest.fail("cells were looked through"))
+    with pytest.raises(ArchitectureError, match="is no module hash: give 32 hexadecimal") as info:
+        NASBench101().find(key)
+    assert len(str(info.value)) < 300
 
 
 def test_hashes_are_read_back(cache: Path) -> None:

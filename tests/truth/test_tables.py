@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import os
 import struct
 from collections.abc import Iterator
@@ -15,15 +16,18 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 
 from nasproxy import truth
 from nasproxy.errors import TruthError
+from nasproxy.truth import nasbench101_file
 from nasproxy.truth.nasbench101_file import import_nasbench101
 from tests.conftest import ROOT
 from tests.support.tfrecord import write_records
 
 DATA = ROOT.parent / "shared" / "data" / "truth"
 EPOCHS = (4, 12, 36, 108)
-FIRST = "0" * 31 + "a"
-SECOND = "1e" + "5" * 30  # a number, to a careless CSV reader
-THIRD = "f" * 32
+# Module hashes that the authors' file lists for the cells below.
+FIRST = "5498ba534c256c9d086596e2b51cf170"
+SECOND = "043721b9c7fe8c5fad811d47d83132ec"
+THIRD = "09fc2d10bdd6225e167a6f81a22a3f06"
+NUMBER = "1e" + "5" * 30  # to a careless CSV reader
 # Adjacency matrices, operations, and what the table is to hold of them.
 CELLS = {
     FIRST: ("0110001100010000", "input,conv3x3-bn-relu,maxpool3x3,output"),
@@ -100,7 +104,7 @@ def official(tmp_path: Path) -> Path:
 
 
 def test_import_describes_the_cells(official: Path) -> None:
-    frame = import_nasbench101(official)
+    frame = import_nasbench101(official, partial=True)
     assert frame["module_hash"].tolist() == [FIRST, SECOND, THIRD]
     assert frame["num_vertices"].tolist() == [4, 2, 3]
     assert frame["edges"].tolist() == ["110111", "1", "111"]
@@ -111,7 +115,7 @@ def test_import_describes_the_cells(official: Path) -> None:
 
 @pytest.mark.parametrize("epochs", EPOCHS)
 def test_import_averages_the_trials(official: Path, epochs: int) -> None:
-    frame = import_nasbench101(official).set_index("module_hash")
+    frame = import_nasbench101(official, partial=True).set_index("module_hash")
     for module_hash in CELLS:
         trials = pd.DataFrame([statistics(module_hash, epochs, trial) for trial in range(3)])
         (row,) = frame.loc[[module_hash]].to_dict("records")
@@ -127,7 +131,7 @@ def test_import_has_the_schema_of_the_table_at_hand(official: Path) -> None:
     table = DATA / "nasbench101_cells.parquet"
     if not table.exists():
         pytest.skip(f"{table} is absent")
-    ours, theirs = import_nasbench101(official), pd.read_parquet(table)
+    ours, theirs = import_nasbench101(official, partial=True), pd.read_parquet(table)
     assert ours.dtypes[theirs.columns].to_dict() == theirs.dtypes.to_dict()
     assert (theirs["edges"].str.len() == theirs["num_vertices"] * (theirs["num_vertices"] - 1) / 2)[
         :1000
@@ -137,7 +141,7 @@ def test_import_has_the_schema_of_the_table_at_hand(official: Path) -> None:
 def test_import_finds_the_budgets_there_are(tmp_path: Path) -> None:
     path = tmp_path / "nasbench_only108.tfrecord"
     write_records(path, records((108,)))
-    columns = import_nasbench101(path).columns
+    columns = import_nasbench101(path, partial=True).columns
     assert columns.tolist() == [
         "module_hash",
         "num_vertices",
@@ -157,7 +161,7 @@ def test_import_of_interleaved_and_incomplete_trials(tmp_path: Path) -> None:
     path = tmp_path / "some.tfrecord"
     order = [(SECOND, 12, 1), (FIRST, 4, 2), (SECOND, 12, 0), (THIRD, 12, 0), (FIRST, 4, 0)]
     write_records(path, [json.dumps(fields(*which)).encode() for which in order])
-    frame = import_nasbench101(path).set_index("module_hash")
+    frame = import_nasbench101(path, partial=True).set_index("module_hash")
     assert frame.index.tolist() == [SECOND, FIRST, THIRD]
     assert [name for name in frame if "trials" in str(name)] == ["trials_4", "trials_12"]
     assert frame["trials_4"].tolist() == [0, 2, 0]
@@ -174,7 +178,7 @@ def test_import_reads_base64_in_lines(tmp_path: Path) -> None:
     encoded = base64.encodebytes(metrics(FIRST, 108, 0)).decode()
     assert "\n" in encoded[:-1]
     write_records(path, [json.dumps([*fields()[:4], encoded]).encode()])
-    assert import_nasbench101(path)["trainable_parameters"].tolist() == [8_555_530]
+    assert import_nasbench101(path, partial=True)["trainable_parameters"].tolist() == [8_555_530]
 
 
 def test_import_reports_progress(tmp_path: Path) -> None:
@@ -182,7 +186,7 @@ def test_import_reports_progress(tmp_path: Path) -> None:
     record = json.dumps(fields()).encode()
     write_records(path, [record] * 20_001)
     seen: list[float] = []
-    import_nasbench101(path, seen.append)
+    import_nasbench101(path, seen.append, partial=True)
     assert seen == pytest.approx([0, 10_000 / 20_001, 20_000 / 20_001, 1])
 
 
@@ -190,8 +194,20 @@ FINAL = evaluation(108, 1, 0.9, 0.9, 0.9)
 PARAMETERS_FIELD = b"\x10" + varint(5)
 
 
+def with_final(**changed: float) -> bytes:
+    s = {"time": 1.0, "train": 0.9, "validation": 0.9, "test": 0.9} | changed
+    final = evaluation(108, s["time"], s["train"], s["validation"], s["test"])
+    return with_metrics(2 * text(1, FINAL) + text(1, final) + PARAMETERS_FIELD)
+
+
 def with_metrics(wire: bytes) -> bytes:
     return json.dumps([*fields()[:4], base64.b64encode(wire).decode()]).encode()
+
+
+def with_cell(adjacency: str, operations: str) -> bytes:
+    changed = fields()
+    changed[0], changed[2:4] = "b" * 32, [adjacency, operations]
+    return json.dumps(changed).encode()
 
 
 def with_field(position: int, value: object) -> bytes:
@@ -232,26 +248,77 @@ def with_field(position: int, value: object) -> bytes:
             with_metrics(2 * text(1, FINAL) + text(1, double(4, 0.9)) + PARAMETERS_FIELD),
             "lacks test_accuracy, train_accuracy, training_time;",
         ),
+        (with_final(validation=math.nan), "has validation_accuracy nan, not a fraction from 0 to"),
+        (with_final(test=math.inf), "has test_accuracy inf, not a fraction"),
+        (with_final(train=7.0), "has train_accuracy 7, not"),
+        (with_final(test=-1.0), "has test_accuracy -1, not"),
+        (with_final(time=-5.0), "has training_time -5, not finite seconds of at least 0"),
+        (with_final(time=math.inf), "has training_time inf, not finite"),
+        (with_field(1, -108), "has '-108' epochs, not one of 4, 12, 36, 108"),
+        (with_field(1, 10**9), "has '1000000000' epochs, not one of"),
+        (with_field(0, SECOND), "has another cell than the first record of its hash"),
+        (with_field(0, "a" * 32), f"has hash 'a{{32}}', of its cell it is '{FIRST}'"),
+        (with_field(0, FIRST.upper()), f"of its cell it is '{FIRST}'"),
+        (with_cell("0" * 39_999, ""), r"adjacency '0{100}' … \(39,999 characters\), not the 0/1"),
+        (with_cell("0" * 40_000, ""), "has 200 vertices, more than 7"),
+        (
+            with_cell("011001000", "input,rm -rf,output"),
+            "holds no cell of the benchmark .unknown operation 'rm -rf'",
+        ),
+        (with_cell("000000000", "input,maxpool3x3,output"), "no cell .*not connected"),
+        (b"[" * 1_000_000, "is not JSON"),
+        (with_metrics(metrics(FIRST, 108, 0) + b"\x10" + varint(2**64 - 1)), "less than 0|another"),
     ],
 )
 def test_import_names_a_malformed_record(tmp_path: Path, record: bytes, message: str) -> None:
     path = tmp_path / "damaged.tfrecord"
     write_records(path, [*records((4,)), record])
     with pytest.raises(TruthError, match=rf"^record 10 of .*damaged\.tfrecord .*{message}") as info:
-        import_nasbench101(path)
+        import_nasbench101(path, partial=True)
     assert "download it again" in str(info.value)
+
+
+def test_import_refuses_more_trials_than_the_table_counts(tmp_path: Path) -> None:
+    path = tmp_path / "many.tfrecord"
+    write_records(path, [json.dumps(fields()).encode()] * (2**15 - 1))
+    assert import_nasbench101(path, partial=True)["trials_108"].tolist() == [2**15 - 1]
+    write_records(path, [json.dumps(fields()).encode()] * 2**15)
+    with pytest.raises(TruthError, match=r"record 32768 of .* more than 32,767 trials of a cell"):
+        import_nasbench101(path, partial=True)
+
+
+@pytest.mark.parametrize("epochs", [(108,), EPOCHS])
+def test_import_says_where_a_file_is_not_whole(
+    tmp_path: Path, epochs: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cut.tfrecord"
+    whole = list(records(epochs))
+    write_records(path, whole)
+    with pytest.raises(TruthError, match=r"holds 3 of 423,624 cells.*; .* by --partial"):
+        import_nasbench101(path)
+    monkeypatch.setattr(nasbench101_file, "_N_CELLS", 3)
+    assert import_nasbench101(path)["trials_108"].tolist() == [3, 3, 3]
+    for kept in (whole[:-1], whole[1:], whole[:-3], [*whole, whole[0]]):
+        write_records(path, kept)
+        with pytest.raises(TruthError, match=r"is not whole: .* other than 3 trials|holds 2 of"):
+            import_nasbench101(path)
+        assert len(import_nasbench101(path, partial=True)) in (2, 3)
+    if len(epochs) > 1:
+        write_records(path, records(epochs[1:]))
+        with pytest.raises(TruthError, match=r"is not whole: .* budgets of 12, 36, 108 epochs;"):
+            import_nasbench101(path)
 
 
 def test_import_of_a_damaged_file(official: Path) -> None:
     official.write_bytes(official.read_bytes()[:-1])
     with pytest.raises(TruthError, match=r"record 36 at byte .* cut short"):
-        import_nasbench101(official)
+        import_nasbench101(official, partial=True)
 
 
 def test_import_of_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     with pytest.raises(TruthError, match="holds no records"):
-        import_nasbench101(tmp_path / "empty")
+        import_nasbench101(tmp_path / "empty", partial=True)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +367,7 @@ def test_parse_spec_without_a_column_of_an_absent_table(tmp_path: Path) -> None:
 
 TABLE = pd.DataFrame(
     {
-        "module_hash": [SECOND, FIRST, "0012", "NA"],
+        "module_hash": [NUMBER, FIRST, "0012", "NA"],
         "accuracy": [0.1, 1 / 3, 0.93376, 0.7],
         "trials": [3, 2, 1, 3],
         "note": ["a", "b", "c", "d"],
@@ -317,7 +384,7 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_read(table: Path) -> None:
     series = truth.read(table, "accuracy")
-    assert series.index.tolist() == [SECOND, FIRST, "0012", "NA"]
+    assert series.index.tolist() == [NUMBER, FIRST, "0012", "NA"]
     assert series.tolist() == TABLE["accuracy"].tolist()
     assert (series.name, series.index.name) == ("accuracy", "module_hash")
     assert (series.attrs["missing"], series.attrs["repeated"]) == (0, 0)
@@ -546,7 +613,7 @@ def test_write_table_refuses_what_it_cannot_write(tmp_path: Path) -> None:
 
 def test_the_imported_table_can_be_written_and_read(official: Path, tmp_path: Path) -> None:
     path = tmp_path / "cells.parquet"
-    frame = import_nasbench101(official)
+    frame = import_nasbench101(official, partial=True)
     truth.write_table(frame, path)
     series = truth.read(*truth.parse_spec(f"{path}:validation_accuracy_108")[:2])
     assert series.index.tolist() == [FIRST, SECOND, THIRD]
