@@ -43,7 +43,7 @@ def _of_table(path: str | os.PathLike[str], space: SearchSpace) -> list[Any]:
 
 def _of_text(path: str | os.PathLike[str], space: SearchSpace) -> list[Any]:
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()  # with a mark or without
     except (OSError, UnicodeDecodeError) as error:
         raise ArchitectureError(
             f"cannot read architectures from {path}: {error}; give a text file with one "

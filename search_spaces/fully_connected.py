@@ -17,6 +17,10 @@ ACTIVATIONS = ("relu", "erf")
 """Nonlinearities whose kernels at infinite width are known in closed form."""
 DEEPEST = 200
 """Hidden layers of the deepest network that is drawn; deeper ones may be given."""
+MOST_LAYERS = 10_000
+"""Hidden layers of the deepest network that may be given: each is an entry of its graph."""
+LONGEST_KEY = 100
+"""Characters of a text that may be a key."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Perceptron:
     """A fully-connected network.
 
     Attributes:
-        depth: hidden layers; a linear readout follows.
+        depth: hidden layers, at most 10,000; a linear readout follows.
         activation: ``relu`` or ``erf``.
         width: units of each hidden layer; None for the space's.
 
@@ -39,7 +43,7 @@ class Perceptron:
     def __post_init__(self) -> None:
         rules = {"activation": OneOf(*ACTIVATIONS), "width": Optional(Whole())}
         try:
-            check("a network", self, depth=Whole(), **rules)
+            check("a network", self, depth=Whole(1, MOST_LAYERS), **rules)
         except SettingError as error:
             raise ArchitectureError(str(error)) from None
 
@@ -114,9 +118,12 @@ class FullyConnectedNetworks:
         """The network of a key."""
         activation, _, size = key.partition("-")
         depth, times, width = size.partition("x")
-        if not (depth.isdecimal() and (width.isdecimal() or not times)):
+        sizes = (depth, width) if times else (depth,)
+        # What is longer is no size, and more digits than Python makes a number of.
+        if len(key) > LONGEST_KEY or not all(part.isdecimal() for part in sizes):
+            said = repr(key) if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]!r} …"
             raise ArchitectureError(
-                f"{key!r} names no fully-connected network: write relu-5 or, with a "
+                f"{said} names no fully-connected network: write relu-5 or, with a "
                 "width, relu-5x256"
             )
         return Perceptron(int(depth), activation, int(width) if times else None)
@@ -136,14 +143,14 @@ class FullyConnectedNetworks:
         """A network from its JSON; ``activation`` and ``width`` may be left out."""
         try:
             found = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ArchitectureError(f"no JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise ArchitectureError(f"{text[:80]!r} is not JSON: {error}") from error
         if not isinstance(found, dict) or not {"depth"} <= set(found) <= set(
             Perceptron.__dataclass_fields__
         ):
             raise ArchitectureError(
-                f"{text!r} is no fully-connected network: give an object of depth, and activation "
-                "and width if wanted"
+                f"{text[:80]!r} is no fully-connected network: give an object of depth, and "
+                "activation and width if wanted"
             )
         return Perceptron(**found)
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from nasproxy import data
+from nasproxy.architectures import read_architectures
 from nasproxy.data import Dataset
 from nasproxy.errors import ArchitectureError, SettingError
 from nasproxy.kernels import FullyConnected, fully_connected
@@ -88,6 +89,30 @@ def test_other_keys_are_refused(key: str) -> None:
 def test_other_architectures_are_refused(text: str) -> None:
     with pytest.raises(ArchitectureError):
         SPACE.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "key", ["relu-10001", "relu-1000000000", "relu-" + "9" * 5000, "relu-2x" + "9" * 5000]
+)
+def test_sizes_without_bound_are_refused_before_anything_is_made(key: str) -> None:
+    with pytest.raises(ArchitectureError, match=r"a whole number from 1 to 10000|names no") as info:
+        SPACE.find(key)
+    assert len(str(info.value)) < 250
+    assert SPACE.find("relu-10000") == Perceptron(10_000)
+    assert SPACE.canonical(key) is None
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"depth": ' + "9" * 5000 + "}", "{" * 10_000])
+def test_json_without_bound_is_refused_in_a_line(text: str) -> None:
+    with pytest.raises(ArchitectureError, match="is not JSON") as info:
+        SPACE.from_json(text)
+    assert len(str(info.value)) < 300
+
+
+def test_a_text_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "names.txt"
+    path.write_text("relu-3\nerf-4\n", encoding="utf-8-sig")
+    assert read_architectures(path, SPACE) == [Perceptron(3), Perceptron(4, "erf")]
 
 
 def test_finite_networks_train_until_an_accuracy(tiny_data: Dataset) -> None:
