@@ -276,6 +276,9 @@ def _threshold(truth: Vector, threshold: float | None, percentile: float | None)
             f"pqetp got threshold={threshold!r} and percentile={percentile!r}; pass exactly one: "
             "threshold in truth's units, or percentile from 0 to 100"
         )
+    for name, value in (("threshold", threshold), ("percentile", percentile)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+            raise SettingError(f"{name}={value!r:.80} is no number; pass one")
     if threshold is not None:
         if np.isnan(threshold):
             raise SettingError(

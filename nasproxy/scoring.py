@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nasproxy.checks import Whole, checked
 from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
 from nasproxy.progress import bar
@@ -17,6 +18,8 @@ from nasproxy.proxies.base import Proxy, Score, Scorer, on_machine, on_width
 from nasproxy.settings import describe
 from nasproxy.space import SearchSpace
 from nasproxy.store import Key, Record, Store
+
+SEED = Whole(0, 2**63 - 1)  # what generators and stores both take
 
 
 def score(
@@ -110,6 +113,7 @@ class Session:
         drawn: str | None = None,
         retry_failed: bool = False,
     ) -> None:
+        seed = checked("scoring", "seed", seed, SEED)
         plain, self._space = on_width(proxy, space)
         self._scorer = plain.prepare(self._space, data, seed)
         self._run = (*run_id(space, proxy), data_id(data), seed)

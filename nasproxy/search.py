@@ -29,7 +29,7 @@ from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.progress import bar
 from nasproxy.proxies.base import Proxy
-from nasproxy.scoring import Session, reasons
+from nasproxy.scoring import SEED, Session, reasons
 from nasproxy.settings import make, parse_settings
 from nasproxy.space import SearchSpace
 from nasproxy.store import Store
@@ -43,7 +43,11 @@ class Strategy(Protocol):
         ...
 
     def tell(self, architecture: Any, score: float) -> None:
-        """The score of an architecture: larger is better; NaN, scoring failed, is the worst."""
+        """The score of an architecture: larger is better; NaN, scoring failed, is the worst.
+
+        Raises:
+            SettingError: no number.
+        """
         ...
 
 
@@ -67,7 +71,7 @@ class RandomSearch:
         return _draw(self.space, self.rng, self.sampler)
 
     def tell(self, architecture: Any, score: float) -> None:
-        pass
+        _number(score)
 
 
 class Member(NamedTuple):
@@ -115,7 +119,8 @@ class RegularizedEvolution:
         return self.space.mutate(winner.architecture, self.rng)
 
     def tell(self, architecture: Any, score: float) -> None:
-        self.members.append(Member(architecture, -math.inf if math.isnan(score) else float(score)))
+        score = _number(score)
+        self.members.append(Member(architecture, -math.inf if math.isnan(score) else score))
         if len(self.members) > self.population:
             self.members.popleft()
 
@@ -180,6 +185,7 @@ def search(
             that the space's networks do not take, as :func:`nasproxy.score`.
     """
     budget = checked("search", "budget", budget, Whole())
+    seed = checked("search", "seed", seed, SEED)
     rng = np.random.default_rng(seed)
     asked = (
         make_strategy(strategy, space, rng) if isinstance(strategy, str) else strategy(space, rng)
@@ -214,6 +220,14 @@ def search(
     trace = pd.DataFrame(rows, columns=pd.Index(columns))
     trace.attrs["failed"] = reasons(seen.values())
     return trace
+
+
+def _number(score: Any) -> float:
+    """A score as a float: Python's, NumPy's or JAX's."""
+    value = np.asarray(score)
+    if value.ndim or value.dtype.kind not in "iuf":
+        raise SettingError(f"score {score!r:.80}: tell a number, NaN where scoring failed")
+    return float(value)
 
 
 def _draw(space: SearchSpace, rng: np.random.Generator, sampler: str | None) -> Any:

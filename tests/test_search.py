@@ -346,3 +346,24 @@ def test_a_session_gives_each_record_once(calls: list[str], tiny_data: Dataset) 
         assert again("0" * 24) == record
         assert again("1" * 24) == again("1" * 24), "a retry is made once"
         assert len(calls) == 3
+
+
+@pytest.mark.parametrize("kind", [RandomSearch, RegularizedEvolution])
+@pytest.mark.parametrize("score", [None, "1", "x", True, 1j, [1.0], np.ones(1), object()])
+def test_only_numbers_are_told(kind: type, score: Any) -> None:
+    strategy = kind(Bits(), np.random.default_rng(0))
+    with pytest.raises(SettingError, match="tell a number, NaN where scoring failed"):
+        strategy.tell("0", score)
+    for number in (1, 1.0, np.float32(1), np.array(1.0), math.nan):
+        strategy.tell("0", number)
+    if kind is RegularizedEvolution:
+        told = [member.score for member in strategy.members]
+        assert told == [1.0, 1.0, 1.0, 1.0, -math.inf]
+
+
+@pytest.mark.parametrize("seed", [-1, 2.5, True, "3", None, 2**63])
+def test_seeds_are_whole_numbers(seed: Any, tiny_data: Dataset) -> None:
+    with pytest.raises(SettingError, match=r"seed=.* of search: give a whole number from 0 to"):
+        search(NASBench101(), Params(), tiny_data, budget=1, seed=seed)
+    with pytest.raises(SettingError, match=r"seed=.* of scoring: give a whole number from 0 to"):
+        Session(Params(), NASBench101(), tiny_data, Store(None), seed=seed)

@@ -23,7 +23,8 @@ DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="Where TFDS keeps prepared data sets.")
 ]
 SeedOption = Annotated[
-    int, typer.Option(help="Of the sample, the subsets and the initialisations.")
+    int,
+    typer.Option(min=0, max=2**63 - 1, help="Of the sample, the subsets and the initialisations."),
 ]
 WidthOption = Annotated[
     int,

@@ -15,7 +15,13 @@ from nasproxy.errors import SettingError
 
 @app.command(cls=Command)
 def rank(
-    store: Annotated[Path, typer.Option(help="Store that `score` wrote.")],
+    store: Annotated[
+        list[Path],
+        typer.Option(
+            help="Store that `score` wrote; again for more, such as shards: what several hold "
+            "counts once, and must agree."
+        ),
+    ],
     truth: Annotated[
         str,
         typer.Option(
@@ -67,17 +73,13 @@ def rank(
     """
     from nasproxy import ranking
     from nasproxy.ranking import reference
-    from nasproxy.store import Store
+    from nasproxy.ranking.several import together
 
-    if not store.exists():
-        raise SettingError(
-            f"there is no store {store}: make one with nasproxy score --store {store}"
-        )
     settings = {"target": target, "exponent": exponent}
     settings = {name: value for name, value in settings.items() if value is not None}
     if settings and latency is None:
         raise SettingError(f"--{next(iter(settings))} is of a reward: give --latency as well")
-    with Store(store) as opened:
+    with together(store) as opened:
         rows = {"where": _where(where), "average": average}
         values = reference.read_truth(truth, opened, key=key, **rows)
         if latency is not None:

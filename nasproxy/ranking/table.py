@@ -9,13 +9,15 @@ drawn, and gives an interval. The same from a notebook, without a store::
 
 import math
 import os
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from nasproxy import metrics
-from nasproxy.errors import StoreError
+from nasproxy.checks import Optional, Real, checked
+from nasproxy.errors import StoreError, TruthError
 from nasproxy.plugins import PROXIES
 from nasproxy.ranking import plots
 from nasproxy.store import Store
@@ -87,9 +89,12 @@ def rank(
         seed: of the bootstrap and of the subsets of discovered performance.
 
     Raises:
-        TruthError: no key is in both, or one occurs twice.
+        TruthError: no key is in both, or one occurs twice; no keys at all, or values that are no
+            numbers.
         SettingError: a λ that is none, or two.
     """
+    checked("rank", "threshold", threshold, Optional(Real()))
+    scores, truth = _numbers("scores", scores), _numbers("truth", truth)
     signs = [-1.0 if s.attrs.get("lower") else 1.0 for s in (scores, truth)]
     present, known = (s[np.isfinite(s.to_numpy(np.float64))] for s in (scores, truth))
     joined = tables.join(present.sort_index(), known)  # so that no number depends on their order
@@ -260,6 +265,36 @@ def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> 
         title=", ".join(fixed),
         note=f"{left}drawn: {' / '.join(sorted(drawn))}; brackets: 95 % bootstrap intervals",
     )
+
+
+def _numbers(name: str, given: Any) -> pd.Series:
+    """A series of float64 with the attributes of what was given, a series or a mapping."""
+    if isinstance(given, Mapping):
+        given = pd.Series(given)
+    if not isinstance(given, pd.Series):
+        raise TruthError(
+            f"{name} is {type(given).__name__}, which names no architectures: give a pandas Series "
+            "indexed by architecture key, or arrays in one order to nasproxy.metrics"
+        )
+    if pd.api.types.is_complex_dtype(given):
+        raise TruthError(f"{name} are complex numbers, which have no order: give real ones")
+    if not isinstance(given.dtype, np.dtype) or given.dtype == object:
+        given = given.astype(object).where(given.notna(), math.nan)  # pd.NA is no float
+    try:
+        return given.astype(np.float64)
+    except (TypeError, ValueError):
+        key, value = next((k, v) for k, v in given.items() if not _is_number(v))
+        raise TruthError(
+            f"{name} has {value!r:.80} at {key!r:.80}: give a number, or NaN where there is none"
+        ) from None
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _opposed(store: Store, truth: pd.Series) -> tuple[list[Column], pd.Series, set[Run]]:

@@ -45,7 +45,10 @@ def named(words: list[str]) -> list[str]:
 
 
 def commit() -> str:
-    """The commit of the source, marked where files have changed since; "unknown" outside git."""
+    """The commit of the source, marked where files have changed since; "unknown" outside its git.
+
+    An installed copy may lie within a repository of something else, whose commit says nothing.
+    """
 
     def git(*words: str) -> str:
         result = subprocess.run(
@@ -57,6 +60,9 @@ def commit() -> str:
         )
         return result.stdout.strip() if result.returncode == 0 else ""
 
+    top = git("rev-parse", "--show-toplevel")
+    if not top or Path(top).resolve() != Path(__file__).resolve().parents[2]:
+        return "unknown"
     head = git("rev-parse", "--short=12", "HEAD")
     # Reports written before this one change results/, which computes nothing.
     sources = ["--", ":(top)", ":(top,exclude)results"]

@@ -1,0 +1,89 @@
+"""Several stores ranked as one: what they hold is there once, and what disagrees is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasproxy.errors import StoreError
+from nasproxy.ranking import rank_store
+from nasproxy.ranking.several import together
+from nasproxy.store import Record, Store
+from tests.support.cli import run
+from tests.support.store import make
+
+KEYS = [f"a{i:02}" for i in range(40)]
+VALUES = np.random.default_rng(0).normal(size=40)
+TRUTH = pd.Series(VALUES + np.random.default_rng(1).normal(size=40), index=KEYS, name="truth")
+
+
+def written(path: Path, records: list[Record]) -> Path:
+    with Store(path) as store:
+        store.put_many(records)
+    return path
+
+
+@pytest.fixture
+def records() -> list[Record]:
+    return [make(key, float(value)) for key, value in zip(KEYS, VALUES, strict=True)]
+
+
+@pytest.mark.parametrize("cut", [(20, 20), (30, 10), (40, 0)], ids=["shards", "overlap", "twice"])
+def test_shards_rank_as_the_whole(
+    cut: tuple[int, int], records: list[Record], tmp_path: Path
+) -> None:
+    end, start = cut
+    paths = [
+        written(tmp_path / "a.db", records[:end]),
+        written(tmp_path / "b.db", records[start:][::-1]),
+    ]
+    with together(paths) as several, together([written(tmp_path / "c.db", records)]) as whole:
+        found, expected = (rank_store(store, TRUTH, n_resamples=20) for store in (several, whole))
+    assert found["n"].tolist() == [40]
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_the_same_file_twice_is_once(records: list[Record], tmp_path: Path) -> None:
+    path = written(tmp_path / "a.db", records)
+    with together([path, path]) as store:
+        assert sum(1 for _ in store.records()) == 40
+
+
+def test_scores_that_disagree_are_refused_and_roundings_are_not(
+    records: list[Record], tmp_path: Path
+) -> None:
+    first = written(tmp_path / "a.db", records)
+    near = written(tmp_path / "b.db", [make(KEYS[3], float(VALUES[3]) * (1 + 1e-7))])
+    with together([first, near]) as store:
+        assert [r.value for r in store.records()] == [r.value for r in records]
+    far = written(tmp_path / "c.db", [make(KEYS[3], float(VALUES[3]) * (1 + 1e-3))])
+    with pytest.raises(StoreError, match=r"c\.db has p of a03 as .*a store before it as .*seed 0"):
+        together([first, far])
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_success_stands_for_a_failure(order: tuple[int, int], tmp_path: Path) -> None:
+    paths = [
+        written(tmp_path / "a.db", [make("a", None), make("b", 2.0)]),
+        written(tmp_path / "b.db", [make("a", 1.0), make("b", None)]),
+    ]
+    with together([paths[i] for i in order]) as store:
+        assert {r.key.architecture: r.value for r in store.records()} == {"a": 1.0, "b": 2.0}
+
+
+def test_the_command_takes_several(records: list[Record], tmp_path: Path) -> None:
+    a, b = (
+        str(written(tmp_path / f"{i}.db", part))
+        for i, part in enumerate((records[:25], records[20:]))
+    )
+    table = tmp_path / "t.csv"
+    TRUTH.rename_axis("key").to_csv(table)
+    rank = ("rank", "--store", a, "--truth", f"{table}:truth", "--format", "json")
+    assert [json.loads(run(*rank))[0]["n"], json.loads(run(*rank, "--store", b))[0]["n"]] == [
+        25,
+        40,
+    ]
+    with pytest.raises(StoreError, match=r"there is no store .*none\.db"):
+        run(*rank, "--store", str(tmp_path / "none.db"))
