@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from nasproxy.checks import Whole, checked
+from nasproxy.architectures import by_key
 from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
+from nasproxy.named import as_data, as_proxies, as_proxy, as_space
 from nasproxy.progress import bar
 from nasproxy.proxies.base import Proxy, Score, Scorer, on_machine, on_width
 from nasproxy.settings import describe
@@ -24,9 +26,9 @@ SEED = Whole(0, 2**63 - 1)  # what generators and stores both take
 
 def score(
     architectures: Iterable[Any],
-    space: SearchSpace,
-    proxies: Proxy | Sequence[Proxy],
-    data: Dataset,
+    space: SearchSpace | str,
+    proxies: Proxy | str | Sequence[Proxy | str],
+    data: Dataset | str | os.PathLike[str],
     *,
     seed: int = 0,
     store: Store | str | os.PathLike[str] | None = None,
@@ -41,10 +43,11 @@ def score(
     but images that no architecture takes end the run.
 
     Args:
-        architectures: architectures of the space; those equal up to isomorphism are scored once.
-        space: where they come from.
-        proxies: what to score them by.
-        data: what to score them on.
+        architectures: of the space, or their keys or JSON; those equal up to isomorphism are
+            scored once.
+        space: where they come from; or its name, with settings if wanted: ``"nasbench101"``.
+        proxies: what to score them by; or names, as ``"nngp:n_train=100,width=16"``.
+        data: what to score them on; or what :func:`nasproxy.data.load` takes, as ``"digits"``.
         seed: of subsets and initialisations.
         store: a file, an open store, or None to keep nothing.
         drawn: how the architectures were drawn, stored with new scores for tables to state.
@@ -59,11 +62,12 @@ def score(
 
     Raises:
         SettingError, DataError: settings that do not fit the data, before anything is computed.
+        ArchitectureError: what is no architecture of the space, likewise.
         DataError: images that are too small for the space's networks, at the first of them, or that
             cannot be read; what was computed before is in the store.
     """
-    proxies = [proxies] if isinstance(proxies, Proxy) else list(proxies)
-    keyed = {space.key(architecture): architecture for architecture in architectures}
+    space, proxies, data = as_space(space), as_proxies(proxies), as_data(data)
+    keyed = by_key(architectures, space)
     names = _names(proxies)
     opened = store if isinstance(store, Store) else Store(store)
     try:
@@ -94,7 +98,7 @@ class Session:
     raised: it is the images', and so every architecture's.
 
     Args:
-        proxy, space, data: what scores, what is scored, and on what.
+        proxy, space, data: what scores, what is scored, and on what; or names, as in :func:`score`.
         store: an open store; ``Store(None)`` keeps scores in memory.
         seed, drawn, retry_failed: as in :func:`score`.
 
@@ -104,9 +108,9 @@ class Session:
 
     def __init__(
         self,
-        proxy: Proxy,
-        space: SearchSpace,
-        data: Dataset,
+        proxy: Proxy | str,
+        space: SearchSpace | str,
+        data: Dataset | str | os.PathLike[str],
         store: Store,
         *,
         seed: int = 0,
@@ -114,6 +118,7 @@ class Session:
         retry_failed: bool = False,
     ) -> None:
         seed = checked("scoring", "seed", seed, SEED)
+        proxy, space, data = as_proxy(proxy), as_space(space), as_data(data)
         plain, self._space = on_width(proxy, space)
         self._scorer = plain.prepare(self._space, data, seed)
         self._run = (*run_id(space, proxy), data_id(data), seed)
