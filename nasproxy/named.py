@@ -74,7 +74,8 @@ def _instance(registry: Registry, argument: str, given: Any) -> Any:
         )
     if not any(hasattr(given, member) for member in registry.members):
         raise SettingError(
-            f'{argument} is {_kind(given)}: give a {registry.what}, or the name of one ("{example}")'
+            f"{argument} is {_kind(given)}: give a {registry.what}, or the name of one, such as "
+            f'"{example}"'
         )
     registry.check(_path(type(given)), type(given))
     return given

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasproxy.checks import Whole, checked
 from nasproxy.architectures import by_key
+from nasproxy.checks import Whole, checked
 from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
 from nasproxy.named import as_data, as_proxies, as_proxy, as_space

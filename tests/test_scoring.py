@@ -15,8 +15,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from nasproxy import data, search
-from nasproxy.data import Dataset
+from nasproxy.data import Dataset, load
 from nasproxy.errors import DataError, NasproxyError, SettingError
 from nasproxy.proxies import NNGP, Params, Score
 from nasproxy.scoring import score
@@ -264,7 +263,7 @@ def test_names_in_place_of_objects(tiny_data: Dataset) -> None:
         "digits",
         progress=False,
     )
-    expected = score(CELLS[:3], SPACE, [Params()], data.load("digits"), progress=False)
+    expected = score(CELLS[:3], SPACE, [Params()], load("digits"), progress=False)
     assert found.drop(columns="params seconds").equals(expected.drop(columns="params seconds"))
     several = score(CELLS[:1], SPACE, ["params", Counting()], tiny_data, progress=False)
     assert several.loc[CELLS[0].key, "counting"] == CELLS[0].num_edges

@@ -9,7 +9,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 
 import pandas as pd
 
-from nasproxy.errors import StoreError
+from nasproxy.errors import SettingError, StoreError
 from nasproxy.store.integrity import APPLICATION_ID, VERSION, check_file
 
 _SCHEMA = (
@@ -229,6 +229,38 @@ class Store:
         frame = frame.astype({"seed": "int64", **floats})
         frame["created"] = pd.to_datetime(frame["created"].astype("float64"), unit="s", utc=True)
         return frame
+
+    def rank(
+        self,
+        truth: pd.Series | Mapping[str, float] | str,
+        *,
+        key: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        average: bool = False,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """How well every column of scores ranks the architectures, as ``nasproxy rank`` prints it.
+
+        Args:
+            truth: by architecture key; or, as the command takes it, ``FILE:COLUMN`` of a table or
+                the name of a stored proxy.
+            key, where, average: of a table, see :func:`nasproxy.truth.read`.
+            **options: of :func:`nasproxy.ranking.rank_store`.
+
+        Returns:
+            The table of :func:`nasproxy.ranking.rank_store`, a row a column of scores.
+
+        Raises:
+            StoreError, TruthError, SettingError: see there.
+        """
+        from nasproxy import ranking  # It reads stores: this is a short way to it.
+        from nasproxy.ranking import reference
+
+        if isinstance(truth, str):
+            truth = reference.read_truth(truth, self, key, where=where, average=average)
+        elif key is not None or where or average:
+            raise SettingError("key, where and average are of a table: give FILE:COLUMN, or none")
+        return ranking.rank_store(self, truth, **options)
 
     def _prepare(self) -> None:
         """Create the tables where the file is new; the transaction settles who of several does."""

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasproxy.errors import StoreError
+from nasproxy.errors import SettingError, StoreError, TruthError
 from nasproxy.ranking import rank_store
 from nasproxy.ranking.several import together
 from nasproxy.store import Record, Store
@@ -87,3 +87,22 @@ def test_the_command_takes_several(records: list[Record], tmp_path: Path) -> Non
     ]
     with pytest.raises(StoreError, match=r"there is no store .*none\.db"):
         run(*rank, "--store", str(tmp_path / "none.db"))
+
+
+def test_a_store_ranks_itself(records: list[Record], tmp_path: Path) -> None:
+    """By a series, a mapping, a table's column or a stored proxy: what the functions give."""
+    table = tmp_path / "truth.csv"
+    TRUTH.rename_axis("key").to_frame("top1").to_csv(table)
+    others = [make(key, -float(value), proxy="q") for key, value in zip(KEYS, VALUES, strict=True)]
+    with Store(written(tmp_path / "a.db", records + others)) as store:
+        expected = rank_store(store, TRUTH)
+        pd.testing.assert_frame_equal(store.rank(TRUTH), expected)
+        for truth in (TRUTH.to_dict(), f"{table}:top1"):
+            found = store.rank(truth, threshold=0.0)
+            assert found["kendall_tau"].tolist() == pytest.approx(expected["kendall_tau"].tolist())
+        (against,) = store.rank("q")["kendall_tau"]
+        assert against == -1
+        with pytest.raises(SettingError, match="of a table"):
+            store.rank(TRUTH, key="key")
+        with pytest.raises(TruthError, match="names no architectures"):
+            store.rank(TRUTH.to_numpy())  # type: ignore[arg-type]
