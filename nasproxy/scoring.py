@@ -1,5 +1,6 @@
 """Scoring architectures: what is stored is read, the rest is computed and stored at once."""
 
+import logging
 import os
 import time
 from collections import Counter
@@ -23,6 +24,8 @@ from nasproxy.store import Key, Record, Store
 
 SEED = Whole(0, 2**63 - 1)  # what generators and stores both take
 
+_log = logging.getLogger(__name__)
+
 
 def score(
     architectures: Iterable[Any],
@@ -40,7 +43,7 @@ def score(
 
     A score that the store holds is not computed again; a new one is stored before the next is
     begun. An architecture whose scoring raises is stored with the reason, and is NaN in the table;
-    but images that no architecture takes end the run.
+    each reason is logged once. But images that no architecture takes end the run.
 
     Args:
         architectures: of the space, or their keys or JSON; those equal up to isomorphism are
@@ -123,6 +126,7 @@ class Session:
         self._scorer = plain.prepare(self._space, data, seed)
         self._run = (*run_id(space, proxy), data_id(data), seed)
         self._store, self._drawn, self._retry_failed = store, drawn, retry_failed
+        self._warned: set[str] = set()
 
     def __call__(self, architecture: Any) -> Record:
         """The record of an architecture, computed and stored if there is none yet."""
@@ -133,7 +137,14 @@ class Session:
             record = _evaluate(self._scorer, architecture, key, self._space, self._drawn)
             self._store.put(record)
             self.done.add(key.architecture)
+            self._warn(record)
         return record
+
+    def _warn(self, record: Record) -> None:
+        """Says each new reason once: what all architectures fail by should not take a day to see."""
+        if record.error is not None and record.error not in self._warned:
+            self._warned.add(record.error)
+            _log.warning("%s of %s failed: %s", self._run[1], record.key.architecture, record.error)
 
     @cached_property
     def done(self) -> set[str]:
@@ -175,6 +186,7 @@ def _names(proxies: Sequence[Proxy]) -> list[str]:
 
 def _run(keyed: dict[str, Any], session: Session, progress: bool, name: str) -> dict[str, Record]:
     n_done = sum(key in session.done for key in keyed)
+    _log.info("%s: %d of %d scores are stored already", name, n_done, len(keyed))
     with bar(name, len(keyed), n_done, shown=progress) as advance:
         for key, architecture in keyed.items():
             if key not in session.done:

@@ -306,6 +306,16 @@ def test_what_is_neither_object_nor_name(
     assert not Counting.calls
 
 
+def test_each_reason_of_failure_is_logged_once(
+    tiny_data: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    Counting.failing.update(keys(CELLS[:2]))
+    run(CELLS, Counting(), tiny_data, None)
+    (record,) = [r for r in caplog.records if r.levelname == "WARNING"]
+    assert CELLS[0].key in record.getMessage()
+    assert "out of ideas" in record.getMessage()
+
+
 def test_no_architectures(tiny_data: Dataset) -> None:
     assert run([], Counting(), tiny_data, None).empty
 

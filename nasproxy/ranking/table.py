@@ -144,7 +144,7 @@ def rank(
 
 def rank_store(
     store: Store,
-    truth: pd.Series | Mapping[str, float],
+    truth: pd.Series | Mapping[Any, float],
     *,
     threshold: float | None = None,
     percentile: float | None = None,

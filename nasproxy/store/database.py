@@ -232,7 +232,7 @@ class Store:
 
     def rank(
         self,
-        truth: pd.Series | Mapping[str, float] | str,
+        truth: pd.Series | Mapping[Any, float] | str,
         *,
         key: str | None = None,
         where: Mapping[str, Any] | None = None,
