@@ -141,7 +141,7 @@ class Session:
         return record
 
     def _warn(self, record: Record) -> None:
-        """Says each new reason once: what all architectures fail by should not take a day to see."""
+        """Says each new reason once: what all fail by should not take a day to see."""
         if record.error is not None and record.error not in self._warned:
             self._warned.add(record.error)
             _log.warning("%s of %s failed: %s", self._run[1], record.key.architecture, record.error)
