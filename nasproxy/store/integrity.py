@@ -42,19 +42,18 @@ def check_file(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
         _check_header(path, header)
-        damage = file_damage(path)
-        for _ in range(_RETRIES):
+        for attempt in range(_RETRIES + 1):
+            time.sleep(0.05 * bool(attempt))
+            damage = file_damage(path)
             if damage is None:
                 note_whole(path)
                 return
-            time.sleep(0.05)
-            damage = file_damage(path)
     except OSError as error:
         raise StoreError(
             f"{path} cannot be read ({error.strerror}): check it, or its folder"
         ) from error
     raise StoreError(
-        f"{path} is a damaged store ({' '.join(damage.split())}); it was left as it is:"
+        f"{path} is a damaged store ({' '.join(str(damage).split())}); it was left as it is:"
         " restore a copy, or move it away to start a new one"
     )
 
