@@ -28,6 +28,7 @@ def check_file(path: Path) -> None:
     process has it open (SQLite's integrity_check: damage is found now, not after an hour), unless
     it is as this process left it. What a row holds is checked when it is read.
     """
+    damage = ""
     try:
         if path.exists() and _checked.get(path) == _state(path):
             return
@@ -44,8 +45,7 @@ def check_file(path: Path) -> None:
         _check_header(path, header)
         for attempt in range(_RETRIES + 1):
             time.sleep(0.05 * bool(attempt))
-            damage = file_damage(path)
-            if damage is None:
+            if (damage := file_damage(path)) is None:
                 note_whole(path)
                 return
     except OSError as error:
@@ -53,7 +53,7 @@ def check_file(path: Path) -> None:
             f"{path} cannot be read ({error.strerror}): check it, or its folder"
         ) from error
     raise StoreError(
-        f"{path} is a damaged store ({' '.join(str(damage).split())}); it was left as it is:"
+        f"{path} is a damaged store ({' '.join(damage.split())}); it was left as it is:"
         " restore a copy, or move it away to start a new one"
     )
 
