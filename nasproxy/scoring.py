@@ -193,7 +193,7 @@ def _evaluate(
     except NoScore as reason:
         error = _one_line(str(reason))
     except Exception as raised:  # Whatever one architecture does, the others are scored.
-        error = _one_line(f"{type(raised).__name__}: {raised}")
+        error = _one_line(_said(raised))
     info: dict[str, Any] = {} if drawn is None else {"drawn": drawn}
     if result is not None:
         columns = {c: value for c, value in result.columns.items() if math.isfinite(value)}
@@ -209,6 +209,14 @@ def _evaluate(
         error=error,
         architecture_json=space.to_json(architecture),
     )
+
+
+def _said(raised: Exception) -> str:
+    name = type(raised).__name__
+    try:
+        return f"{name}: {raised}".removesuffix(": ")
+    except Exception:  # One that cannot even be said.
+        return name
 
 
 def _one_line(text: str) -> str:
