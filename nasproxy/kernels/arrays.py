@@ -32,11 +32,11 @@ def numbers(given: Any, what: str) -> NDArray[np.floating]:
     if kind == "c":
         raise DataError(f"{what} are complex: give real ones, such as both parts side by side")
     if kind in "SUMm" or (kind == "O" and not all(isinstance(v, Real) for v in found.flat)):
-        raise DataError(f"{what} are no real numbers but {_sort(found)}: give an array of floats")
+        raise DataError(f"{what} are no numbers but {_sort(found)}: give an array of floats")
     try:
         return found.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{what} are no real numbers ({error}): give an array of floats") from error
+        raise DataError(f"{what} are no numbers ({error}): give an array of floats") from error
 
 
 def real(given: Any, what: str, shape: str) -> NDArray[np.float64]:
