@@ -113,9 +113,7 @@ def test_how_it_was_drawn_is_no_proxys_to_say() -> None:
         (NoScore("nothing was\nseen"), "^nothing was seen$"),
     ],
 )
-def test_whatever_else_is_a_failure_of_one_line(
-    returned: Any, reason: str, tmp_path: Path
-) -> None:
+def test_whatever_else_is_a_failure_of_one_line(returned: Any, reason: str, tmp_path: Path) -> None:
     found = records(returned, tmp_path / "s.db")[0]
     assert found.value is None
     assert found.error is not None

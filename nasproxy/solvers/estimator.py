@@ -257,11 +257,11 @@ def _targets(y: ArrayLike, points: int) -> NDArray[np.float64]:
     y = dense(y, "targets")
     if y.dtype.kind in "SU" or (y.dtype.kind == "O" and any(isinstance(v, str) for v in y.flat)):
         raise DataError("Unknown label type: targets are text; give numbers, or use a classifier")
+    if np.iscomplexobj(y):
+        raise DataError("targets are complex: give real ones, such as both parts in columns")
     _, targets = check_X_y(
         np.zeros((points, 1)), y, multi_output=True, y_numeric=True, ensure_min_features=0
     )
-    if np.iscomplexobj(targets):
-        raise DataError("targets are complex: give real ones, such as both parts in columns")
     return targets.astype(np.float64)
 
 

@@ -122,7 +122,6 @@ class Kernel:
         parts = [np.diagonal(np.asarray(self(x[i : i + 64]))) for i in range(0, len(x), 64)]
         return np.concatenate(parts).astype(np.float64)
 
-
     def check(self, x: Any) -> None:
         """Holds the kernel of some points to what solvers take for granted of all.
 

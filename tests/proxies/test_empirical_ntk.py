@@ -120,7 +120,11 @@ def test_flops_count_a_forward_and_a_backward_pass_and_the_products(tiny_data: D
 
 @pytest.mark.parametrize(
     ("scale", "seen"),
-    [(0.0, "is the same for all pairs"), (1e30, "is the same for all pairs"), (math.nan, "overflows")],
+    [
+        (0.0, "is the same for all pairs"),
+        (1e30, "is the same for all pairs"),
+        (math.nan, "overflows"),
+    ],
 )
 def test_dead_networks_and_kernels_that_overflow_are_no_score(
     scale: float, seen: str, tiny_data: Dataset

@@ -21,7 +21,9 @@ CLASSES, N_TRAIN, N_VALID = 4, 24, 20
 LABELS = np.arange(N_TRAIN + N_VALID) % CLASSES
 
 
-def judged(phi: Any, *, kernel: bool = False, n_train: Any = N_TRAIN, balanced: bool = True) -> Score:
+def judged(
+    phi: Any, *, kernel: bool = False, n_train: Any = N_TRAIN, balanced: bool = True
+) -> Score:
     """The score of features ``[n_train + n_valid, d]``, by features or by their kernel."""
     phi = np.asarray(phi, np.float64)
     labels = LABELS if balanced else np.where(np.arange(len(LABELS)) < 9, 2, LABELS)
@@ -137,9 +139,7 @@ def test_of_several_sizes_only_those_that_say_something_count() -> None:
 
 @pytest.mark.parametrize("solver", ["ridge", "eigenpro"])
 @pytest.mark.parametrize(("activation", "depth"), [("erf", 2000), ("relu", 10_000)])
-def test_deep_kernels_that_collapse_are_no_score(
-    solver: str, activation: str, depth: int
-) -> None:
+def test_deep_kernels_that_collapse_are_no_score(solver: str, activation: str, depth: int) -> None:
     """erf's in its ordered phase; of ReLU's, float64 resolves what is left at any depth."""
     data = load("digits")
     space = FullyConnectedNetworks()
@@ -183,5 +183,3 @@ def test_eigenpro_scores_are_the_estimators(classes: int) -> None:
     images, labels = data.subset("valid", 30, 0)
     model = proxy._eigenpro(proxy._function(2, "relu"), 0).fit(train.reshape(40, -1), y)
     assert score.value == model.score(images.reshape(30, -1), labels) > 1 / classes
-
-

@@ -265,6 +265,8 @@ def test_a_dead_network_is_a_failure_and_no_chance_level() -> None:
             values.append(scorer(cell).value)
         except NoScore as reason:
             reasons.append(str(reason))
-    assert set(reasons) == {"features are the same for all training images, up to float32's rounding"}
+    assert set(reasons) == {
+        "features are the same for all training images, up to float32's rounding"
+    }
     assert len(reasons) < 10
     assert min(values) > 0.1
