@@ -261,5 +261,6 @@ def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Data
         classes=prepared.classes,
         mean=mean,
         std=std,
+        channels_last=True,  # as every decoder of pictures has them
     )
     return replace(dataset, valid_fraction=valid_fraction if drawn else None)

@@ -102,3 +102,53 @@ def test_data_sets_print_in_one_line() -> None:
     assert repr(digits) == "Dataset digits: 1,077 + 520 + 200 images 8×8×1, 10 classes"
     subset, _ = digits.select("train", 30, 0)
     assert repr(subset) == "Subset of 30 images of digits"
+
+
+# Units
+
+
+def bytes_of(count: int, most: int = 256, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).integers(0, most, (count, 8, 8, 3)).astype(np.uint8)
+
+
+UNIT = bytes_of(40) / np.float32(255)
+STANDARD = (UNIT - UNIT.mean()) / UNIT.std()
+UNITS: dict[str, Any] = {
+    "0..1": UNIT,
+    "-1..1": UNIT * 2 - 1,
+    "-0.5..0.5": UNIT - 0.5,
+    "0..10": UNIT * 10,
+    "0..16": bytes_of(40, 17),
+    "0..255": bytes_of(40),
+    "0..65535": bytes_of(40).astype(np.uint16) * 257,
+    "-128..127": bytes_of(40).astype(int) - 128,
+    "dark bytes": bytes_of(40, 20),
+    "standardised": STANDARD,
+    "far away": UNIT * 255 + 1000,
+    "bytes cut to 0 and 1": bytes_of(40, 2),
+    "constant": np.full_like(UNIT, 0.4),
+    "each constant": np.broadcast_to(np.linspace(0, 1, 40)[:, None, None, None], UNIT.shape),
+}
+SAME = [  # one unit, or too near to it to tell
+    {"0..1", "bytes cut to 0 and 1"},
+    {"0..255", "-128..127"} - {"-128..127"},
+    {"dark bytes", "0..16"},
+    {"dark bytes", "0..10"},
+    {"0..16", "0..10"},
+]
+
+
+@pytest.mark.parametrize("valid", UNITS)
+@pytest.mark.parametrize("train", [name for name in UNITS if "constant" not in name])
+def test_splits_have_one_unit(train: str, valid: str) -> None:
+    def entrance() -> Any:
+        return from_arrays(UNITS[train], LABELS, UNITS[valid], LABELS)
+
+    told_apart = train != valid and {train, valid} not in SAME
+    if {train, valid} == {"-1..1", "-0.5..0.5"}:
+        told_apart = False
+    if told_apart:
+        with pytest.raises(DataError, match=r"one scale|give images that vary"):
+            entrance()
+    else:
+        assert entrance().valid_images.shape == (40, 8, 8, 3)
