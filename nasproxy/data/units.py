@@ -4,6 +4,7 @@ Splits are draws of one population, so a trait that every image of one split has
 is of the units, not of the pictures, unless it is seldom enough in the one to be chance in the other.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -20,8 +21,8 @@ DEVIATIONS = 20.0
 """Deviations of pixels over two splits that differ by more are."""
 STATISTICS = 100.0
 """A given deviation that differs by more from that of the pixels is; 1 for bytes is a choice."""
-CHANCE = 1e-6
-"""Up to here a trait's absence is no chance."""
+CHANCE = 0.005
+"""Less likely than this is no chance: five images beside five others."""
 _SIGNED, _UNSIGNED = -0.1, -0.03  # of a split's range: resampling alone dips below 0
 _UNIT = 0.9, 1.1  # where the largest pixel of images in 0..1 or -1..1 lies, resampled ones too
 _CHANNEL_COUNTS = (1, 3, 4)  # that pictures usually have
@@ -97,8 +98,12 @@ def _apart(one: Extent, other: Extent, channel: int) -> Iterator[bool]:
 
 
 def _no_chance(alike: Bool[np.ndarray, " m"], count: int) -> bool:
-    """Whether ``count`` draws are not all alike by chance, given those that are of some others."""
-    return bool(alike.mean() ** count < CHANCE)
+    """Whether ``count`` images, all of one kind, and those, of which some are, are no chance parts.
+
+    A permutation test: the part of all ways to choose ``count`` of them that have only this kind.
+    """
+    ways = math.comb(count + int(alike.sum()), count)
+    return ways < CHANCE * math.comb(count + len(alike), count)
 
 
 def check_varies(name: str, images: Images) -> None:
