@@ -86,13 +86,14 @@ def _places(folder: Path) -> dict[str, Path]:
             raise DataError(
                 f"{folder} holds {' and '.join(entry.name for entry in given)}: keep one of them"
             )
-        found |= {split: entry for entry in given}
+        if given:
+            found[split] = given[0]
     if not found:
         return {"train": folder}
     if "train" not in found:
         raise DataError(
-            f"{folder} holds {next(iter(found.values())).name} and no train: write training pictures"
-            " as train/CLASS/NAME.jpg, or rename it if it is a class"
+            f"{folder} holds {next(iter(found.values())).name} and no train: write training"
+            " pictures as train/CLASS/NAME.jpg, or rename it if it is a class"
         )
     _warn(folder, [entry for entry in entries if entry not in found.values()])
     return found

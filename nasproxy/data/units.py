@@ -1,7 +1,7 @@
-"""Whether the splits of a set, and statistics given for it, have one unit; whether channels come last.
+"""Whether a set's splits, and statistics given for it, have one unit, and its channels come last.
 
-Splits are draws of one population, so a trait that every image of one split has and none of another
-is of the units, not of the pictures, unless it is seldom enough in the one to be chance in the other.
+Splits are draws of one population. A trait that the images of one split have and none of another's
+is of the units, not of the pictures, unless it may be missing there by chance.
 """
 
 import math
@@ -139,8 +139,8 @@ def check_statistics(
             raise DataError(f"mean is {centre:g}, but train_images {extent.said(channel)}: {cure}")
         if own and not own / STATISTICS <= std[channel] <= own * STATISTICS:
             raise DataError(
-                f"std is {std[channel]:g}, but train_images deviate by {own:.3g} from their mean and"
-                f" {extent.said(channel)}: {cure}"
+                f"std is {std[channel]:g}, but train_images deviate by {own:.3g} from their mean"
+                f" and {extent.said(channel)}: {cure}"
             )
 
 

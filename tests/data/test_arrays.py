@@ -244,7 +244,7 @@ def test_settings_of_arrays(setting: dict[str, Any], said: str) -> None:
 def test_large_labels_take_no_memory(largest: int) -> None:
     labels = np.where(LABELS == 3, largest, LABELS)
     for classes in (None, largest + 1):
-        with pytest.raises(DataError, match="no training image has label 3|more than the 40"):
+        with pytest.raises(DataError, match=r"no training image has label 3|more than the 40"):
             from_arrays(IMAGES, labels, valid_fraction=0.2, classes=classes)
 
 
