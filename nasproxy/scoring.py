@@ -1,5 +1,6 @@
 """Scoring architectures: what is stored is read, the rest is computed and stored at once."""
 
+import logging
 import os
 import time
 from collections import Counter
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nasproxy.architectures import by_key
 from nasproxy.checks import Whole, checked
 from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
+from nasproxy.named import as_data, as_proxies, as_proxy, as_space
 from nasproxy.progress import bar
 from nasproxy.proxies.base import Proxy, Score, Scorer, on_machine, on_width
 from nasproxy.settings import describe
@@ -21,12 +24,14 @@ from nasproxy.store import Key, Record, Store
 
 SEED = Whole(0, 2**63 - 1)  # what generators and stores both take
 
+_log = logging.getLogger(__name__)
+
 
 def score(
     architectures: Iterable[Any],
-    space: SearchSpace,
-    proxies: Proxy | Sequence[Proxy],
-    data: Dataset,
+    space: SearchSpace | str,
+    proxies: Proxy | str | Sequence[Proxy | str],
+    data: Dataset | str | os.PathLike[str],
     *,
     seed: int = 0,
     store: Store | str | os.PathLike[str] | None = None,
@@ -38,13 +43,14 @@ def score(
 
     A score that the store holds is not computed again; a new one is stored before the next is
     begun. An architecture whose scoring raises is stored with the reason, and is NaN in the table;
-    but images that no architecture takes end the run.
+    each reason is logged once. But images that no architecture takes end the run.
 
     Args:
-        architectures: architectures of the space; those equal up to isomorphism are scored once.
-        space: where they come from.
-        proxies: what to score them by.
-        data: what to score them on.
+        architectures: of the space, or their keys or JSON; those equal up to isomorphism are
+            scored once.
+        space: where they come from; or its name, with settings if wanted: ``"nasbench101"``.
+        proxies: what to score them by; or names, as ``"nngp:n_train=100,width=16"``.
+        data: what to score them on; or what :func:`nasproxy.data.load` takes, as ``"digits"``.
         seed: of subsets and initialisations.
         store: a file, an open store, or None to keep nothing.
         drawn: how the architectures were drawn, stored with new scores for tables to state.
@@ -59,11 +65,12 @@ def score(
 
     Raises:
         SettingError, DataError: settings that do not fit the data, before anything is computed.
+        ArchitectureError: what is no architecture of the space, likewise.
         DataError: images that are too small for the space's networks, at the first of them, or that
             cannot be read; what was computed before is in the store.
     """
-    proxies = [proxies] if isinstance(proxies, Proxy) else list(proxies)
-    keyed = {space.key(architecture): architecture for architecture in architectures}
+    space, proxies, data = as_space(space), as_proxies(proxies), as_data(data)
+    keyed = by_key(architectures, space)
     names = _names(proxies)
     opened = store if isinstance(store, Store) else Store(store)
     try:
@@ -94,7 +101,7 @@ class Session:
     raised: it is the images', and so every architecture's.
 
     Args:
-        proxy, space, data: what scores, what is scored, and on what.
+        proxy, space, data: what scores, what is scored, and on what; or names, as in :func:`score`.
         store: an open store; ``Store(None)`` keeps scores in memory.
         seed, drawn, retry_failed: as in :func:`score`.
 
@@ -104,9 +111,9 @@ class Session:
 
     def __init__(
         self,
-        proxy: Proxy,
-        space: SearchSpace,
-        data: Dataset,
+        proxy: Proxy | str,
+        space: SearchSpace | str,
+        data: Dataset | str | os.PathLike[str],
         store: Store,
         *,
         seed: int = 0,
@@ -114,10 +121,12 @@ class Session:
         retry_failed: bool = False,
     ) -> None:
         seed = checked("scoring", "seed", seed, SEED)
+        proxy, space, data = as_proxy(proxy), as_space(space), as_data(data)
         plain, self._space = on_width(proxy, space)
         self._scorer = plain.prepare(self._space, data, seed)
         self._run = (*run_id(space, proxy), data_id(data), seed)
         self._store, self._drawn, self._retry_failed = store, drawn, retry_failed
+        self._warned: set[str] = set()
 
     def __call__(self, architecture: Any) -> Record:
         """The record of an architecture, computed and stored if there is none yet."""
@@ -128,7 +137,14 @@ class Session:
             record = _evaluate(self._scorer, architecture, key, self._space, self._drawn)
             self._store.put(record)
             self.done.add(key.architecture)
+            self._warn(record)
         return record
+
+    def _warn(self, record: Record) -> None:
+        """Says each new reason once: what all fail by should not take a day to see."""
+        if record.error is not None and record.error not in self._warned:
+            self._warned.add(record.error)
+            _log.warning("%s of %s failed: %s", self._run[1], record.key.architecture, record.error)
 
     @cached_property
     def done(self) -> set[str]:
@@ -170,6 +186,7 @@ def _names(proxies: Sequence[Proxy]) -> list[str]:
 
 def _run(keyed: dict[str, Any], session: Session, progress: bool, name: str) -> dict[str, Record]:
     n_done = sum(key in session.done for key in keyed)
+    _log.info("%s: %d of %d scores are stored already", name, n_done, len(keyed))
     with bar(name, len(keyed), n_done, shown=progress) as advance:
         for key, architecture in keyed.items():
             if key not in session.done:

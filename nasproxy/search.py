@@ -27,6 +27,7 @@ import pandas as pd
 from nasproxy.checks import Whole, check, checked
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
+from nasproxy.named import as_data, as_proxy, as_space
 from nasproxy.progress import bar
 from nasproxy.proxies.base import Proxy
 from nasproxy.scoring import SEED, Session, reasons
@@ -147,9 +148,9 @@ def make_strategy(text: str, space: SearchSpace, rng: np.random.Generator) -> St
 
 
 def search(
-    space: SearchSpace,
-    proxy: Proxy,
-    data: Dataset,
+    space: SearchSpace | str,
+    proxy: Proxy | str,
+    data: Dataset | str | os.PathLike[str],
     *,
     strategy: str | Callable[[SearchSpace, np.random.Generator], Strategy] = "evolution",
     budget: int = 200,
@@ -164,7 +165,8 @@ def search(
     in a population; it has cost nothing. A failed score is told as NaN.
 
     Args:
-        space, proxy, data: as in :func:`nasproxy.score`, whose scores are used and added to.
+        space, proxy, data: objects or names, as in :func:`nasproxy.score`, whose scores are used
+            and added to.
         strategy: a name with settings, see ``make_strategy``; or a function from space and
             generator.
         budget: proposals, repeats among them.
@@ -184,6 +186,7 @@ def search(
         SettingError, DataError: settings that do not fit, before anything is computed; or images
             that the space's networks do not take, as :func:`nasproxy.score`.
     """
+    space, proxy, data = as_space(space), as_proxy(proxy), as_data(data)
     budget = checked("search", "budget", budget, Whole())
     seed = checked("search", "seed", seed, SEED)
     rng = np.random.default_rng(seed)
