@@ -156,6 +156,8 @@ def search(
     budget: int = 200,
     seed: int = 0,
     store: Store | str | os.PathLike[str] | None = None,
+    retry_failed: bool = False,
+    timeout: float | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Asks a strategy for ``budget`` architectures and tells it their scores.
@@ -173,6 +175,7 @@ def search(
         seed: of the strategy, and of the proxy's subsets and initialisations.
         store: a file, an open store, or None to keep nothing. New scores are marked as drawn by
             this search: they rank differently from those of a random sample.
+        retry_failed, timeout: as in :func:`nasproxy.score`.
         progress: show a progress bar.
 
     Returns:
@@ -197,7 +200,14 @@ def search(
     opened = store if isinstance(store, Store) else Store(store)
     try:
         session = Session(
-            proxy, space, data, opened, seed=seed, drawn=f"search by {called}, seed={seed}"
+            proxy,
+            space,
+            data,
+            opened,
+            seed=seed,
+            drawn=f"search by {called}, seed={seed}",
+            retry_failed=retry_failed,
+            timeout=timeout,
         )
         rows: list[tuple[int, str, float, float, str | None, float, str]] = []
         best, best_key = math.nan, None
@@ -215,6 +225,8 @@ def search(
                 seen[key] = record.error
                 rows.append((step, key, score, best, best_key, seconds, record.architecture_json))
                 advance()
+        session.finish()
+        opened.verify()
     finally:
         if opened is not store:
             opened.close()

@@ -157,6 +157,29 @@ class Store:
             )
         return found
 
+    def statuses(
+        self, space: str, proxy: str, data: str, seed: int, architectures: Sequence[str]
+    ) -> dict[str, bool]:
+        """Which of the architectures have a record in one group, and whether it is a failure."""
+        found: dict[str, bool] = {}
+        for start in range(0, len(architectures), _ASKED):
+            asked = architectures[start : start + _ASKED]
+            query = f"""SELECT architecture, error IS NOT NULL FROM scores
+                JOIN runs ON runs.id = run_id WHERE (space, proxy, data, seed) = (?, ?, ?, ?)
+                AND architecture IN ({", ".join("?" * len(asked))})"""
+            with self._errors():
+                rows = self._connection.execute(query, (space, proxy, data, int(seed), *asked))
+                found.update((key, bool(failed)) for key, failed in rows)
+        return found
+
+    def has_scores(self, space: str, proxy: str, data: str, seed: int) -> bool:
+        """Whether one group has a record that is no failure."""
+        query = """SELECT EXISTS (SELECT 1 FROM scores JOIN runs ON runs.id = run_id
+            WHERE (space, proxy, data, seed) = (?, ?, ?, ?) AND value IS NOT NULL)"""
+        with self._errors():
+            found = self._connection.execute(query, (space, proxy, data, int(seed))).fetchone()
+        return bool(found[0])
+
     def put(self, record: Record) -> None:
         """Keep one record; on the disk when this returns."""
         self.put_many([record])
@@ -172,6 +195,8 @@ class Store:
             StoreError: what :class:`Store` says; or the file was deleted or replaced.
         """
         rows = [row(record) for record in records]
+        if not rows:
+            return
         if self.read_only:
             raise StoreError(f"{self._place()} can only be read: {_CURES['readonly']}")
         if time.monotonic() - self._looked > _LOOK_SECONDS:
