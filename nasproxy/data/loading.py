@@ -148,8 +148,10 @@ def _as_data_error(name: str) -> Iterator[None]:
         yield
     except NasproxyError:
         raise
-    except (OSError, ValueError) as error:
-        raise DataError(f"{name!r} cannot be read ({reason(error)}): check the path") from error
+    except OSError as error:
+        raise DataError(
+            f"{name[:200]!r} cannot be read ({reason(error)}): check the path"
+        ) from error
     except MemoryError as error:
         raise DataError(
             f"{name!r} needs more memory than there is ({reason(error)}): give fewer or smaller"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasproxy.data import from_arrays, load
+from nasproxy.data.lazy import LazyImages
 from nasproxy.data.units import check_channels
 from nasproxy.errors import DataError, SettingError
 
@@ -158,6 +159,20 @@ def test_splits_have_one_unit(train: str, valid: str) -> None:
             from_arrays(*given)
         with pytest.raises(DataError, match=r"one scale|give images that vary"):
             from_arrays(*given[:2], *given[:2], *given[2:])
+
+
+def lazy(images: Any) -> LazyImages:
+    return LazyImages(lambda places: images[places], images.shape, np.arange(len(images)), "some")
+
+
+def test_lazy_splits_are_held_to_the_same() -> None:
+    pixels = bytes_of(40)
+    for others in (UNIT, STANDARD, UNIT * 2 - 1, np.full_like(pixels, 7)):
+        with pytest.raises(DataError, match=r"one scale|give images that vary"):
+            from_arrays(lazy(pixels), LABELS, others, LABELS)
+    with pytest.raises(DataError, match=r"every pixel of valid_images is 7"):
+        from_arrays(pixels, LABELS, lazy(np.full_like(pixels, 7)), LABELS)
+    assert from_arrays(lazy(pixels), LABELS, pixels, LABELS).classes == 4
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
