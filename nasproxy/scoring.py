@@ -1,6 +1,7 @@
 """Scoring architectures: what is stored is read, the rest is computed and stored at once."""
 
 import logging
+import math
 import os
 import time
 from collections import Counter
@@ -17,12 +18,14 @@ from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
 from nasproxy.named import as_data, as_proxies, as_proxy, as_space
 from nasproxy.progress import bar
-from nasproxy.proxies.base import Proxy, Score, Scorer, on_machine, on_width
+from nasproxy.proxies.base import NoScore, Proxy, Scorer, on_machine, on_width, plain
 from nasproxy.settings import describe
 from nasproxy.space import SearchSpace
 from nasproxy.store import Key, Record, Store
 
 SEED = Whole(0, 2**63 - 1)  # what generators and stores both take
+LONGEST = 500
+"""Characters of a failure's reason: a message of ours, not a compiler's."""
 
 _log = logging.getLogger(__name__)
 
@@ -199,33 +202,44 @@ def _evaluate(
     scorer: Scorer, architecture: Any, key: Key, space: SearchSpace, drawn: str | None
 ) -> Record:
     start = time.perf_counter()
+    result = error = None
     try:
-        result: Score | None = scorer(architecture)
-        error = None
-        if not np.isfinite(result.value):
-            error = (
-                f"the score is {result.value}: the network's features overflow, vanish, or are the "
-                "same for all images"
-            )
+        result = plain(scorer(architecture))
     except DataError:
         raise
+    except NoScore as reason:
+        error = _one_line(str(reason))
     except Exception as raised:  # Whatever one architecture does, the others are scored.
-        result, error = None, f"{type(raised).__name__}: {raised}"
+        error = _one_line(_said(raised))
     info: dict[str, Any] = {} if drawn is None else {"drawn": drawn}
-    if result is not None and error is None:
-        columns = {c: value for c, value in result.columns.items() if np.isfinite(value)}
-        info |= result.info | {"columns": columns}
+    if result is not None:
+        columns = {c: value for c, value in result.columns.items() if math.isfinite(value)}
+        info |= result.info | info | {"columns": columns}
         if undefined := sorted(set(result.columns) - set(columns)):
             info["undefined"] = undefined
     return Record(
         key=key,
-        value=result.value if result and not error else None,
+        value=result.value if result else None,
         seconds=time.perf_counter() - start,
         flops=result.flops if result else 0.0,
         info=info,
         error=error,
         architecture_json=space.to_json(architecture),
     )
+
+
+def _said(raised: Exception) -> str:
+    name = type(raised).__name__
+    try:
+        return f"{name}: {raised}".removesuffix(": ")
+    except Exception:  # One that cannot even be said.
+        return name
+
+
+def _one_line(text: str) -> str:
+    """A reason as stores keep it: one line of bounded length that any encoding takes."""
+    line = " ".join(text.encode(errors="backslashreplace").decode().split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} … ({len(line):,} characters)"
 
 
 def _columns(name: str, records: dict[str, Record], keys: list[str]) -> dict[str, pd.Series]:

@@ -8,12 +8,12 @@ import psutil
 
 from nasproxy.checks import OneOf, check
 from nasproxy.data import Dataset
-from nasproxy.errors import SettingError
+from nasproxy.errors import DataError, SettingError
 from nasproxy.kernels import FullyConnected
 from nasproxy.kernels.inputs import Inputs
 from nasproxy.kernels.tiles import Pass
 from nasproxy.proxies import kernel_regression
-from nasproxy.proxies.base import Score, Scorer
+from nasproxy.proxies.base import NoScore, Score, Scorer
 from nasproxy.proxies.kernel_regression import Fit, Problem, Sizes, sizes
 from nasproxy.solvers.eigenpro import EigenProClassifier
 from nasproxy.solvers.kernel import Precomputed
@@ -23,6 +23,9 @@ from nasproxy.space import SearchSpace
 SOLVERS = ("ridge", "eigenpro")
 SHARED = 4 * 2**30
 """Bytes up to which kernels of several depths share a pass."""
+FITTED = 1000
+"""Training images that are looked at for whether a fit tells any apart."""
+SINGLE = float(np.finfo(np.float32).eps)
 
 
 @runtime_checkable
@@ -160,11 +163,20 @@ class NTKRegression:
         """Fits training inputs, and judges on those after them."""
         n_train = len(problem.targets)
         model = self._eigenpro(kernel, seed)
-        model.fit(inputs[:n_train], problem.targets.argmax(1))
-        value = model.score(inputs[n_train:], problem.valid_labels)
+        try:
+            model.fit(inputs[:n_train], problem.targets.argmax(1))
+            fitted = model.decision_function(inputs[: min(n_train, FITTED)])
+            scores = model.decision_function(inputs[n_train:])
+        except DataError as error:  # Of the kernel, and so of the architecture, not of the images.
+            raise NoScore(str(error)) from error
+        # What float32 leaves of a sum of so many products.
+        largest = float(kernel.diagonal(inputs[:n_train]).max())
+        rounding = 4 * SINGLE * largest * np.linalg.norm(model.dual_coef_)
+        kernel_regression.check_told(_by_class(fitted), _by_class(scores), np.array([rounding]))
+        predicted = model.classes_[_by_class(scores)[0].argmax(1)]
         last = model.history_[-1]
         return Score(
-            value,
+            float((predicted == problem.valid_labels).mean()),
             flops * len(model.history_),
             {
                 "train_accuracy": 1 - last["error"],
@@ -180,6 +192,11 @@ class NTKRegression:
             return float(2 * n_train * n_train * data.classes)
         gram = 2 * int(np.prod(data.image_shape)) * n_train * (n_train + n_valid)
         return float(gram + kernel_regression.solve_flops(n_train, n_valid, data.classes))
+
+
+def _by_class(scores: np.ndarray) -> np.ndarray:
+    """A decision function ``[m]`` of two classes, or ``[m, c]`` of more, as ``[1, m, c]``."""
+    return (np.stack([-scores / 2, scores / 2], -1) if scores.ndim == 1 else scores)[None]
 
 
 class _Blocks:

@@ -107,6 +107,7 @@ class _Iterative(KernelMachine):
     def _solve(
         self, kernel: Kernel, inputs: Any, targets: Columns, *, progress: bool = False
     ) -> Columns:
+        kernel.check(inputs)
         start = time.perf_counter()
         n, ridge, most = len(targets), self._setting("ridge"), self._setting("iterations")
         damping = ridge * float(kernel.diagonal(inputs).mean())

@@ -71,6 +71,7 @@ class _Preconditioned(KernelMachine):
         if checkpoint is not None:
             checkpoints.check(Path(checkpoint))
         settings = self._settings(len(targets))
+        kernel.check(inputs)
         order = np.random.default_rng((settings.seed, 0)).permutation(len(targets))
         fit = Descent(settings, kernel, inputs[order], targets[order])
         if checkpoint is not None:

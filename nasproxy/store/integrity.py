@@ -28,6 +28,7 @@ def check_file(path: Path) -> None:
     process has it open (SQLite's integrity_check: damage is found now, not after an hour), unless
     it is as this process left it. What a row holds is checked when it is read.
     """
+    damage = ""
     try:
         if path.exists() and _checked.get(path) == _state(path):
             return
@@ -42,13 +43,11 @@ def check_file(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
         _check_header(path, header)
-        damage = file_damage(path)
-        for _ in range(_RETRIES):
-            if damage is None:
+        for attempt in range(_RETRIES + 1):
+            time.sleep(0.05 * bool(attempt))
+            if (damage := file_damage(path)) is None:
                 note_whole(path)
                 return
-            time.sleep(0.05)
-            damage = file_damage(path)
     except OSError as error:
         raise StoreError(
             f"{path} cannot be read ({error.strerror}): check it, or its folder"

@@ -82,11 +82,12 @@ def row(record: Record) -> Row:
         raise ValueError(f"{key}: info is not strict JSON ({error}): {record.info!r}") from error
     if not 0 <= int(key.seed) < 2**63:
         raise ValueError(f"{key}: the seed is not from 0 to 2^63 - 1")
-    value = None if record.value is None else float(record.value)
+    # SQLite keeps -0 as 0: adding 0 does so before the digest is taken.
+    value = None if record.value is None else float(record.value) + 0.0
     columns = (
         *(key.space, key.proxy, key.data, int(key.seed), key.architecture),
-        *(value, float(record.seconds), float(record.flops), info),
-        *(record.error, record.architecture_json, float(record.created)),
+        *(value, float(record.seconds) + 0.0, float(record.flops) + 0.0, info),
+        *(record.error, record.architecture_json, float(record.created) + 0.0),
     )
     return (*columns, digest(columns))
 

@@ -349,6 +349,6 @@ def test_a_file_is_checked_once_while_nobody_else_writes_it(
             store.put(make(f"more-{i}", 1.0))
     assert len(checks) == 0  # This process made it.
     time.sleep(0.05)  # File systems count time in ticks of some milliseconds.
-    changed(path, "UPDATE scores SET value = 0 WHERE id = 1")
+    changed(path, "UPDATE scores SET value = 5 WHERE id = 1")
     with Store(path):
         assert len(checks) == 1
