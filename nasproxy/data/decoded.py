@@ -52,7 +52,7 @@ def contents(sources: Sequence[Path]) -> str:
 def read_cached(path: Path) -> tuple[Held, Labels] | None:
     """The images and labels kept at ``path``, or None where there are none or they are damaged."""
     kept = _read(path, "images", "labels")
-    return kept and (kept["images"], kept["labels"])
+    return None if kept is None else (kept["images"], kept["labels"])
 
 
 def write_cached(path: Path, images: Held, labels: Labels) -> None:
@@ -63,7 +63,7 @@ def write_cached(path: Path, images: Held, labels: Labels) -> None:
 def read_described(path: Path) -> tuple[Labels, str] | None:
     """The labels, and what :func:`contents` says, of images that are too many to hold."""
     kept = _read(path, "labels", "contents")
-    return kept and (kept["labels"], str(kept["contents"]))
+    return None if kept is None else (kept["labels"], str(kept["contents"]))
 
 
 def write_described(path: Path, labels: Labels, digest: str) -> None:

@@ -65,7 +65,6 @@ def load(
     valid_fraction: float = _VALID_FRACTION,
     resolution: int | None = None,
     labels: int | None = None,
-    channels_last: bool = False,
     **settings: Any,
 ) -> Dataset:
     """The data set of that name or path (see ``available``), ready to take subsets of.
@@ -99,10 +98,10 @@ def load(
             "valid_fraction": (valid_fraction, _VALID_FRACTION),
             "resolution": (resolution, None),
             "labels": (labels, None),
-            "channels_last": (channels_last, False),
         }
         chosen = {key: value for key, (value, default) in given.items() if value != default}
         return _called(name, data_dir, chosen | settings)
+    channels_last = checked("data", "channels_last", settings.pop("channels_last", False), Flag())
     if settings:
         raise SettingError(
             f"data has no setting {next(iter(settings))!r}: it has {', '.join(_SETTINGS)}"
@@ -110,7 +109,6 @@ def load(
     seed = checked("data", "seed", seed, _SEED)
     valid_fraction = checked("data", "valid_fraction", valid_fraction, FRACTION)
     resolution = checked("data", "resolution", resolution, _RESOLUTION)
-    channels_last = checked("data", "channels_last", channels_last, Flag())
     with _as_data_error(name):
         dataset = _load(
             name, data_dir, seed, valid_fraction, resolution, labels, channels_last=channels_last
@@ -150,8 +148,10 @@ def _as_data_error(name: str) -> Iterator[None]:
         yield
     except NasproxyError:
         raise
-    except (OSError, ValueError) as error:
-        raise DataError(f"{name!r} cannot be read ({reason(error)}): check the path") from error
+    except OSError as error:
+        raise DataError(
+            f"{name[:200]!r} cannot be read ({reason(error)}): check the path"
+        ) from error
     except MemoryError as error:
         raise DataError(
             f"{name!r} needs more memory than there is ({reason(error)}): give fewer or smaller"
@@ -204,7 +204,7 @@ def _load(
             f"resolution and labels are for TFDS sets and folders: leave them out of {name}"
         )
     if path.suffix == ".npz":
-        arrays = read_npz(path)
+        arrays: dict[str, Any] = {**read_npz(path)}
         return from_arrays(**arrays, name=path.stem, channels_last=channels_last)
     if channels_last:
         raise SettingError(f"channels_last is for .npz files: leave it out of {name}")

@@ -111,8 +111,8 @@ def _prepare(name: str, data_dir: str | os.PathLike[str] | None) -> None:
     if importlib.util.find_spec("tensorflow") is None:
         raise DataError(f"{advice}. (TensorFlow is not installed here; only preparing needs it.)")
     for url in list(builder.url_infos or ())[:1]:
-        if (reason := _unreachable(url)) is not None:
-            raise DataError(f"{advice}. (Here {url} cannot be reached: {reason}.)")
+        if (answer := _unreachable(url)) is not None:
+            raise DataError(f"{advice}. (Here {url} cannot be reached: {answer}.)")
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
             builder.download_and_prepare()

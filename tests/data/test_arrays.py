@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasproxy.data import from_arrays, load
+from nasproxy.data.lazy import LazyImages
 from nasproxy.data.units import check_channels
 from nasproxy.errors import DataError, SettingError
 
@@ -160,6 +161,20 @@ def test_splits_have_one_unit(train: str, valid: str) -> None:
             from_arrays(*given[:2], *given[:2], *given[2:])
 
 
+def lazy(images: Any) -> LazyImages:
+    return LazyImages(lambda places: images[places], images.shape, np.arange(len(images)), "some")
+
+
+def test_lazy_splits_are_held_to_the_same() -> None:
+    pixels = bytes_of(40)
+    for others in (UNIT, STANDARD, UNIT * 2 - 1, np.full_like(pixels, 7)):
+        with pytest.raises(DataError, match=r"one scale|give images that vary"):
+            from_arrays(lazy(pixels), LABELS, others, LABELS)
+    with pytest.raises(DataError, match=r"every pixel of valid_images is 7"):
+        from_arrays(pixels, LABELS, lazy(np.full_like(pixels, 7)), LABELS)
+    assert from_arrays(lazy(pixels), LABELS, pixels, LABELS).classes == 4
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.integers(0, 2**32 - 1),
@@ -215,10 +230,10 @@ def test_usual_statistics_are_taken() -> None:
 @pytest.mark.parametrize("images", [np.zeros_like(IMAGES), np.repeat(IMAGES[:1], 40, axis=0)])
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_splits_that_do_not_vary(images: Any, split: str) -> None:
-    more = (IMAGES, LABELS) if split == "test" else ()
+    splits: Any = (IMAGES, LABELS) * (2 if split == "test" else 1)
     said = rf"(every pixel of {split}_images is 0|{split}_images are 40 times the same image): give"
     with pytest.raises(DataError, match=said):
-        from_arrays(IMAGES, LABELS, *more, images, LABELS)
+        from_arrays(*[*splits, images, LABELS])
 
 
 @pytest.mark.parametrize(

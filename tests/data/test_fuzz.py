@@ -17,7 +17,7 @@ def loaded(path: Path) -> Dataset | None:
     """What is loaded, or None if it is refused as it should be."""
     said = ""
     try:
-        return load(str(path), **({"resolution": 6} if path.is_dir() else {}))
+        return load(str(path), resolution=6 if path.is_dir() else None)
     except DataError as error:
         said = str(error)
     assert "\n" not in said

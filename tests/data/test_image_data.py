@@ -291,8 +291,8 @@ def test_odd_descriptions_of_a_set(text: str, tmp_path: Path) -> None:
 def test_labels_beyond_the_classes(tmp_path: Path) -> None:
     examples = [(image, 12) for image, _ in pictures(20)]
     folder = write_prepared(tmp_path, "beyond", {"train": examples})
-    for settings_ in ({}, {"labels": 3}):
+    for labels in (None, 3):
         with pytest.raises(
             DataError, match="10 classes, but labels of its train split run from 12"
         ):
-            load(str(folder), **settings_)
+            load(str(folder), labels=labels)
