@@ -248,7 +248,7 @@ def _left_out(
     finite = np.isfinite(predictions).all((1, 2))
     told = (_margins(predictions) > _rounding(len(targets), resolution)[:, None]).any(1)
     right = (predictions.argmax(-1) == targets.argmax(-1)).mean(1)
-    return right[finite & told].max(initial=-math.inf) if (finite & told).any() else math.nan
+    return right[finite].max() if (finite & told).any() else math.nan
 
 
 def solve_flops(n_train: int, n_valid: int, classes: int) -> float:

@@ -238,7 +238,7 @@ def _given(X: Any) -> Any:
     """Inputs for scikit-learn to check, unless it would take them for others.
 
     Raises:
-        DataError: they are masked, complex, or text.
+        DataError: they are masked, complex, not finite, or text.
     """
     if hasattr(X, "toarray"):
         return X  # It says so.
@@ -248,6 +248,9 @@ def _given(X: Any) -> Any:
     texts = found.flat if found.dtype.kind == "O" else ()
     if found.dtype.kind in "SU" or any(isinstance(v, str | bytes) for v in texts):
         raise DataError("inputs are text: give numbers")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        row = int(np.argwhere(~np.isfinite(found))[0, 0])
+        raise DataError(f"input {row} holds NaN or infinity: leave it out or repair it")
     return X
 
 

@@ -11,7 +11,7 @@ from nasproxy.data import Dataset, load
 from nasproxy.errors import DataError
 from nasproxy.proxies import NNGP, NTK, NTKRegression
 from nasproxy.proxies.base import NoScore, Score
-from nasproxy.proxies.kernel_regression import REGULARISERS, Problem, judge
+from nasproxy.proxies.kernel_regression import Problem, judge
 from nasproxy.proxies.nngp import ROUNDING
 from nasproxy.solvers.ridge import KernelSweep, RidgeSweep
 from search_spaces import FullyConnectedNetworks, NASBench101
