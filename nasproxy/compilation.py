@@ -42,9 +42,9 @@ def _check_platform(platforms: str | None) -> None:
     try:
         jax.devices()
     except Exception as error:  # Also assertions, where a plugin is not there.
-        said = " ".join(str(error).split())[:300]
+        said = " ".join(str(error).split())[:300] or type(error).__name__
         raise SettingError(
-            f"JAX_PLATFORMS={platforms}: JAX does not start on it"
-            f"{f' ({said})' if said else ''}; give cpu, a platform that is installed with its driver "
-            "(cuda: pip install 'jax[cuda12]'), or nothing, and JAX takes what there is"
+            f"JAX_PLATFORMS={platforms}: JAX does not start on it ({said}); give cpu, a platform "
+            "that is installed with its driver (cuda: pip install 'jax[cuda12]'), or nothing, and "
+            "JAX takes what there is"
         ) from error

@@ -110,9 +110,9 @@ class Problem:
             y_train, y_valid = labels[:most_train], labels[most_train:]
         if len(set(y_train.tolist())) < 2:
             raise DataError(
-                f"{data.name}: the training images, n_train={most_train} of {data.classes} classes, "
-                f"are all of class {y_train[0]}, so that there is nothing to tell apart: give a "
-                "larger n_train, or data of several classes"
+                f"{data.name}: the training images, n_train={most_train} of {data.classes} "
+                f"classes, are all of class {y_train[0]}, so that there is nothing to tell "
+                "apart: give a larger n_train, or data of several classes"
             )
         return cls(images, np.eye(data.classes)[y_train] - 1 / data.classes, y_valid)
 

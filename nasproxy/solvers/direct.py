@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.sparse.linalg import eigsh
 
+from nasproxy.arrays import numbers
 from nasproxy.checks import Real, Rule, checked
 from nasproxy.errors import DataError, SettingError
-from nasproxy.kernels.arrays import numbers
 from nasproxy.kernels.memory import check_memory
 from nasproxy.solvers.estimator import Classifier, KernelMachine, Regressor
 from nasproxy.solvers.kernel import Kernel, check_gram

@@ -13,9 +13,9 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_X_y, column_or_1d, validate_data
 
+from nasproxy.arrays import dense
 from nasproxy.checks import Rule, checked
 from nasproxy.errors import DataError, SettingError
-from nasproxy.kernels.arrays import dense
 from nasproxy.kernels.fully_connected import FullyConnected
 from nasproxy.kernels.inputs import Inputs
 from nasproxy.solvers.kernel import Kernel, block, check_gram, product

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 
+from nasproxy.arrays import real
 from nasproxy.errors import DataError, SettingError
-from nasproxy.kernels.arrays import real
 from nasproxy.solvers.kernel import check_gram
 
 Matrix = NDArray[np.float64]
@@ -141,8 +141,8 @@ class KernelSweep(_Sweep):
         if spectrum[0] < -NEGATIVE * spectrum[-1]:
             raise DataError(
                 f"the kernel has an eigenvalue of {spectrum[0]:.3g} beside a largest of "
-                f"{spectrum[-1]:.3g}, and those of kernels are not negative: look at it, or compute "
-                "it in float64"
+                f"{spectrum[-1]:.3g}, and those of kernels are not negative: look at it, or "
+                "compute it in float64"
             )
         super().__init__(spectrum, basis, basis, targets, np.trace(kernel))
 

@@ -1,4 +1,4 @@
-"""Kernels that tell no images apart have no score, whatever the proxy; those that do keep theirs."""
+"""Kernels that tell no images apart have no score, whatever the proxy; others keep theirs."""
 
 from typing import Any
 
