@@ -175,7 +175,8 @@ class NTKRegression:
         # What float32 leaves of a sum of so many products.
         largest = float(kernel.diagonal(inputs[:n_train]).max())
         rounding = 4 * SINGLE * largest * np.linalg.norm(model.dual_coef_)
-        kernel_regression.check_told(_by_class(fitted), _by_class(scores), np.array([rounding]))
+        limit = np.array([rounding])
+        kernel_regression.check_told(_by_class(fitted), _by_class(scores), limit, limit)
         predicted = model.classes_[_by_class(scores)[0].argmax(1)]
         last = model.history_[-1]
         return Score(

@@ -70,11 +70,11 @@ def test_why_scores_failed_is_said(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(NASBench101, "graph", raising)
     drawn = ["score", "nasbench101", "--sample", "3", "--proxy", "params", "--quiet", *store]
-    said = "3 failed, 3 of them because of RuntimeError: no [memory] left\n"
+    said = "3 failed, 3 of them because of RuntimeError: no [memory] left somewhere\n"
     assert said in run(*drawn)
     searched = ["search", "nasbench101", "--proxy", "params", "--budget", "3", "--quiet"]
     assert "none of 3" in run(*searched)
-    assert "because of RuntimeError: no [memory] left\n" in run(*searched)
+    assert "because of RuntimeError: no [memory] left somewhere\n" in run(*searched)
 
 
 def test_search_finds_and_resumes(tmp_path: Path) -> None:
