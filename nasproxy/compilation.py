@@ -1,11 +1,12 @@
 """How JAX is set up: where compiled programs are kept, and how short ones are run."""
 
 import os
+from contextlib import suppress
 from functools import cache
 
 import jax
 
-from nasproxy.cache import cache_dir
+from nasproxy.cache import cache_dir, make_folder
 from nasproxy.errors import SettingError
 
 
@@ -26,7 +27,10 @@ def configure() -> None:
         SettingError: JAX has not the platform that the user's ``JAX_PLATFORMS`` asks for.
     """
     if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "programs"))
+        programs = cache_dir() / "programs"
+        with suppress(OSError):  # JAX says so where it cannot write, and compiles
+            make_folder(programs)
+        jax.config.update("jax_compilation_cache_dir", str(programs))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     # JAX itself does not read the variable.

@@ -21,6 +21,10 @@ class StoreError(NasproxyError, RuntimeError):
     """A store that cannot be used; it is left as it was found."""
 
 
+class ScoringError(NasproxyError, RuntimeError):
+    """What ends a run of scores and is no architecture's fault; what was scored is stored."""
+
+
 class SettingError(NasproxyError, ValueError):
     """A setting out of its range, or one that does not exist."""
 

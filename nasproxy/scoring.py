@@ -1,87 +1,117 @@
 """Scoring architectures: what is stored is read, the rest is computed and stored at once."""
 
-import math
+import logging
 import os
-import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import cached_property
-from typing import Any
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from nasproxy.checks import Whole, checked
+from nasproxy.architectures import by_key
+from nasproxy.checks import Optional, Real, Whole, checked
 from nasproxy.data import Dataset
-from nasproxy.errors import DataError, SettingError
+from nasproxy.errors import SettingError
+from nasproxy.evaluation import Evaluation, data_id, run_id
+from nasproxy.failure import Fault, Held
+from nasproxy.named import as_data, as_proxies, as_proxy, as_space
 from nasproxy.progress import bar
-from nasproxy.proxies.base import NoScore, Proxy, Scorer, on_machine, on_width, plain
+from nasproxy.proxies.base import Proxy
 from nasproxy.settings import describe
 from nasproxy.space import SearchSpace
-from nasproxy.store import Key, Record, Store
+from nasproxy.store import Record, Store
+
+__all__ = ["Session", "data_id", "reasons", "run_id", "score"]
 
 SEED = Whole(0, 2**63 - 1)  # what generators and stores both take
-LONGEST = 500
-"""Characters of a failure's reason: a message of ours, not a compiler's."""
+_REASONS = 20  # that are logged, should each architecture fail by another
+_PAGE = 1_000  # records held at once when a table is made
+
+_log = logging.getLogger(__name__)
 
 
 def score(
     architectures: Iterable[Any],
-    space: SearchSpace,
-    proxies: Proxy | Sequence[Proxy],
-    data: Dataset,
+    space: SearchSpace | str,
+    proxies: Proxy | str | Sequence[Proxy | str],
+    data: Dataset | str | os.PathLike[str],
     *,
     seed: int = 0,
     store: Store | str | os.PathLike[str] | None = None,
     drawn: str | None = None,
     retry_failed: bool = False,
+    timeout: float | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Scores every architecture by every proxy.
 
     A score that the store holds is not computed again; a new one is stored before the next is
-    begun. An architecture whose scoring raises is stored with the reason, and is NaN in the table;
-    but images that no architecture takes end the run.
+    begun. Processes that share a list and a store share the work: each goes on where no other has
+    been. A failure that is the architecture's own is stored with its reason, logged once, and is
+    NaN in the table; any other ends the run and is not stored (:mod:`nasproxy.failure`).
 
     Args:
-        architectures: architectures of the space; those equal up to isomorphism are scored once.
-        space: where they come from.
-        proxies: what to score them by.
-        data: what to score them on.
+        architectures: of the space, or their keys or JSON; those equal up to isomorphism are
+            scored once.
+        space: where they come from; or its name, with settings if wanted: ``"nasbench101"``.
+        proxies: what to score them by; or names, as ``"nngp:n_train=100,width=16"``.
+        data: what to score them on; or what :func:`nasproxy.data.load` takes, as ``"digits"``.
         seed: of subsets and initialisations.
         store: a file, an open store, or None to keep nothing.
         drawn: how the architectures were drawn, stored with new scores for tables to state.
         retry_failed: compute again what is stored as failed.
+        timeout: seconds that an architecture may take; one that takes longer is stored as failed.
         progress: show a progress bar.
 
     Returns:
         A row an architecture, indexed by key, in the order given; a column a proxy, named after it
         (with its settings where two share a name), then the proxies' further columns. Seconds and
         operations are in the columns ``<name> seconds`` and ``<name> flops``. ``.attrs["failed"]``
-        counts the reasons of failures, ``{name: {reason: architectures}}``, the commonest first.
+        counts the reasons of failures, ``{name: {reason: architectures}}``, the commonest first;
+        ``.attrs["failed before"]`` those of them that the store held already.
 
     Raises:
         SettingError, DataError: settings that do not fit the data, before anything is computed.
+        ArchitectureError: what is no architecture of the space, likewise.
         DataError: images that are too small for the space's networks, at the first of them, or that
             cannot be read; what was computed before is in the store.
+        ScoringError: what is no architecture's fault: no memory, a full disk, or the first few all
+            fail. What was computed before is in the store.
+        StoreError: the store cannot be used, or was deleted under the run.
     """
-    proxies = [proxies] if isinstance(proxies, Proxy) else list(proxies)
-    keyed = {space.key(architecture): architecture for architecture in architectures}
+    space, proxies, data = as_space(space), as_proxies(proxies), as_data(data)
+    keyed = by_key(architectures, space)
     names = _names(proxies)
     opened = store if isinstance(store, Store) else Store(store)
     try:
         sessions = [
-            Session(proxy, space, data, opened, seed=seed, drawn=drawn, retry_failed=retry_failed)
+            Session(
+                proxy,
+                space,
+                data,
+                opened,
+                seed=seed,
+                drawn=drawn,
+                retry_failed=retry_failed,
+                timeout=timeout,
+            )
             for proxy in proxies
         ]
         columns: dict[str, pd.Series] = {}
         failed: dict[str, dict[str, int]] = {}
+        before: dict[str, dict[str, int]] = {}
         for name, session in zip(names, sessions, strict=True):
-            records = _run(keyed, session, progress, name)
-            columns.update(_columns(name, records, list(keyed)))
-            failed[name] = reasons(records[key].error for key in keyed)
+            stored = session.known(list(keyed))
+            _run(keyed, session, progress, name)
+            table = _table(name, session, list(keyed))
+            columns |= table.columns
+            failed[name] = reasons(table.errors.values())
+            before[name] = reasons(error for key, error in table.errors.items() if key in stored)
+        opened.verify()
         frame = pd.DataFrame(columns, index=pd.Index(list(keyed), name="architecture"))
-        frame.attrs["failed"] = failed
+        frame.attrs |= {"failed": failed, "failed before": before}
         return frame
     finally:
         if opened is not store:
@@ -91,15 +121,15 @@ def score(
 class Session:
     """A proxy made ready once, then called with one architecture at a time.
 
-    A score that the store held when the session was first used, or that the session computed, is
-    returned at once; a new one is in the store before the call returns. An architecture whose
-    scoring raises gives a record with the reason as its ``error``, except that a DataError is
-    raised: it is the images', and so every architecture's.
+    A score that the store holds is returned at once; a new one is in the store before the call
+    returns. A failure that is the architecture's own gives a record with the reason as its
+    ``error``; one that may be, until another architecture has a score, likewise, but it is not in
+    the store before that. Any other is raised: see :mod:`nasproxy.failure`.
 
     Args:
-        proxy, space, data: what scores, what is scored, and on what.
+        proxy, space, data: what scores, what is scored, and on what; or names, as in :func:`score`.
         store: an open store; ``Store(None)`` keeps scores in memory.
-        seed, drawn, retry_failed: as in :func:`score`.
+        seed, drawn, retry_failed, timeout: as in :func:`score`.
 
     Raises:
         SettingError, DataError: settings that do not fit the data.
@@ -107,57 +137,84 @@ class Session:
 
     def __init__(
         self,
-        proxy: Proxy,
-        space: SearchSpace,
-        data: Dataset,
+        proxy: Proxy | str,
+        space: SearchSpace | str,
+        data: Dataset | str | os.PathLike[str],
         store: Store,
         *,
         seed: int = 0,
         drawn: str | None = None,
         retry_failed: bool = False,
+        timeout: float | None = None,
     ) -> None:
         seed = checked("scoring", "seed", seed, SEED)
-        plain, self._space = on_width(proxy, space)
-        self._scorer = plain.prepare(self._space, data, seed)
-        self._run = (*run_id(space, proxy), data_id(data), seed)
-        self._store, self._drawn, self._retry_failed = store, drawn, retry_failed
+        timeout = checked("scoring", "timeout", timeout, Optional(Real(above=0, hint="seconds")))
+        self._space = as_space(space)
+        self._evaluation = Evaluation(
+            as_proxy(proxy), self._space, as_data(data), seed, drawn, timeout
+        )
+        self._evaluate = self._evaluation.begin()
+        self._run = self._evaluation.run
+        self._store, self._retry_failed = store, retry_failed
+        self._held = Held(proven=store.has_scores(*self._run))
+        self._tried: set[str] = set()
+        self._warned: set[str] = set()
 
     def __call__(self, architecture: Any) -> Record:
         """The record of an architecture, computed and stored if there is none yet."""
-        space, proxy, data, seed = self._run
-        key = Key(space, self._space.key(architecture), proxy, data, seed)
-        record = self._store.get(key) if key.architecture in self.done else None
-        if record is None:
-            record = _evaluate(self._scorer, architecture, key, self._space, self._drawn)
-            self._store.put(record)
-            self.done.add(key.architecture)
-        return record
+        return self.shared(architecture)[0]
 
-    @cached_property
-    def done(self) -> set[str]:
-        """Keys of what need not be computed; the records stay in the store."""
-        stored = self._store.get_many(*self._run)
-        return {k for k, r in stored.items() if not (self._retry_failed and r.error)}
+    def shared(self, architecture: Any) -> tuple[Record, bool]:
+        """The record, and whether it came of this call alone: no other process was as fast."""
+        key = self._space.key(architecture)
+        if (found := self._stored(key)) is not None:
+            return found, False
+        record, whose = self._evaluate(architecture)
+        self._tried.add(key)
+        if (found := self._stored(key)) is not None and found.value is not None:
+            return found, False
+        self._keep(record, whose)
+        return record, True
 
-    def records(self) -> dict[str, Record]:
-        """All that the store holds of this proxy, space, data and seed, by key."""
-        return self._store.get_many(*self._run)
+    def known(self, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that need not be computed."""
+        stored = self._store.statuses(*self._run, keys)
+        return {key for key, failed in stored.items() if not (failed and self._again(key))}
+
+    def records(self, keys: Sequence[str]) -> Iterator[Record]:
+        """The records of architectures that were scored, in the order of their keys, by pages."""
+        for start in range(0, len(keys), _PAGE):
+            page = keys[start : start + _PAGE]
+            stored = self._store.get_many(*self._run, page)
+            yield from (stored.get(key) or self._held.records[key] for key in page)
+
+    def finish(self) -> None:
+        """Raises ScoringError if some failed, and none has a score to show that others can."""
+        self._held.end()
+
+    def _stored(self, key: str) -> Record | None:
+        held = self._held.records.get(key)
+        if held is not None:
+            return held
+        found = self._store.get_many(*self._run, [key]).get(key)
+        return None if found is not None and found.error and self._again(key) else found
+
+    def _again(self, key: str) -> bool:
+        return self._retry_failed and key not in self._tried
+
+    def _keep(self, record: Record, whose: Fault | None) -> None:
+        self._store.put_many(self._held.due(record, whose))
+        if record.error is not None and record.error not in self._warned:
+            self._warned.add(record.error)
+            if len(self._warned) <= _REASONS:
+                _log.warning(
+                    "%s of %s failed: %s", self._run[1], record.key.architecture, record.error
+                )
 
 
 def reasons(errors: Iterable[str | None]) -> dict[str, int]:
     """How many architectures failed for each reason, the commonest first."""
     return dict(Counter(error for error in errors if error is not None).most_common())
-
-
-def data_id(data: Dataset) -> str:
-    """The name by which stores know a data set's contents."""
-    return f"{data.name}@{data.fingerprint}"
-
-
-def run_id(space: SearchSpace, proxy: Proxy) -> tuple[str, str]:
-    """The names by which stores know a space and a proxy with all their settings."""
-    proxy, space = on_width(on_machine(proxy), space)
-    return describe(space, space.name, full=True), describe(proxy, proxy.name, full=True)
 
 
 def _names(proxies: Sequence[Proxy]) -> list[str]:
@@ -171,67 +228,48 @@ def _names(proxies: Sequence[Proxy]) -> list[str]:
     return shown
 
 
-def _run(keyed: dict[str, Any], session: Session, progress: bool, name: str) -> dict[str, Record]:
-    n_done = sum(key in session.done for key in keyed)
-    with bar(name, len(keyed), n_done, shown=progress) as advance:
-        for key, architecture in keyed.items():
-            if key not in session.done:
-                session(architecture)
-                advance()
-    return session.records()
+def _run(keyed: dict[str, Any], session: Session, progress: bool, name: str) -> None:
+    """Computes what is missing, in the order given unless others are there.
+
+    Where another process has been, it goes on at a place drawn at random: two that ran side by side
+    would meet at every architecture, and compute each twice.
+    """
+    known = session.known(list(keyed))
+    _log.info("%s: %d of %d scores are stored already", name, len(known), len(keyed))
+    left = [architecture for key, architecture in keyed.items() if key not in known]
+    done, place, rng = bytearray(len(left)), 0, random.Random()
+    with bar(name, len(keyed), len(known), shown=progress) as advance:
+        for _ in left:
+            place = done.find(0, place)
+            place = done.find(0) if place < 0 else place
+            _, alone = session.shared(left[place])
+            done[place] = 1
+            place = place + 1 if alone else rng.randrange(len(left))
+            advance()
+    session.finish()
 
 
-def _evaluate(
-    scorer: Scorer, architecture: Any, key: Key, space: SearchSpace, drawn: str | None
-) -> Record:
-    start = time.perf_counter()
-    result = error = None
-    try:
-        result = plain(scorer(architecture))
-    except DataError:
-        raise
-    except NoScore as reason:
-        error = _one_line(str(reason))
-    except Exception as raised:  # Whatever one architecture does, the others are scored.
-        error = _one_line(_said(raised))
-    info: dict[str, Any] = {} if drawn is None else {"drawn": drawn}
-    if result is not None:
-        columns = {c: value for c, value in result.columns.items() if math.isfinite(value)}
-        info |= result.info | info | {"columns": columns}
-        if undefined := sorted(set(result.columns) - set(columns)):
-            info["undefined"] = undefined
-    return Record(
-        key=key,
-        value=result.value if result else None,
-        seconds=time.perf_counter() - start,
-        flops=result.flops if result else 0.0,
-        info=info,
-        error=error,
-        architecture_json=space.to_json(architecture),
-    )
+class _Table(NamedTuple):
+    """Columns of scores, and the reason of each that failed."""
+
+    columns: dict[str, pd.Series]
+    errors: dict[str, str]
 
 
-def _said(raised: Exception) -> str:
-    name = type(raised).__name__
-    try:
-        return f"{name}: {raised}".removesuffix(": ")
-    except Exception:  # One that cannot even be said.
-        return name
-
-
-def _one_line(text: str) -> str:
-    """A reason as stores keep it: one line of bounded length that any encoding takes."""
-    line = " ".join(text.encode(errors="backslashreplace").decode().split())
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]} … ({len(line):,} characters)"
-
-
-def _columns(name: str, records: dict[str, Record], keys: list[str]) -> dict[str, pd.Series]:
-    ordered = [records[key] for key in keys]
-    columns = {name: [np.nan if r.value is None else r.value for r in ordered]}
-    extra = dict.fromkeys(c for r in ordered for c in r.info.get("columns", {}))
-    for column in extra:
-        columns[f"{name}[{column}]"] = [r.info.get("columns", {}).get(column) for r in ordered]
-    columns[f"{name} seconds"] = [r.seconds for r in ordered]
-    columns[f"{name} flops"] = [r.flops for r in ordered]
+def _table(name: str, session: Session, keys: list[str]) -> _Table:
+    value, seconds, flops = (np.full(len(keys), np.nan) for _ in range(3))
+    extra: dict[str, np.ndarray] = defaultdict(lambda: np.full(len(keys), np.nan))
+    errors = {}
+    for place, record in enumerate(session.records(keys)):
+        seconds[place], flops[place] = record.seconds, record.flops
+        if record.error is not None:
+            errors[keys[place]] = record.error
+        elif record.value is not None:
+            value[place] = record.value
+        for column, number in record.info.get("columns", {}).items():
+            if number is not None:
+                extra[column][place] = number
+    columns = {name: value, **{f"{name}[{column}]": n for column, n in extra.items()}}
+    columns |= {f"{name} seconds": seconds, f"{name} flops": flops}
     index = pd.Index(keys, name="architecture")
-    return {c: pd.Series(v, index=index, dtype=float) for c, v in columns.items()}
+    return _Table({c: pd.Series(v, index=index) for c, v in columns.items()}, errors)

@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from nasproxy.data import Dataset
-from nasproxy.errors import DataError, SettingError
+from nasproxy.data import Dataset, load
+from nasproxy.errors import DataError, NasproxyError, SettingError
 from nasproxy.proxies import NNGP, Params, Score
 from nasproxy.scoring import score
+from nasproxy.search import search
 from nasproxy.store import Store
 from search_spaces import MNAS, NASBench101
 from search_spaces.nasbench101 import Cell
@@ -253,6 +254,68 @@ def test_how_architectures_were_drawn_is_kept(tiny_data: Dataset) -> None:
     assert all(record.info["vertices"] <= 7 for record in records)
 
 
+def test_names_in_place_of_objects(tiny_data: Dataset) -> None:
+    """Keys, JSON, and names of spaces, proxies and data give what the objects give."""
+    found = score(
+        [CELLS[0].key, SPACE.to_json(CELLS[1]), CELLS[2]],
+        "nasbench101:width=4,stacks=1,cells=1",
+        "params",
+        "digits",
+        progress=False,
+    )
+    expected = score(CELLS[:3], SPACE, [Params()], load("digits"), progress=False)
+    assert found.drop(columns="params seconds").equals(expected.drop(columns="params seconds"))
+    several = score(CELLS[:1], SPACE, ["params", Counting()], tiny_data, progress=False)
+    assert several.loc[CELLS[0].key, "counting"] == CELLS[0].num_edges
+    trace = search("nasbench101", "params", "digits", budget=2, progress=False)
+    assert (trace["score"] > 0).all()
+
+
+@dataclass(frozen=True)
+class Impostor(Params):
+    """Filed as the registered proxy, if it were let in."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"proxies": "ngp"}, "choose one of"),
+        ({"proxies": []}, "proxies is empty"),
+        ({"proxies": None}, "proxy is None: give a proxy, or the name"),
+        ({"proxies": Params}, r"proxy is the class Params: give an object, Params\(\)"),
+        ({"proxies": [3]}, "proxy is of type int"),
+        ({"proxies": Impostor()}, "Impostor is called 'params', as a registered proxy is"),
+        ({"space": 3}, "space is of type int: give a search space"),
+        ({"space": Counting()}, "space is of type Counting"),
+        ({"data": np.zeros((3, 3))}, "data is of type ndarray: give a Dataset"),
+        ({"data": None}, "data is None"),
+        ({"architectures": CELLS[0].key}, "give several in a list"),
+        ({"architectures": 7}, "give several in a list"),
+        ({"architectures": [CELLS[0], "f" * 32]}, r"architectures\[1\]: .*f{32}"),
+        ({"architectures": [CELLS[0], 12]}, r"architectures\[1\] is of type int"),
+        ({"architectures": [CELLS[0], ""]}, r"architectures\[1\]"),
+        ({"architectures": [None]}, "NoneType, which is no architecture of nasbench101"),
+    ],
+)
+def test_what_is_neither_object_nor_name(
+    changes: dict[str, Any], said: str, tiny_data: Dataset
+) -> None:
+    given = {"architectures": CELLS, "space": SPACE, "proxies": Counting(), "data": tiny_data}
+    with pytest.raises(NasproxyError, match=said):
+        score(**(given | changes), progress=False)
+    assert not Counting.calls
+
+
+def test_each_reason_of_failure_is_logged_once(
+    tiny_data: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    Counting.failing.update(keys(CELLS[:2]))
+    run(CELLS, Counting(), tiny_data, None)
+    (record,) = [r for r in caplog.records if r.levelname == "WARNING"]
+    assert CELLS[0].key in record.getMessage()
+    assert "out of ideas" in record.getMessage()
+
+
 def test_no_architectures(tiny_data: Dataset) -> None:
     assert run([], Counting(), tiny_data, None).empty
 
@@ -263,20 +326,22 @@ SCRIPT = """
 import sys, time
 from nasproxy.proxies import NNGP
 from nasproxy.scoring import score
+from nasproxy.search import search
 from search_spaces import NASBench101
 from tests.conftest import tiny_dataset
 
-class Slow(NNGP):
-    def prepare(self, *arguments):
-        scorer = super().prepare(*arguments)
-        def slow(cell):
-            print(cell.key, flush=True)
-            time.sleep(0.02)
-            return scorer(cell)
-        return slow
+prepare = NNGP.prepare
+def prepare_slow(self, *arguments):
+    scorer = prepare(self, *arguments)
+    def slow(cell):
+        print(cell.key, flush=True)
+        time.sleep(0.02)
+        return scorer(cell)
+    return slow
 
+NNGP.prepare = prepare_slow
 space = NASBench101(width=4, stacks=1, cells=1)
-proxy = Slow(n_train=16, n_valid=16, norm_images=8)
+proxy = NNGP(n_train=16, n_valid=16, norm_images=8)
 score(space.sample(25, seed=3), space, proxy, tiny_dataset(0), store=sys.argv[1], progress=False)
 print("done", flush=True)
 """

@@ -73,7 +73,7 @@ def rank(
     """
     from nasproxy import ranking
     from nasproxy.ranking import reference
-    from nasproxy.ranking.several import together
+    from nasproxy.store.merging import together
 
     settings = {"target": target, "exponent": exponent}
     settings = {name: value for name, value in settings.items() if value is not None}

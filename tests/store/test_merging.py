@@ -1,4 +1,4 @@
-"""Several stores ranked as one: what they hold is there once, and what disagrees is refused."""
+"""Several stores as one: what they hold is there once, and what disagrees is refused."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasproxy.errors import StoreError
+from nasproxy.errors import SettingError, StoreError, TruthError
 from nasproxy.ranking import rank_store
-from nasproxy.ranking.several import together
 from nasproxy.store import Record, Store
+from nasproxy.store.merging import together
 from tests.support.cli import run
 from tests.support.store import make
 
@@ -87,3 +87,45 @@ def test_the_command_takes_several(records: list[Record], tmp_path: Path) -> Non
     ]
     with pytest.raises(StoreError, match=r"there is no store .*none\.db"):
         run(*rank, "--store", str(tmp_path / "none.db"))
+
+
+def test_merging_goes_on_after_a_kill_and_says_what_it_did(
+    records: list[Record], tmp_path: Path
+) -> None:
+    """Part of a shard is there already; the command adds the rest, and again adds nothing."""
+    a = written(tmp_path / "a.db", records[:25])
+    b = written(tmp_path / "b.db", records[20:])
+    into = written(tmp_path / "all.db", records[:3])
+    words = ("store", "merge", str(a), str(b), "--into", str(into))
+    said = run(*words)
+    assert "a.db: 22 added, 3 known" in said
+    assert "b.db: 15 added, 5 known" in said
+    assert "a.db: 0 added, 25 known" in run(*words)
+    with Store(into) as store:
+        assert {r.key: r for r in store.records()} == {r.key: r for r in records}
+    assert "40 scores are whole, 0 are damaged" in run("store", "check", str(into))
+    assert "40 scores, 0 failed" in run("store", "info", str(into))
+    with pytest.raises(StoreError, match="merged into itself"):
+        run("store", "merge", str(a), "--into", str(a))
+    with pytest.raises(StoreError, match="there is no store"):
+        run("store", "merge", str(tmp_path / "c.db"), "--into", str(tmp_path / "new.db"))
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_a_store_ranks_itself(records: list[Record], tmp_path: Path) -> None:
+    """By a series, a mapping, a table's column or a stored proxy: what the functions give."""
+    table = tmp_path / "truth.csv"
+    TRUTH.rename_axis("key").to_frame("top1").to_csv(table)
+    others = [make(key, -float(value), proxy="q") for key, value in zip(KEYS, VALUES, strict=True)]
+    with Store(written(tmp_path / "a.db", records + others)) as store:
+        expected = rank_store(store, TRUTH)
+        pd.testing.assert_frame_equal(store.rank(TRUTH), expected)
+        for truth in (TRUTH.to_dict(), f"{table}:top1"):
+            found = store.rank(truth, threshold=0.0)
+            assert found["kendall_tau"].tolist() == pytest.approx(expected["kendall_tau"].tolist())
+        (against,) = store.rank("q")["kendall_tau"]
+        assert against == -1
+        with pytest.raises(SettingError, match="of a table"):
+            store.rank(TRUTH, key="key")
+        with pytest.raises(TruthError, match="names no architectures"):
+            store.rank(TRUTH.to_numpy())  # type: ignore[arg-type]
