@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from nasproxy.data import Dataset
 from nasproxy.proxies import Score
 from nasproxy.proxies.base import NoScore
-from nasproxy.scoring import LONGEST, score
+from nasproxy.scoring import score
+from nasproxy.scoring.evaluation import LONGEST
 from nasproxy.store import Record, Store
 from search_spaces import NASBench101
 from tests.conftest import tiny_dataset
@@ -62,7 +63,7 @@ def records(given: Any, path: Path | None = None, drawn: str | None = None) -> l
         (np.int64(7), 7.0),
         (np.array(2.5), 2.5),
         (jnp.float32(0.25), 0.25),
-        (Score(np.float32(0.5), np.int64(3)), 0.5),
+        (Score(np.float32(0.5), np.int64(3)), 0.5)),  # type: ignore[arg-type]  # type: ignore[arg-type]
     ],
 )
 def test_numbers_are_scores(returned: Any, value: float, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from jax import Array, lax
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from nasproxy.arrays import numbers
 from nasproxy.errors import DataError
-from nasproxy.kernels.arrays import numbers
 from nasproxy.kernels.dual_activations import SMALLEST
 
 NEAR = {"float32": 0.05, "float64": 1e-6}
@@ -42,7 +42,7 @@ class Inputs:
 
         Raises:
             DataError: nothing is there, something is not finite, or they are no real numbers, see
-                :func:`nasproxy.kernels.arrays.numbers`.
+                :func:`nasproxy.arrays.numbers`.
         """
         values = numbers(x, "inputs")
         if values.ndim < 2 or 0 in values.shape:

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nasproxy.arrays import real
 from nasproxy.errors import DataError
-from nasproxy.kernels.arrays import real
 
 SYMMETRY = 1e-4
 """Share of the largest entry that float32 kernels of many sums may be off symmetric by."""
@@ -25,8 +25,8 @@ def condition(spectrum: ArrayLike) -> float:
     largest = eigenvalues.max()
     if largest <= 0 or eigenvalues.min() < -largest:
         raise DataError(
-            f"eigenvalues from {eigenvalues.min():.3g} to {largest:.3g} are no kernel's: give those "
-            "of a positive semidefinite matrix"
+            f"eigenvalues from {eigenvalues.min():.3g} to {largest:.3g} are no kernel's: give "
+            "those of a positive semidefinite matrix"
         )
     return float(largest / max(eigenvalues.min(), largest * np.finfo(np.float32).eps))
 

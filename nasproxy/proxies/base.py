@@ -84,8 +84,8 @@ def _number(given: Any) -> float | None:
         return None
     try:
         return float(given)
-    except OverflowError:
-        return math.inf if given > 0 else -math.inf
+    except OverflowError:  # A whole number beyond all floats.
+        return math.inf
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ from nasproxy.checks import OneOf, check
 from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
 from nasproxy.kernels import FullyConnected
+from nasproxy.kernels.fully_connected import RULES
 from nasproxy.kernels.inputs import Inputs
 from nasproxy.kernels.tiles import Pass
 from nasproxy.proxies import kernel_regression
@@ -89,6 +90,9 @@ class NTKRegression:
             self.name,
             self,
             solver=OneOf(*SOLVERS),
+            kernel=RULES["kind"],
+            weight_variance=RULES["weight_variance"],
+            bias_variance=RULES["bias_variance"],
             **{name: EigenProClassifier.rules[name] for name in (*eigenpro, "ridge")},
         )
         if self.solver == "eigenpro" and len(sizes(self.n_train) + sizes(self.n_valid)) > 2:
@@ -96,7 +100,6 @@ class NTKRegression:
                 "several sizes of ntk_regression at once need solver=ridge: give one n_train and "
                 "one n_valid"
             )
-        self._function(1, "relu")
 
     def _function(self, depth: int, activation: str) -> FullyConnected:
         dtype = "float64" if self.solver == "ridge" else "float32"
@@ -172,7 +175,8 @@ class NTKRegression:
         # What float32 leaves of a sum of so many products.
         largest = float(kernel.diagonal(inputs[:n_train]).max())
         rounding = 4 * SINGLE * largest * np.linalg.norm(model.dual_coef_)
-        kernel_regression.check_told(_by_class(fitted), _by_class(scores), np.array([rounding]))
+        limit = np.array([rounding])
+        kernel_regression.check_told(_by_class(fitted), _by_class(scores), limit, limit)
         predicted = model.classes_[_by_class(scores)[0].argmax(1)]
         last = model.history_[-1]
         return Score(

@@ -110,9 +110,9 @@ class Problem:
             y_train, y_valid = labels[:most_train], labels[most_train:]
         if len(set(y_train.tolist())) < 2:
             raise DataError(
-                f"{data.name}: the training images, n_train={most_train} of {data.classes} classes, "
-                f"are all of class {y_train[0]}, so that there is nothing to tell apart: give a "
-                "larger n_train, or data of several classes"
+                f"{data.name}: the training images, n_train={most_train} of {data.classes} "
+                f"classes, are all of class {y_train[0]}, so that there is nothing to tell "
+                "apart: give a larger n_train, or data of several classes"
             )
         return cls(images, np.eye(data.classes)[y_train] - 1 / data.classes, y_valid)
 
@@ -191,7 +191,10 @@ def _predicted(
         valid = sweep.predict(described, REGULARISERS)
     except DataError as error:  # Of the kernel, and so of the architecture, not of the images.
         raise NoScore(str(error)) from error
-    check_told(sweep.fitted(REGULARISERS), valid, _rounding(images, resolution))
+    rounding = _rounding(images, resolution)
+    # Where images have little in common, so little rounding comes from it.
+    reach = min(1.0, sweep.reach(described))
+    check_told(sweep.fitted(REGULARISERS), valid, rounding, reach * rounding)
     return sweep, valid
 
 
@@ -199,6 +202,7 @@ def check_told(
     fitted: Float64[np.ndarray, "r n classes"],
     valid: Float64[np.ndarray, "r m classes"],
     rounding: Float64[np.ndarray, " r"],
+    valid_rounding: Float64[np.ndarray, " r"],
 ) -> None:
     """Refuses predictions that tell no images apart, whose accuracy is chance like any other.
 
@@ -209,19 +213,21 @@ def check_told(
     Args:
         fitted: predictions for training images, by regulariser.
         valid: for validation images.
-        rounding: differences of predictions that say nothing, by regulariser.
+        rounding, valid_rounding: differences of either that say nothing, by regulariser.
 
     Raises:
         NoScore: says which it is.
     """
     if not (np.isfinite(fitted).all() and np.isfinite(valid).all()):
         raise NoScore("predictions overflow: some are not finite")
-    limit = rounding[:, None]
-    named = [np.where(_margins(p) > limit, p.argmax(-1), -1) for p in (fitted, valid)]
+    named = [
+        np.where(_margins(predictions) > limit[:, None], predictions.argmax(-1), -1)
+        for predictions, limit in ((fitted, rounding), (valid, valid_rounding))
+    ]
     if (named[1] < 0).all():
         raise NoScore("predictions tie between classes, for all images and regularisers")
     contrast = valid - valid.mean(-1, keepdims=True)
-    if valid.shape[1] > 1 and (np.ptp(contrast, axis=1).max(-1) <= rounding).all():
+    if valid.shape[1] > 1 and (np.ptp(contrast, axis=1).max(-1) <= valid_rounding).all():
         raise NoScore("predictions are the same for all validation images, at every regulariser")
     both = np.concatenate(named, axis=1)
     if not any(len(set(row[row >= 0].tolist())) > 1 for row in both):
@@ -246,9 +252,11 @@ def _left_out(
     with np.errstate(divide="ignore", invalid="ignore"):  # Of an image that determines itself.
         predictions = sweep.leave_one_out(REGULARISERS)
     finite = np.isfinite(predictions).all((1, 2))
-    told = (_margins(predictions) > _rounding(len(targets), resolution)[:, None]).any(1)
+    margins = _margins(predictions).max(1)
+    finite &= margins > 8 * EPSILON  # They are differences of numbers of size 1.
+    told = margins > _rounding(len(targets), resolution)
     right = (predictions.argmax(-1) == targets.argmax(-1)).mean(1)
-    return right[finite & told].max(initial=-math.inf) if (finite & told).any() else math.nan
+    return right[finite].max() if (finite & told).any() else math.nan
 
 
 def solve_flops(n_train: int, n_valid: int, classes: int) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nasproxy.errors import DivergedError
+from nasproxy.kernels.memory import check_memory
 from nasproxy.solvers import checkpoint as checkpoints
 from nasproxy.solvers.kernel import Kernel, product
 from nasproxy.solvers.losses import LOSSES
@@ -96,6 +97,11 @@ class Descent:
         allowed = self.preconditioner.step(self.batch) / self.loss.curvature
         self.step = settings.step or allowed
         if probe.itemsize * n**2 <= settings.memory * 2**30:
+            check_memory(
+                probe.itemsize * n**2,
+                f"memory={settings.memory:g} to keep the kernel of {n:,} points",
+                "less memory, and rows are computed as they are needed",
+            )
             self._kept = self.kernel(self.inputs)
         self._spent += time.perf_counter() - start
 

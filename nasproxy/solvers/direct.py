@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.sparse.linalg import eigsh
 
+from nasproxy.arrays import numbers
 from nasproxy.checks import Real, Rule, checked
 from nasproxy.errors import DataError, SettingError
-from nasproxy.kernels.arrays import numbers
+from nasproxy.kernels.memory import check_memory
 from nasproxy.solvers.estimator import Classifier, KernelMachine, Regressor
 from nasproxy.solvers.kernel import Kernel, check_gram
 
@@ -93,6 +94,12 @@ class _Direct(KernelMachine):
     rules: ClassVar[dict[str, Rule]] = {"ridge": RIDGE}
 
     def _solve(self, kernel: Kernel, inputs: Any, targets: Matrix) -> Matrix:
+        n = len(targets)
+        check_memory(
+            12 * n**2,
+            f"a direct solve of {n:,} points",
+            "fewer points, or take EigenPro or ConjugateGradient (solver eigenpro or cg)",
+        )
         kernel.check(inputs)
         return solve(kernel(inputs), targets, self._setting("ridge"))
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from nasproxy.checks import OneOf, Optional, Real, Rule, Whole
 from nasproxy.errors import SettingError
+from nasproxy.kernels.memory import check_memory
 from nasproxy.progress import bar
 from nasproxy.solvers import checkpoint as checkpoints
 from nasproxy.solvers.descent import Descent, Settings
@@ -109,6 +110,11 @@ class _Preconditioned(KernelMachine):
                 f"give a top below that, or a larger subsample (there are {points} points)"
             )
         named.pop("loss", None)
+        check_memory(
+            12 * subsample**2,
+            f"the kernel of a subsample of {subsample:,} points",
+            "a smaller subsample or top",
+        )
         return Settings(
             **named
             | {

@@ -13,9 +13,9 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_X_y, column_or_1d, validate_data
 
+from nasproxy.arrays import dense
 from nasproxy.checks import Rule, checked
 from nasproxy.errors import DataError, SettingError
-from nasproxy.kernels.arrays import dense
 from nasproxy.kernels.fully_connected import FullyConnected
 from nasproxy.kernels.inputs import Inputs
 from nasproxy.solvers.kernel import Kernel, block, check_gram, product
@@ -238,7 +238,7 @@ def _given(X: Any) -> Any:
     """Inputs for scikit-learn to check, unless it would take them for others.
 
     Raises:
-        DataError: they are masked, complex, or text.
+        DataError: they are masked, complex, not finite, or text.
     """
     if hasattr(X, "toarray"):
         return X  # It says so.
@@ -248,6 +248,9 @@ def _given(X: Any) -> Any:
     texts = found.flat if found.dtype.kind == "O" else ()
     if found.dtype.kind in "SU" or any(isinstance(v, str | bytes) for v in texts):
         raise DataError("inputs are text: give numbers")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        row = int(np.argwhere(~np.isfinite(found))[0, 0])
+        raise DataError(f"input {row} holds NaN or infinity: leave it out or repair it")
     return X
 
 

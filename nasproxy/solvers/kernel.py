@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Float64
 from numpy.typing import ArrayLike, NDArray
 
+from nasproxy.arrays import SINGLE, dense, numbers
 from nasproxy.errors import DataError, SettingError
-from nasproxy.kernels.arrays import SINGLE, dense, numbers
 from nasproxy.kernels.fully_connected import FullyConnected
 
 Block: TypeAlias = Float[np.ndarray | jax.Array, "n m"]
@@ -118,7 +118,8 @@ class Kernel:
         """k(x, x), from small blocks where the kernel has no diagonal of its own."""
         own = getattr(self._given, "diagonal", None)
         if own is not None:
-            return block(np.reshape(own(x), (-1, 1)), len(x), 1)[:, 0].astype(np.float64)
+            found = np.asarray(block(np.reshape(own(x), (-1, 1)), len(x), 1))
+            return found[:, 0].astype(np.float64)
         parts = [np.diagonal(np.asarray(self(x[i : i + 64]))) for i in range(0, len(x), 64)]
         return np.concatenate(parts).astype(np.float64)
 
@@ -171,7 +172,7 @@ def block(given: Any, rows: int, columns: int) -> Block:
 
     Raises:
         DataError: another shape, or something that is no real number, see
-            :func:`nasproxy.kernels.arrays.numbers`.
+            :func:`nasproxy.arrays.numbers`.
     """
     if isinstance(given, jax.Array) and given.dtype in SINGLE:
         found: Any = given

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 
+from nasproxy.arrays import real
 from nasproxy.errors import DataError, SettingError
-from nasproxy.kernels.arrays import real
 from nasproxy.solvers.kernel import check_gram
 
 Matrix = NDArray[np.float64]
@@ -123,6 +123,11 @@ class RidgeSweep(_Sweep):
             spectrum, basis = eigh(phi @ phi.T, driver="evd", check_finite=False)
             super().__init__(spectrum, phi.T @ basis, basis, targets, trace)
 
+    def reach(self, features: ArrayLike) -> float:
+        """The longest of other rows ``[m, d]``, relative to the mean of those fitted."""
+        rows = real(features, "features", "[m, d]")
+        return float(np.linalg.norm(rows, axis=1).max() / np.sqrt(self._mean_eigenvalue))
+
 
 class KernelSweep(_Sweep):
     """:class:`RidgeSweep` of a kernel that is known by itself, not by features."""
@@ -141,10 +146,14 @@ class KernelSweep(_Sweep):
         if spectrum[0] < -NEGATIVE * spectrum[-1]:
             raise DataError(
                 f"the kernel has an eigenvalue of {spectrum[0]:.3g} beside a largest of "
-                f"{spectrum[-1]:.3g}, and those of kernels are not negative: look at it, or compute "
-                "it in float64"
+                f"{spectrum[-1]:.3g}, and those of kernels are not negative: look at it, or "
+                "compute it in float64"
             )
         super().__init__(spectrum, basis, basis, targets, np.trace(kernel))
+
+    def reach(self, features: ArrayLike) -> float:
+        """The largest entry of other rows ``[m, n]``, relative to the mean of K's diagonal."""
+        return float(np.abs(real(features, "features", "[m, n]")).max() / self._mean_eigenvalue)
 
 
 def _targets(given: ArrayLike, points: int) -> Matrix:

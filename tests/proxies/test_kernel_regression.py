@@ -1,4 +1,4 @@
-"""Kernels that tell no images apart have no score, whatever the proxy; those that do keep theirs."""
+"""Kernels that tell no images apart have no score, whatever the proxy; others keep theirs."""
 
 from typing import Any
 
@@ -183,3 +183,21 @@ def test_eigenpro_scores_are_the_estimators(classes: int) -> None:
     images, labels = data.subset("valid", 30, 0)
     model = proxy._eigenpro(proxy._function(2, "relu"), 0).fit(train.reshape(40, -1), y)
     assert score.value == model.score(images.reshape(30, -1), labels) > 1 / classes
+
+
+def test_images_with_hardly_anything_in_common_have_a_score() -> None:
+    """A kernel all but diagonal: predictions are tiny, and as exact as large ones."""
+    phi = np.eye(CLASSES)[LABELS]
+    problem_targets = np.eye(CLASSES)[LABELS[:N_TRAIN]] - 1 / CLASSES
+    gram = 1e-20 * phi @ phi[:N_TRAIN].T
+    gram[:N_TRAIN] += np.eye(N_TRAIN)
+    problem = Problem(None, problem_targets, LABELS[N_TRAIN:])  # type: ignore[arg-type]
+    score = judge(
+        problem,
+        lambda *_: (KernelSweep(gram[:N_TRAIN], problem_targets), gram[N_TRAIN:]),
+        1.0,
+        n_train=N_TRAIN,
+        n_valid=N_VALID,
+    )
+    assert score.value == 1
+    assert np.isnan(score.columns["loo_accuracy"]), "which is one less that rounds to itself"
