@@ -63,7 +63,7 @@ def records(given: Any, path: Path | None = None, drawn: str | None = None) -> l
         (np.int64(7), 7.0),
         (np.array(2.5), 2.5),
         (jnp.float32(0.25), 0.25),
-        (Score(np.float32(0.5), np.int64(3)), 0.5)),  # type: ignore[arg-type]  # type: ignore[arg-type]
+        (Score(np.float32(0.5), np.int64(3)), 0.5),  # type: ignore[arg-type]
     ],
 )
 def test_numbers_are_scores(returned: Any, value: float, tmp_path: Path) -> None:
