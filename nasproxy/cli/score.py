@@ -19,7 +19,7 @@ from nasproxy.cli.options import (
     TimeoutOption,
     WidthOption,
 )
-from nasproxy.cli.parsing import architectures_of, shard_of
+from nasproxy.cli.parsing import architectures_of, shard_of, workers_of
 from nasproxy.cli.printing import console, harmless
 
 
@@ -63,6 +63,20 @@ def score(
     ] = None,
     retry_failed: RetryOption = False,
     timeout: TimeoutOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes of this machine to share the work, a thread each.", show_default=False
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler whose workers share the work: tcp://HOST:8786; needs "
+            "nasproxy[cluster].",
+            show_default=False,
+        ),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Score architectures by one or more proxies.
@@ -82,18 +96,20 @@ def score(
         index, count = shard_of(shard)
         drawn_from = drawn_from[index::count]
     loaded = data_of(data, data_dir)
-    frame = score_all(
-        drawn_from,
-        chosen,
-        proxies,
-        loaded,
-        seed=seed,
-        store=store,
-        drawn=drawn,
-        retry_failed=retry_failed,
-        timeout=timeout,
-        progress=not quiet,
-    )
+    with workers_of(workers, cluster) as crew:
+        frame = score_all(
+            drawn_from,
+            chosen,
+            proxies,
+            loaded,
+            seed=seed,
+            store=store,
+            drawn=drawn,
+            retry_failed=retry_failed,
+            timeout=timeout,
+            workers=crew,
+            progress=not quiet,
+        )
     if out is not None:
         write_table(frame, out)
     _show_scores(frame, proxies, store)

@@ -1,16 +1,18 @@
 """Scoring architectures: what is stored is read, the rest is computed and stored at once."""
 
+import contextlib
 import logging
 import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from nasproxy.architectures import by_key
+from nasproxy.cluster import Crew, Workers
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.named import as_data, as_proxies, as_space
@@ -35,6 +37,7 @@ def score(
     drawn: str | None = None,
     retry_failed: bool = False,
     timeout: float | None = None,
+    workers: Workers | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Scores every architecture by every proxy.
@@ -55,6 +58,11 @@ def score(
         drawn: how the architectures were drawn, stored with new scores for tables to state.
         retry_failed: compute again what is stored as failed.
         timeout: seconds that an architecture may take; one that takes longer is stored as failed.
+        workers: processes to share the work out to: a number of this machine's, an executor of
+            ``concurrent.futures``, or a ``dask.distributed.Client``; None for this process alone.
+            They compute on one thread each, and only this process writes the store. Proxies that
+            measure time run here alone, unless the workers are other machines'; a time is filed
+            under the machine that measured it.
         progress: show a progress bar.
 
     Returns:
@@ -77,6 +85,7 @@ def score(
     keyed = by_key(architectures, space)
     names = _names(proxies)
     opened = store if isinstance(store, Store) else Store(store)
+    crew = None if workers is None else Crew(workers)
     try:
         sessions = [
             Session(
@@ -94,13 +103,16 @@ def score(
         columns: dict[str, pd.Series] = {}
         failed: dict[str, dict[str, int]] = {}
         before: dict[str, dict[str, int]] = {}
-        for name, session in zip(names, sessions, strict=True):
-            stored = session.known(list(keyed))
-            _run(keyed, session, progress, name)
-            table = _table(name, session, list(keyed))
-            columns |= table.columns
-            failed[name] = reasons(table.errors.values())
-            before[name] = reasons(error for key, error in table.errors.items() if key in stored)
+        with crew or contextlib.nullcontext():
+            for name, session in zip(names, sessions, strict=True):
+                stored = session.known(list(keyed))
+                _run(keyed, session, crew, progress, name)
+                table = _table(name, session, list(keyed))
+                columns |= table.columns
+                failed[name] = reasons(table.errors.values())
+                before[name] = reasons(
+                    error for key, error in table.errors.items() if key in stored
+                )
         opened.verify()
         frame = pd.DataFrame(columns, index=pd.Index(list(keyed), name="architecture"))
         frame.attrs |= {"failed": failed, "failed before": before}
@@ -126,25 +138,39 @@ def _names(proxies: Sequence[Proxy]) -> list[str]:
     return shown
 
 
-def _run(keyed: dict[str, Any], session: Session, progress: bool, name: str) -> None:
-    """Computes what is missing, in the order given unless others are there.
+def _run(
+    keyed: dict[str, Any], session: Session, crew: Crew | None, progress: bool, name: str
+) -> None:
+    """Computes what is missing."""
+    known = session.known(list(keyed))
+    _log.info("%s: %d of %d scores are stored already", name, len(known), len(keyed))
+    left = [architecture for key, architecture in keyed.items() if key not in known]
+    alone = crew is None or (crew.local and hasattr(session.evaluation.proxy, "machine"))
+    with bar(name, len(keyed), len(known), shown=progress) as advance:
+        if crew is None or alone:
+            _in_turn(left, session, advance)
+        else:
+            for done in crew.run(session.evaluation, left):
+                session.keep([one.result for one in done])
+                for _ in done:
+                    advance()
+    session.finish()
+
+
+def _in_turn(left: Sequence[Any], session: Session, advance: Callable[[], None]) -> None:
+    """One after the other, in the order given unless others are there.
 
     Where another process has been, it goes on at a place drawn at random: two that ran side by side
     would meet at every architecture, and compute each twice.
     """
-    known = session.known(list(keyed))
-    _log.info("%s: %d of %d scores are stored already", name, len(known), len(keyed))
-    left = [architecture for key, architecture in keyed.items() if key not in known]
     done, place, rng = bytearray(len(left)), 0, random.Random()
-    with bar(name, len(keyed), len(known), shown=progress) as advance:
-        for _ in left:
-            place = done.find(0, place)
-            place = done.find(0) if place < 0 else place
-            _, alone = session.shared(left[place])
-            done[place] = 1
-            place = place + 1 if alone else rng.randrange(len(left))
-            advance()
-    session.finish()
+    for _ in left:
+        place = done.find(0, place)
+        place = done.find(0) if place < 0 else place
+        _, alone = session.shared(left[place])
+        done[place] = 1
+        place = place + 1 if alone else rng.randrange(len(left))
+        advance()
 
 
 class _Table(NamedTuple):

@@ -9,10 +9,10 @@ from nasproxy.checks import Optional, Real, Whole, checked
 from nasproxy.data import Dataset
 from nasproxy.named import as_data, as_proxy, as_space
 from nasproxy.proxies.base import Proxy
-from nasproxy.scoring.evaluation import Evaluation
-from nasproxy.scoring.failure import Fault, Held
+from nasproxy.scoring.evaluation import Evaluation, Outcome
+from nasproxy.scoring.failure import Held
 from nasproxy.space import SearchSpace
-from nasproxy.store import Record, Store
+from nasproxy.store import Key, Record, Store
 
 SEED = Whole(0, 2**63 - 1)  # what generators and stores both take
 _REASONS = 20  # that are logged, should each architecture fail by another
@@ -53,11 +53,12 @@ class Session:
         seed = checked("scoring", "seed", seed, SEED)
         timeout = checked("scoring", "timeout", timeout, Optional(Real(above=0, hint="seconds")))
         self._space = as_space(space)
-        self._evaluation = Evaluation(
+        self.evaluation = Evaluation(
             as_proxy(proxy), self._space, as_data(data), seed, drawn, timeout
         )
-        self._evaluate = self._evaluation.begin()
-        self._run = self._evaluation.run
+        self._evaluate = self.evaluation.begin()
+        self._run = self.evaluation.run
+        self._elsewhere: dict[str, Key] = {}  # Times of other machines are filed under these.
         self._store, self._retry_failed = store, retry_failed
         self._held = Held(proven=store.has_scores(*self._run))
         self._tried: set[str] = set()
@@ -76,7 +77,7 @@ class Session:
         self._tried.add(key)
         if (found := self._stored(key)) is not None and found.value is not None:
             return found, False
-        self._keep(record, whose)
+        self.keep([(record, whose)])
         return record, True
 
     def known(self, keys: Sequence[str]) -> set[str]:
@@ -89,7 +90,28 @@ class Session:
         for start in range(0, len(keys), _PAGE):
             page = keys[start : start + _PAGE]
             stored = self._store.get_many(*self._run, page)
-            yield from (stored.get(key) or self._held.records[key] for key in page)
+            for key in page:
+                other = self._elsewhere.get(key)
+                found = self._store.get(other) if other else stored.get(key)
+                yield found or self._held.records[key]
+
+    def keep(self, outcomes: Sequence[Outcome]) -> None:
+        """Stores what was evaluated here or elsewhere, at once.
+
+        Raises:
+            ScoringError, StoreError: as a call does.
+        """
+        due = []
+        try:
+            for record, whose in outcomes:
+                self._tried.add(record.key.architecture)
+                if record.key.proxy != self._run[1]:
+                    self._elsewhere[record.key.architecture] = record.key
+                due += self._held.due(record, whose)
+        finally:
+            self._store.put_many(due)
+        for record, _ in outcomes:
+            self._warn(record)
 
     def finish(self) -> None:
         """Raises ScoringError if some failed, and none has a score to show that others can."""
@@ -105,11 +127,10 @@ class Session:
     def _again(self, key: str) -> bool:
         return self._retry_failed and key not in self._tried
 
-    def _keep(self, record: Record, whose: Fault | None) -> None:
-        self._store.put_many(self._held.due(record, whose))
-        if record.error is not None and record.error not in self._warned:
-            self._warned.add(record.error)
-            if len(self._warned) <= _REASONS:
-                _log.warning(
-                    "%s of %s failed: %s", self._run[1], record.key.architecture, record.error
-                )
+    def _warn(self, record: Record) -> None:
+        if record.error is None or record.error in self._warned:
+            return
+        self._warned.add(record.error)
+        if len(self._warned) <= _REASONS:
+            key = record.key
+            _log.warning("%s of %s failed: %s", key.proxy, key.architecture, record.error)
