@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasproxy.data import Dataset
-from nasproxy.evaluation import LONGEST
 from nasproxy.proxies import Score
 from nasproxy.proxies.base import NoScore
 from nasproxy.scoring import score
+from nasproxy.scoring.evaluation import LONGEST
 from nasproxy.store import Record, Store
 from search_spaces import NASBench101
 from tests.conftest import tiny_dataset

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from nasproxy.data import Dataset, load
-from nasproxy.errors import DataError, NasproxyError, SettingError
+from nasproxy.errors import DataError, NasproxyError, ScoringError, SettingError
 from nasproxy.proxies import NNGP, Params, Score
 from nasproxy.scoring import score
 from nasproxy.search import search
@@ -304,6 +305,99 @@ def test_what_is_neither_object_nor_name(
     with pytest.raises(NasproxyError, match=said):
         score(**(given | changes), progress=False)
     assert not Counting.calls
+
+
+def test_failures_wait_for_a_score_that_shows_them_to_be_the_architectures(
+    tmp_path: Path, tiny_data: Dataset
+) -> None:
+    """Four fail first: they are stored with the first success; without one, nothing is."""
+    Counting.failing.update(keys(CELLS[:4]))
+    run(CELLS, Counting(), tiny_data, tmp_path / "s.db")
+    with Store(tmp_path / "s.db") as store:
+        assert {r.key.architecture for r in store.records() if r.error} == set(keys(CELLS[:4]))
+    Counting.failing.update(keys(CELLS))
+    with pytest.raises(ScoringError, match=r"all 5 .* failed by RuntimeError: out of ideas"):
+        run(CELLS, Counting(scale=2.0), tiny_data, tmp_path / "s.db")
+    assert len(Counting.calls) == 6 + 5
+    with pytest.raises(ScoringError, match="all 2 that were tried"):
+        run(CELLS[:2], Counting(scale=2.0), tiny_data, tmp_path / "s.db")
+    with Store(tmp_path / "s.db") as store:
+        assert len(store.groups()) == 1
+    # A score of an earlier run shows it as well.
+    frame = run(SPACE.sample(20, 9), Counting(), tiny_data, tmp_path / "s.db")
+    assert frame["counting"].notna().any()
+    Counting.failing.update(keys(SPACE.sample(9, 5)))
+    assert run(SPACE.sample(9, 5), Counting(), tiny_data, tmp_path / "s.db").attrs["failed"]
+
+
+def test_a_limit_of_time_is_the_architectures_failure(tmp_path: Path, tiny_data: Dataset) -> None:
+    class Sleeping(Counting):
+        def prepare(self, space: Any, data: Dataset, seed: int) -> Callable[[Cell], Score]:
+            scorer = super().prepare(space, data, seed)
+
+            def slow(cell: Cell) -> Score:
+                try:
+                    time.sleep(5 * (cell == CELLS[1]))
+                except Exception:  # As many proxies do.
+                    pytest.fail("the limit was caught")
+                return scorer(cell)
+
+            return slow
+
+    frame = run(CELLS[:3], Sleeping(), tiny_data, tmp_path / "s.db", timeout=0.2)
+    assert frame["counting"].isna().tolist() == [False, True, False]
+    assert frame["counting seconds"].iloc[1] < 4
+    (reason,) = frame.attrs["failed"]["counting"]
+    assert reason == "it took longer than 0.2 s, the timeout"
+    again = run(CELLS[:3], Counting(), tiny_data, tmp_path / "s.db", retry_failed=True)
+    assert again["counting"].notna().all()
+
+
+def test_a_call_beside_many_rows_asks_for_its_own(tiny_data: Dataset) -> None:
+    """What the store is asked for does not grow with what it holds."""
+    with Store(None) as store:
+        run(CELLS, Counting(), tiny_data, store)
+        found = next(store.records())
+        many = (replace(found, key=replace(found.key, architecture=str(i))) for i in range(3000))
+        store.put_many(many)
+        read: list[int] = []
+        rows = store._rows
+
+        def counted(*given: Any) -> list[Any]:
+            page = rows(*given)
+            read.append(len(page))
+            return page
+
+        store._rows = counted  # type: ignore[method-assign]
+        run(CELLS[:2], Counting(), tiny_data, store)
+    assert sum(read) == 2
+
+
+def test_processes_on_one_list_compute_each_score_about_once(
+    tmp_path: Path, tiny_data: Dataset
+) -> None:
+    """Threads stand in for them: side by side they would meet at every architecture."""
+    cells = SPACE.sample(150, 2)
+    count = len({cell.key for cell in cells})
+
+    class Slow(Counting):
+        def prepare(self, space: Any, data: Dataset, seed: int) -> Callable[[Cell], Score]:
+            scorer = super().prepare(space, data, seed)
+
+            def slow(cell: Cell) -> Score:
+                time.sleep(0.005)
+                return scorer(cell)
+
+            return slow
+
+    def work() -> pd.DataFrame:
+        return run(cells, Slow(), tiny_data, tmp_path / "s.db")
+
+    with ThreadPoolExecutor(4) as crowd:
+        frames = [future.result() for future in [crowd.submit(work) for _ in range(4)]]
+    assert all(frame["counting"].notna().all() for frame in frames)
+    assert set(Counting.calls) == {cell.key for cell in cells}
+    assert len(Counting.calls) < 1.5 * count
 
 
 def test_each_reason_of_failure_is_logged_once(

@@ -13,8 +13,8 @@ from typing import Any
 
 from nasproxy.data import Dataset
 from nasproxy.errors import ScoringError, SettingError
-from nasproxy.failure import Fault, TookTooLong, fault
 from nasproxy.proxies.base import Proxy, Score, on_machine, on_width, plain
+from nasproxy.scoring.failure import Fault, TookTooLong, fault
 from nasproxy.settings import describe
 from nasproxy.space import SearchSpace
 from nasproxy.store import Key, Record
@@ -53,7 +53,7 @@ class Evaluation:
 
         Returns:
             From an architecture to its outcome. It raises what ends the run: see
-            :mod:`nasproxy.failure`.
+            :mod:`nasproxy.scoring.failure`.
 
         Raises:
             SettingError, DataError: settings that do not fit the data.
