@@ -137,6 +137,8 @@ class NTKRegression:
             valid_from=self.valid_from,
         )
         n_train = len(problem.targets)
+        if self.solver == "eigenpro":
+            self._eigenpro("ntk", seed).check_points(n_train)
         inputs = self._function(1, "relu").prepare(problem.images[:])
         # A pass keeps two float32 numbers a pair beside the kernel, which EigenPro copies.
         shared = self.solver == "ridge" or 16 * n_train * len(inputs) <= SHARED
@@ -170,7 +172,7 @@ class NTKRegression:
             model.fit(inputs[:n_train], problem.targets.argmax(1))
             fitted = model.decision_function(inputs[: min(n_train, FITTED)])
             scores = model.decision_function(inputs[n_train:])
-        except DataError as error:  # Of the kernel, and so of the architecture, not of the images.
+        except (DataError, SettingError) as error:  # Of this depth's kernel: sizes were looked at.
             raise NoScore(str(error)) from error
         # What float32 leaves of a sum of so many products.
         largest = float(kernel.diagonal(inputs[:n_train]).max())
@@ -229,5 +231,8 @@ class _Blocks:
                 function.start(self._valid, self._train, self._deepest),
             )
             self._passes = passes
-        train, valid = (np.asarray(p.blocks(depth, (function.kind,))[0]) for p in passes)
+        try:
+            train, valid = (np.asarray(p.blocks(depth, (function.kind,))[0]) for p in passes)
+        except SettingError as error:  # At this depth it leaves its dtype.
+            raise NoScore(str(error)) from error
         return train, valid

@@ -93,6 +93,11 @@ class _Preconditioned(KernelMachine):
         self.preconditioner_, self.batch_, self.step_ = fit.preconditioner, fit.batch, fit.step
         return coefficients
 
+    def check_points(self, points: int) -> None:
+        """Raises SettingError for parameters that do not fit a number of points."""
+        self._checked()
+        self._settings(points)
+
     def _settings(self, points: int) -> Settings:
         """Every parameter as a number, after checking sizes against the number of points."""
         named = {name: self._setting(name) for name in self.rules}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasproxy.data import Dataset, load
-from nasproxy.errors import DataError
+from nasproxy.errors import DataError, SettingError
 from nasproxy.proxies import NNGP, NTK, NTKRegression
 from nasproxy.proxies.base import NoScore, Score
 from nasproxy.proxies.kernel_regression import Problem, judge
@@ -201,3 +201,23 @@ def test_images_with_hardly_anything_in_common_have_a_score() -> None:
     )
     assert score.value == 1
     assert np.isnan(score.columns["loo_accuracy"]), "which is one less that rounds to itself"
+
+
+@pytest.mark.parametrize("solver", ["ridge", "eigenpro"])
+def test_what_one_depth_does_is_no_fault_of_the_run(solver: str, tiny_data: Dataset) -> None:
+    """Variances beyond the dtype at a great depth; a rank below ``top`` likewise."""
+    space = FullyConnectedNetworks()
+    proxy = NTKRegression(solver=solver, n_train=24, n_valid=24, top=5, weight_variance=9.0)
+    scorer = proxy.prepare(space, tiny_data, 0)
+    shallow, deep = space.grid(depth=(1, 900))
+    assert scorer(shallow).value > 0.25
+    with pytest.raises(NoScore, match="nearer to 2"):
+        scorer(deep)
+
+
+def test_sizes_that_do_not_fit_are_refused_before_scoring(tiny_data: Dataset) -> None:
+    for options, message in (({"batch": 25}, "batch=25"), ({"top": 24}, "top=24")):
+        own: Any = {"solver": "eigenpro", "n_train": 24, "n_valid": 24} | options
+        proxy = NTKRegression(**own)
+        with pytest.raises(SettingError, match=message):
+            proxy.prepare(FullyConnectedNetworks(), tiny_data, 0)
