@@ -50,12 +50,24 @@ class Precomputed:
         """The block of some rows and columns."""
         chosen = self.prepare(rows)
         other = chosen if columns is None else self.prepare(columns)
+        self._check_columns(other)
         return np.asarray(self._matrix[np.ix_(chosen, other)])
 
     def diagonal(self, rows: ArrayLike) -> NDArray[Any]:
         """k(x, x) of some rows, ``[k]``."""
         chosen = self.prepare(rows)
+        self._check_columns(chosen)
         return np.asarray(self._matrix[chosen, chosen])
+
+    def _check_columns(self, chosen: NDArray[np.integer]) -> None:
+        """Raises DataError for training points beyond the columns of ``[n, m]``, m < n."""
+        most = self._matrix.shape[1]
+        if (chosen >= most).any():
+            raise DataError(
+                f"a precomputed kernel {list(self._matrix.shape)} has no column {chosen.max()}: "
+                "its columns are of the training points, so give those as indices from 0 to "
+                f"{most - 1}"
+            )
 
     def prepare(self, rows: ArrayLike) -> NDArray[np.integer]:
         """The indices, checked.
