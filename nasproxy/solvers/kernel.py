@@ -44,7 +44,7 @@ class Precomputed:
             raise DataError(
                 f"a precomputed kernel of shape {list(np.shape(matrix))}: give a matrix [n, m]"
             )
-        self._matrix = matrix
+        self._matrix = matrix if hasattr(matrix, "shape") else np.asarray(matrix)
 
     def __call__(self, rows: ArrayLike, columns: ArrayLike | None = None) -> NDArray[Any]:
         """The block of some rows and columns."""
