@@ -1,6 +1,8 @@
 """Several stores as one: what they hold is there once, and what disagrees is refused."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +112,29 @@ def test_merging_goes_on_after_a_kill_and_says_what_it_did(
     with pytest.raises(StoreError, match="there is no store"):
         run("store", "merge", str(tmp_path / "c.db"), "--into", str(tmp_path / "new.db"))
     assert not (tmp_path / "new.db").exists()
+
+
+def test_a_job_array_of_shards_is_the_whole(tmp_path: Path) -> None:
+    """A store a shard, merged: docs/cluster.md's way without a scheduler, in real processes."""
+    words = ["score", "nasbench101", "--sample", "9", "--proxy", "params", "--quiet"]
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "nasproxy", *words, "--shard", f"{i}/3", "--store", f"{i}.db"],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+        )
+        for i in range(3)
+    ]
+    assert [job.wait(120) for job in jobs] == [0, 0, 0]
+    parts = [str(tmp_path / f"{i}.db") for i in range(3)]
+    run("store", "merge", *parts, "--into", str(tmp_path / "all.db"))
+    run(*words, "--store", str(tmp_path / "whole.db"))
+    found = []
+    for name in ("all.db", "whole.db"):
+        with Store(tmp_path / name) as store:
+            found.append({r.key: r.value for r in store.records()})
+    assert found[0] == found[1]
+    assert len(found[0]) == 9
 
 
 def test_a_store_ranks_itself(records: list[Record], tmp_path: Path) -> None:
