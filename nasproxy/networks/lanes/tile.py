@@ -6,15 +6,19 @@ some output channels, as many sums as the processor has registers for: each weig
 serves all pixels, each pixel all channels.
 """
 
+import hashlib
 from collections.abc import Callable
 from inspect import unwrap
+from pathlib import Path
 from typing import Any
 
 import llvmlite.ir as ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+
+from nasproxy.cache import cache_dir
 
 FEATURES: str = cpu_target.target_context.codegen().magic_tuple()[2]
 LANES, PIXELS, CHANNELS = (
@@ -46,8 +50,21 @@ def helper(function: Callable[..., Any], *signature: Any, cache: bool = False) -
 
 
 def entrance(*arguments: Any) -> Callable[[Callable[..., Any]], Any]:
-    """In machine code that is kept on the disk, and without Python's lock while it runs."""
-    return lambda function: helper(function, types.void(*arguments), cache=True)
+    """In machine code that is kept in the cache folder, and without Python's lock while it runs.
+
+    Numba looks at a function's own file only, so the folder is named after all of them.
+    """
+    sources = (file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
+    folder = cache_dir() / "lanes" / hashlib.sha256(b"".join(sources)).hexdigest()[:16]
+
+    def compile_(function: Callable[..., Any]) -> Any:
+        before, config.CACHE_DIR = config.CACHE_DIR, str(folder)  # type: ignore[attr-defined]
+        try:
+            return helper(function, types.void(*arguments), cache=True)
+        finally:
+            config.CACHE_DIR = before  # type: ignore[attr-defined]
+
+    return compile_
 
 
 def written(function: Callable[..., Any]) -> Callable[..., Any]:
