@@ -1,8 +1,15 @@
 """The threads that work shares out among a processor's cores."""
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from functools import cache
+
+from threadpoolctl import ThreadpoolController
+
+SMALL = 2048
+"""Rows of matrices up to which BLAS gains little from a second core."""
 
 
 @cache
@@ -18,3 +25,19 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def solving(rows: int) -> Iterator[None]:
+    """For solves of so many rows: BLAS keeps to one thread where they are ``SMALL``.
+
+    OpenBLAS's threads go on waiting actively for some 30 ms after a solve, and take their core
+    from the network that is run next.
+    """
+    with _blas().limit(limits=1) if rows <= SMALL else nullcontext():
+        yield
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")

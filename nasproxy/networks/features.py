@@ -1,8 +1,9 @@
 """Features of networks: images in batches, one batch-norm pass, every batch through the layers."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Protocol, TypeVar
 
 import jax
@@ -25,6 +26,8 @@ IMAGES = Whole(2, hint="one has no variance")
 
 HELD_BYTES = 2 * 2**30
 """Standardised images up to which batches are made once and held."""
+PART_BYTES = 2**28
+"""Of more images than that, what is made at a time."""
 
 Output = TypeVar("Output")
 
@@ -80,8 +83,13 @@ def features(
         norm: how features are read.
 
     Returns:
-        ``[n, d]`` float32, n counting the images that fill up the last batch.
+        ``[n, d]`` float32; n may count images that fill up the last batch.
     """
+    if engine() == "lanes":
+        from nasproxy.networks.lanes.plan import knows
+
+        if knows(network.graph):
+            return _in_lanes(network, images, np.asarray(batch), norm)
     if norm.mode == "training":
         network.weights  # noqa: B018  placed once, before all threads ask for them
         outputs = each(images, lambda x: network.train(x)[0])
@@ -90,6 +98,45 @@ def features(
         settled.weights  # noqa: B018  likewise
         outputs = each(images, settled.features)
     return np.concatenate(outputs)[:, : network.graph.features]
+
+
+@cache
+def engine() -> str:
+    """What computes features: ``lanes`` on a CPU where Numba is installed, otherwise ``xla``.
+
+    Layers that :mod:`nasproxy.networks.lanes` does not know are XLA's in any case.
+    """
+    if jax.default_backend() != "cpu":
+        return "xla"
+    try:
+        import nasproxy.networks.lanes.engine  # noqa: F401
+    except ImportError:
+        return "xla"
+    return "lanes"
+
+
+def engine_name() -> str:
+    """:func:`engine` in words."""
+    if engine() == "lanes":
+        from nasproxy.networks.lanes.tile import LANES
+
+        return f"Numba, {LANES} images to a vector"
+    return f"XLA on {jax.default_backend()}"
+
+
+def _in_lanes(
+    network: Initialised,
+    images: Sequence[Array],
+    batch: Float[np.ndarray, "m h w c"],
+    norm: BatchNorm,
+) -> Float[np.ndarray, "n d"]:
+    from nasproxy.networks.lanes import engine
+
+    if norm.mode == "training":
+        made = images.made if isinstance(images, Batches) else map(np.asarray, images)
+        return engine.trained(network, made)
+    parts = images.parts if isinstance(images, Batches) else [np.concatenate(images)]
+    return engine.features(network, parts, None if norm.momentum == 1 else batch, norm.momentum)
 
 
 def each(images: Sequence[Array], network: Callable[[Array], Output]) -> list[Output]:
@@ -118,24 +165,27 @@ def split(
     Images of more than ``HELD_BYTES`` are not held: each batch is made when it is asked for, and
     again for the next network.
     """
+    held = images.nbytes <= HELD_BYTES
     if norm.mode == "training":
-        batches = Batches(images, norm.images, wrap=True)
-    else:
-        allowed = ACTIVATION_BYTES.get(jax.default_backend(), accelerator_bytes)
-        largest = max(1, allowed // (4 * math.prod(graph.shapes[1])))
-        parts = math.ceil(len(images) / largest)
-        if jax.default_backend() == "cpu":
-            parts = math.ceil(parts / cores()) * cores()
-        batches = Batches(images, math.ceil(len(images) / parts))
-    return batches if images.nbytes > HELD_BYTES else list(batches)
+        return Batches(images, norm.images, wrap=True, held=held)
+    allowed = ACTIVATION_BYTES.get(jax.default_backend(), accelerator_bytes)
+    largest = max(1, allowed // (4 * math.prod(graph.shapes[1])))
+    parts = math.ceil(len(images) / largest)
+    if jax.default_backend() == "cpu":
+        parts = math.ceil(parts / cores()) * cores()
+    return Batches(images, math.ceil(len(images) / parts), held=held)
 
 
 class Batches(Sequence[Array]):
     """Batches ``[size, h, w, c]`` of images, each put on the device when it is indexed."""
 
-    def __init__(self, images: Sliceable, size: int, *, wrap: bool = False):
-        """The last batch is filled up with the first images if ``wrap``, else with zeros."""
-        self.images, self.size, self.wrap = images, size, wrap
+    def __init__(self, images: Sliceable, size: int, *, wrap: bool = False, held: bool = False):
+        """The last batch is filled up with the first images if ``wrap``, else with zeros.
+
+        Where they are ``held``, a batch is made once.
+        """
+        self.images, self.size, self.wrap, self.held = images, size, wrap, held
+        self._placed: dict[int, Array] = {}
 
     def __len__(self) -> int:
         return math.ceil(len(self.images) / self.size)
@@ -143,11 +193,36 @@ class Batches(Sequence[Array]):
     def __getitem__(self, index: int) -> Float[Array, "b h w c"]:  # type: ignore[override]  # one at a time
         if not 0 <= index < len(self):
             raise IndexError(index)
-        batch = self.images[index * self.size : (index + 1) * self.size]
+        placed = self._placed.get(index)
+        if placed is None:
+            placed = jax.device_put(self._make(self.images, index))
+            if self.held:
+                self._placed[index] = placed
+        return placed
+
+    @property
+    def made(self) -> Iterator[Float[np.ndarray, "b h w c"]]:
+        """The batches on the host."""
+        images = self._whole if self.held else self.images
+        return (self._make(images, index) for index in range(len(self)))
+
+    @property
+    def parts(self) -> Iterator[Float[np.ndarray, "b h w c"]]:
+        """The images on the host, not filled up: all at once where they are held."""
+        images = self._whole if self.held else self.images
+        size = len(images) if self.held else max(1, PART_BYTES * len(images) // images.nbytes)
+        return (images[start : start + size] for start in range(0, len(images), size))
+
+    @cached_property
+    def _whole(self) -> Float[np.ndarray, "n h w c"]:
+        return np.ascontiguousarray(self.images[:], np.float32)
+
+    def _make(self, images: Sliceable, index: int) -> Float[np.ndarray, "b h w c"]:
+        batch = images[index * self.size : (index + 1) * self.size]
         missing = self.size - len(batch)
         if missing and self.wrap:
-            first = self.images[: min(missing, len(self.images))]
-            batch = np.concatenate([batch, np.resize(first, (missing, *batch.shape[1:]))])
-        elif missing:
-            batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)])
-        return jax.device_put(batch)
+            first = images[: min(missing, len(images))]
+            return np.concatenate([batch, np.resize(first, (missing, *batch.shape[1:]))])
+        if missing:
+            return np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)])
+        return batch

@@ -13,6 +13,7 @@ from nasproxy.networks.initialised import Initialised
 from nasproxy.proxies.base import Score, Scorer
 from nasproxy.proxies.kernel_regression import Problem, Sizes, sizes
 from nasproxy.space import SearchSpace
+from nasproxy.threads import solving
 
 Member = TypeVar("Member")
 Batches = Sequence[jax.Array]
@@ -84,6 +85,7 @@ def scorer(
             )
             for number in range(max(sizes(settings.ensemble)))
         ]
-        return judge(graph, members, problem)
+        with solving(len(problem.targets)):
+            return judge(graph, members, problem)
 
     return score

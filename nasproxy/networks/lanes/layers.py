@@ -1,0 +1,379 @@
+"""What layers compute, for the images of one vector at a time, on maps that lie in one array.
+
+A layer is a row of a program, integers by the names below. Places are in floats, of a map's first
+pixel; a map is framed by zeros that nobody writes. ``program`` says what each number is.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from nasproxy.networks.lanes.tile import (
+    LANES,
+    PIXELS,
+    WIDE,
+    float_of_bits,
+    helper,
+    tile,
+)
+
+(
+    LOAD,
+    CONVOLVE,
+    DEPTHWISE,
+    NORMALISE,
+    ADD,
+    MAX_POOL,
+    AVERAGE_POOL,
+    HALVE,
+    HALVE_BY_MEAN,
+    MEAN,
+    GATE,
+    ZERO,
+    COPY,
+    UNLOAD,
+) = range(14)
+"""Operations."""
+(
+    OP,
+    X,  # place of the input
+    X_ROW,  # step to its next row
+    X_PLANE,  # step to its next channel
+    X_HEIGHT,
+    X_WIDTH,
+    INPUTS,  # channels read
+    Z,  # place of a second input, in the output's stage; none where negative
+    Z_PLANE,
+    Y,  # place of the output
+    Y_ROW,
+    Y_PLANE,
+    HEIGHT,
+    WIDTH,
+    OUTPUTS,  # channels made
+    SIZE,  # of a kernel
+    STRIDE,
+    BLOCK,  # most output channels of a tile
+    KERNEL,  # place in the kernels as they were drawn
+    WEIGHTS,  # place in the packed weights
+    CHANNEL,  # the first output channel's number among all that have a gain and a shift
+    NORMED,  # whether batch norm follows
+    ACTIVATION,
+    PREACTIVATION,
+) = range(24)
+"""Columns of a program."""
+COLUMNS = 24
+PLACES = [X, Z, Y]
+LINEAR, RELU, RELU6, SWISH, SIGMOID, HARD_SIGMOID = range(6)
+"""Activations and gates."""
+
+ZERO32, ONE32, SIX32, INFINITY = np.float32(0), np.float32(1), np.float32(6), np.float32(np.inf)
+EPSILON = 1e-5
+
+
+@helper
+def bounds(activation: int) -> Any:
+    """Below and above, between which an activation is the identity and outside of it constant."""
+    floor = ZERO32 if activation in (RELU, RELU6) else -INFINITY
+    return floor, SIX32 if activation == RELU6 else INFINITY
+
+
+@helper
+def clamped(value: Any, floor: Any, ceiling: Any) -> Any:
+    """NaN stays NaN, as everywhere here."""
+    value = floor if value < floor else value
+    return ceiling if value > ceiling else value
+
+
+@helper
+def larger(a: Any, b: Any) -> Any:
+    return a if a > b or a != a else b
+
+
+@helper
+def exponential(x: Any) -> Any:
+    """Cephes's expf, in operations that are vector instructions."""
+    x = clamped(x, np.float32(-87), np.float32(88))
+    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+    r = (x - n * np.float32(0.693359375)) + n * np.float32(2.12194440e-4)
+    p = np.float32(1.9875691500e-4) * r + np.float32(1.3981999507e-3)
+    p = p * r + np.float32(8.3334519073e-3)
+    p = p * r + np.float32(4.1665795894e-2)
+    p = p * r + np.float32(1.6666665459e-1)
+    p = p * r + np.float32(5.0000001201e-1)
+    power = float_of_bits(np.int32((np.int32(n) + np.int32(127)) << np.int32(23)))
+    return (p * r * r + r + ONE32) * power
+
+
+@helper
+def convolve(maps: Any, weights: Any, op: Any, finished: bool) -> None:
+    """Convolution; its product alone if it is not ``finished`` by activation and sum."""
+    size, stride, inputs = op[SIZE], op[STRIDE], op[INPUTS]
+    half = size // 2
+    floor, ceiling = bounds(op[ACTIVATION] if finished else LINEAR)
+    limits = (ZERO32 if op[PREACTIVATION] else -INFINITY, floor, ceiling)
+    steps = (op[X_ROW], op[X_PLANE], stride * LANES, op[Y_PLANE])
+    blocks = (op[OUTPUTS] + op[BLOCK] - 1) // op[BLOCK]
+    fewest = op[OUTPUTS] // blocks
+    larger_ones = op[OUTPUTS] - fewest * blocks
+    for r in range(op[HEIGHT]):
+        # Rows and columns of the kernel that only meet the frame are left out.
+        top = max(0, half - r * stride)
+        bottom = min(size, op[X_HEIGHT] + half - r * stride)
+        for u in range(0, op[WIDTH], PIXELS):
+            pixels = min(PIXELS, op[WIDTH] - u)
+            left = max(0, half - (u + pixels - 1) * stride)
+            right = min(size, op[X_WIDTH] + half - u * stride)
+            kernel = (
+                bottom - top,
+                right - left,
+                inputs,
+                (top * size + left) * inputs,
+                (size - right + left) * inputs,
+            )
+            x = op[X] + (r * stride + top - half) * op[X_ROW] + (u * stride + left - half) * LANES
+            y = op[Y] + r * op[Y_ROW] + u * LANES
+            z = op[Z] + y - op[Y] if finished and op[Z] >= 0 else -1
+            w = op[WEIGHTS]
+            for block in range(blocks):
+                channels = fewest + 1 if block < larger_ones else fewest
+                tile(pixels, channels, maps, weights, (x, w, y, z), kernel, steps, limits)
+                w += channels * (1 + size * size * inputs)
+                y += channels * op[Y_PLANE]
+                if z >= 0:
+                    z += channels * op[Y_PLANE]
+
+
+@helper
+def convolve_depthwise(maps: Any, weights: Any, op: Any, finished: bool) -> None:
+    """As :func:`convolve`, every channel by itself; to a tile, a kernel's columns are inputs."""
+    size, stride = op[SIZE], op[STRIDE]
+    half = size // 2
+    floor, ceiling = bounds(op[ACTIVATION] if finished else LINEAR)
+    limits = (-INFINITY, floor, ceiling)
+    steps = (op[X_ROW], LANES, stride * LANES, op[Y_PLANE])
+    for c in range(op[OUTPUTS]):
+        w = op[WEIGHTS] + c * (1 + size * size)
+        for r in range(op[HEIGHT]):
+            top = max(0, half - r * stride)
+            bottom = min(size, op[X_HEIGHT] + half - r * stride)
+            kernel = (bottom - top, 1, size, top * size, 0)
+            x = op[X] + c * op[X_PLANE] + (r * stride + top - half) * op[X_ROW] - half * LANES
+            y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
+            u = 0
+            while u < op[WIDTH]:
+                rest = op[WIDTH] - u
+                pixels = WIDE if rest >= WIDE else min(PIXELS, rest)
+                places = (x + u * stride * LANES, w, y + u * LANES, -1)
+                tile(pixels, 1, maps, weights, places, kernel, steps, limits)
+                u += pixels
+
+
+@helper
+def finish(maps: Any, op: Any, c: int, of_input: bool, mean: Any, gain: Any, shift: Any) -> None:
+    """One channel less ``mean``, times ``gain``, plus ``shift``; activation; plus ``z``.
+
+    It is a channel of the input (``of_input``), or else of the product, where the output will be.
+    """
+    floor, ceiling = bounds(op[ACTIVATION])
+    n = op[WIDTH] * LANES
+    for r in range(op[HEIGHT]):
+        y = c * op[Y_PLANE] + r * op[Y_ROW]
+        x = op[X] + c * op[X_PLANE] + r * op[X_ROW] if of_input else op[Y] + y
+        source = maps[x : x + n]
+        made = maps[op[Y] + y : op[Y] + y + n]
+        for j in range(n):
+            made[j] = clamped((source[j] - mean) * gain + shift, floor, ceiling)
+        if op[ACTIVATION] == SWISH:
+            for j in range(n):
+                made[j] = made[j] / (ONE32 + exponential(-made[j]))
+        if op[Z] >= 0:
+            added = maps[op[Z] + y : op[Z] + y + n]
+            for j in range(n):
+                made[j] += added[j]
+
+
+@helper
+def moments(maps: Any, op: Any, of_input: bool, images: int, scratch: Any, table: Any) -> None:
+    """Each channel's mean over the first ``images``, and the sum of squares about it.
+
+    Sums of a column of each image are of what it has beyond its first pixel: float32 is enough for
+    them, however far from 0 the mean is. They are joined in float64.
+    """
+    n = op[WIDTH] * LANES
+    sums, squares = scratch[:n], scratch[n : 2 * n]
+    height = np.float64(op[HEIGHT])
+    place, plane, row = op[Y], op[Y_PLANE], op[Y_ROW]
+    if of_input:
+        place, plane, row = op[X], op[X_PLANE], op[X_ROW]
+    for c in range(op[OUTPUTS]):
+        x = place + c * plane
+        origin = maps[x : x + n]
+        for j in range(n):
+            sums[j] = ZERO32
+            squares[j] = ZERO32
+        for r in range(1, op[HEIGHT]):
+            values = maps[x + r * row : x + r * row + n]
+            for j in range(n):
+                beyond = values[j] - origin[j]
+                sums[j] += beyond
+                squares[j] += beyond * beyond
+        mean = 0.0
+        for u in range(op[WIDTH]):
+            for j in range(u * LANES, u * LANES + images):
+                mean += origin[j] + sums[j] / height
+        mean /= op[WIDTH] * images
+        square = 0.0
+        for u in range(op[WIDTH]):
+            for j in range(u * LANES, u * LANES + images):
+                own = sums[j] / height
+                off = origin[j] + own - mean
+                square += squares[j] - own * sums[j] + height * off * off
+        table[op[CHANNEL] + c, 0] = mean
+        table[op[CHANNEL] + c, 1] = square
+
+
+@helper
+def load(maps: Any, op: Any, images: Any, first: int) -> None:
+    """The images from ``first`` on; zeros where there are no more."""
+    for c in range(op[OUTPUTS]):
+        for r in range(op[HEIGHT]):
+            for u in range(op[WIDTH]):
+                y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW] + u * LANES
+                for j in range(LANES):
+                    there = first + j < len(images)
+                    maps[y + j] = images[first + j, r, u, c] if there else ZERO32
+
+
+@helper
+def unload(maps: Any, op: Any, features: Any, first: int) -> None:
+    for j in range(min(LANES, len(features) - first)):
+        for c in range(op[INPUTS]):
+            features[first + j, c] = maps[op[X] + c * op[X_PLANE] + j]
+
+
+@helper
+def pool(maps: Any, op: Any, scratch: Any) -> None:
+    """Largest or mean of each 3×3 neighbourhood: over rows, then columns.
+
+    For the largest the border is repeated. The frame's zeros are no part of a mean, only its sum.
+    """
+    n = op[WIDTH] * LANES
+    largest = op[OP] == MAX_POOL
+    across = scratch[: n + 2 * LANES]
+    inside = across[LANES : LANES + n]
+    left, right = across[:n], across[2 * LANES :]
+    for c in range(op[OUTPUTS]):
+        for r in range(op[HEIGHT]):
+            x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+            y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
+            above = r > 0
+            below = r < op[HEIGHT] - 1
+            up = x - op[X_ROW] if above or not largest else x
+            down = x + op[X_ROW] if below or not largest else x
+            here, upper, lower = maps[x : x + n], maps[up : up + n], maps[down : down + n]
+            made = maps[y : y + n]
+            if largest:
+                for j in range(n):
+                    inside[j] = larger(larger(upper[j], here[j]), lower[j])
+                for j in range(LANES):
+                    across[j] = inside[j]
+                    across[n + LANES + j] = inside[n - LANES + j]
+                for j in range(n):
+                    made[j] = larger(larger(left[j], inside[j]), right[j])
+                continue
+            for j in range(n):
+                inside[j] = upper[j] + here[j] + lower[j]
+            for j in range(LANES):
+                across[j] = ZERO32
+                across[n + LANES + j] = ZERO32
+            for u in range(op[WIDTH]):
+                pixels = (1 + above + below) * (1 + (u > 0) + (u < op[WIDTH] - 1))
+                share = ONE32 / np.float32(pixels)
+                for j in range(u * LANES, u * LANES + LANES):
+                    made[j] = (left[j] + inside[j] + right[j]) * share
+
+
+@helper
+def halve(maps: Any, op: Any) -> None:
+    """Largest or mean of each 2×2 pixels."""
+    largest = op[OP] == HALVE
+    for c in range(op[OUTPUTS]):
+        for r in range(op[HEIGHT]):
+            for u in range(op[WIDTH]):
+                x = op[X] + c * op[X_PLANE] + 2 * r * op[X_ROW] + 2 * u * LANES
+                y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW] + u * LANES
+                below = x + op[X_ROW]
+                one, two = maps[x : x + LANES], maps[x + LANES : x + 2 * LANES]
+                three, four = maps[below : below + LANES], maps[below + LANES : below + 2 * LANES]
+                made = maps[y : y + LANES]
+                if largest:
+                    for j in range(LANES):
+                        made[j] = larger(larger(one[j], three[j]), larger(two[j], four[j]))
+                else:
+                    for j in range(LANES):
+                        made[j] = ((one[j] + three[j]) + (two[j] + four[j])) * np.float32(0.25)
+
+
+@helper
+def mean(maps: Any, op: Any, scratch: Any) -> None:
+    """Mean over the pixels, a map of one."""
+    n = op[X_WIDTH] * LANES
+    sums = scratch[:n]
+    share = ONE32 / np.float32(op[X_HEIGHT] * op[X_WIDTH])
+    for c in range(op[INPUTS]):
+        for j in range(n):
+            sums[j] = ZERO32
+        for r in range(op[X_HEIGHT]):
+            x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+            values = maps[x : x + n]
+            for j in range(n):
+                sums[j] += values[j]
+        y = op[Y] + c * op[Y_PLANE]
+        for j in range(LANES):
+            total = ZERO32
+            for u in range(op[X_WIDTH]):
+                total += sums[u * LANES + j]
+            maps[y + j] = total * share
+
+
+@helper
+def gate(maps: Any, op: Any) -> None:
+    """Each channel times its gate, of which ``z`` holds what sigmoid is taken of."""
+    for c in range(op[OUTPUTS]):
+        z = op[Z] + c * op[Z_PLANE]
+        gates = maps[z : z + LANES]
+        for j in range(LANES):
+            if op[ACTIVATION] == SIGMOID:
+                gates[j] = ONE32 / (ONE32 + exponential(-gates[j]))
+            else:
+                gates[j] = clamped(gates[j] + np.float32(3), ZERO32, SIX32) / SIX32
+        for r in range(op[HEIGHT]):
+            for u in range(op[WIDTH]):
+                x = op[X] + c * op[X_PLANE] + r * op[X_ROW] + u * LANES
+                y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW] + u * LANES
+                values, made = maps[x : x + LANES], maps[y : y + LANES]
+                for j in range(LANES):
+                    made[j] = values[j] * gates[j]
+
+
+@helper
+def add(maps: Any, op: Any) -> None:
+    """The sum of two maps; of ``COPY`` the first of them, of ``ZERO`` neither."""
+    n = op[WIDTH] * LANES
+    for c in range(op[OUTPUTS]):
+        for r in range(op[HEIGHT]):
+            x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+            y = c * op[Y_PLANE] + r * op[Y_ROW]
+            made = maps[op[Y] + y : op[Y] + y + n]
+            if op[OP] == ZERO:
+                for j in range(n):
+                    made[j] = ZERO32
+                continue
+            one = maps[x : x + n]
+            if op[OP] == COPY:
+                for j in range(n):
+                    made[j] = one[j]
+                continue
+            two = maps[op[Z] + y : op[Z] + y + n]
+            for j in range(n):
+                made[j] = one[j] + two[j]
