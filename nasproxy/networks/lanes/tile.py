@@ -20,7 +20,8 @@ from numba.extending import intrinsic
 
 from nasproxy.cache import cache_dir
 
-FEATURES: str = cpu_target.target_context.codegen().magic_tuple()[2]
+_target = cpu_target.target_context
+FEATURES: str = _target.codegen().magic_tuple()[2]  # type: ignore[attr-defined]  # a lazy property
 LANES, PIXELS, CHANNELS = (
     (16, 4, 4)
     if "+avx512f" in FEATURES
