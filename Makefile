@@ -34,7 +34,7 @@ clean:  ## remove what was made here
 	$(PYTHON) -m venv .venv
 
 .venv/base.stamp: .venv/bin/python pyproject.toml
-	$(PIP) --editable .
+	$(PIP) --editable '.[fast]'
 	touch $@
 
 # neural-tangents asks for TensorFlow, which nothing here needs.

@@ -84,6 +84,7 @@ def score(
     Example: `nasproxy score nasbench101 --sample 50 --proxy nngp --proxy params --store s.db`
     """
     from nasproxy.named import data_of, proxy_of, space_of
+    from nasproxy.networks.features import engine_name
     from nasproxy.scoring import score as score_all
     from nasproxy.truth import check_table, write_table
 
@@ -96,6 +97,8 @@ def score(
         index, count = shard_of(shard)
         drawn_from = drawn_from[index::count]
     loaded = data_of(data, data_dir)
+    if not quiet:
+        console(stderr=True).print(f"networks run by {engine_name()}")
     with workers_of(workers, cluster) as crew:
         frame = score_all(
             drawn_from,
