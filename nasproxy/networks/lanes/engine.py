@@ -143,9 +143,7 @@ class _Prepared:
                 mean[own], variance[own] = arrays["mean"], arrays["variance"]
         return mean, variance
 
-    def train(
-        self, batch: np.ndarray
-    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    def train(self, batch: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
         """Features, and mean and variance of the batch."""
         groups = -(-len(batch) // LANES)
         threads = min(cores(), groups)
@@ -165,9 +163,7 @@ class _Prepared:
             gains[own], shifts[own] = gain, self.biases[own] - mean[own] * gain
         weights = self._packed(gains, shifts)
         none = np.zeros((0, 0, 2))
-        return [
-            self._run(part, weights, gains, shifts, cores(), none, none) for part in images
-        ]
+        return [self._run(part, weights, gains, shifts, cores(), none, none) for part in images]
 
     def _packed(self, gains: np.ndarray, shifts: np.ndarray) -> np.ndarray:
         weights = aligned(1, self.plan.weights)[0]

@@ -170,9 +170,7 @@ def convolve_depthwise(maps: Any, weights: Any, op: Any, finished: bool) -> None
 
 
 @helper
-def finish(
-    maps: Any, op: Any, c: int, of_input: bool, mean: Any, gain: Any, shift: Any
-) -> None:
+def finish(maps: Any, op: Any, c: int, of_input: bool, mean: Any, gain: Any, shift: Any) -> None:
     """One channel less ``mean``, times ``gain``, plus ``shift``; activation; plus ``z``.
 
     It is a channel of the input (``of_input``), or else of the product, where the output will be.
@@ -196,9 +194,7 @@ def finish(
 
 
 @helper
-def moments(
-    maps: Any, op: Any, of_input: bool, images: int, scratch: Any, table: Any
-) -> None:
+def moments(maps: Any, op: Any, of_input: bool, images: int, scratch: Any, table: Any) -> None:
     """Each channel's mean over the first ``images``, and the sum of squares about it.
 
     Sums of a column of each image are of what it has beyond its first pixel: float32 is enough for

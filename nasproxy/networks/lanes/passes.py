@@ -54,9 +54,7 @@ _IMAGES = types.Array(types.float32, 4, "C", readonly=True)
 
 
 @entrance(_PROGRAM, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _INTEGERS)
-def pack(
-    program: Any, kernels: Any, gains: Any, shifts: Any, weights: Any, counter: Any
-) -> None:
+def pack(program: Any, kernels: Any, gains: Any, shifts: Any, weights: Any, counter: Any) -> None:
     """Kernels times gains, and shifts, in the order in which tiles read them.
 
     Kernels are ``[row][column][input][channel]``, one layer's after the other's.

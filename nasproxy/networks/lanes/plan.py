@@ -339,7 +339,11 @@ class _Planner:
         row[ops.SIZE], row[ops.STRIDE] = size, stride
         row[ops.NORMED], row[ops.ACTIVATION] = normed, activation
         row[ops.PREACTIVATION] = preactivation
-        row[ops.KERNEL], row[ops.WEIGHTS], row[ops.CHANNEL] = self.drawn, self.weights, self.channels
+        row[ops.KERNEL], row[ops.WEIGHTS], row[ops.CHANNEL] = (
+            self.drawn,
+            self.weights,
+            self.channels,
+        )
         if kernel is not None and y is not None:
             alone = op == ops.DEPTHWISE
             row[ops.BLOCK] = 1 if alone else channels_of(y.stage.width)
