@@ -223,14 +223,15 @@ def last_of(
 def test_networks_and_shapes_in_turn_leave_no_trace() -> None:
     """They share one memory, whose frames nobody writes."""
     rng = np.random.default_rng(0)
+    spaces: list[tuple[Any, Shape]] = [
+        (NASBench101(width=7), (8, 8, 3)),
+        (MNAS(width=8), (32, 32, 3)),
+        (NASBench101(width=19), (9, 5, 1)),
+        (NASBench201(width=6, cells=1), (8, 8, 3)),
+    ]
     graphs = [
         space.graph(space.sample(1, seed)[0], shape, 4)
-        for space, shape in (
-            (NASBench101(width=7), (8, 8, 3)),
-            (MNAS(width=8), (32, 32, 3)),
-            (NASBench101(width=19), (9, 5, 1)),
-            (NASBench201(width=6, cells=1), (8, 8, 3)),
-        )
+        for space, shape in spaces
         for seed in (0, 1)
     ]
     inputs = [some(rng, 40, *graph.image_shape) for graph in graphs]

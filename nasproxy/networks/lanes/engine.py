@@ -139,8 +139,9 @@ class _Prepared:
         mean, variance = np.zeros(self.plan.channels), np.ones(self.plan.channels)
         kept = self.network.stats
         if any(kept[step] for step, _ in self.norms):
-            for (step, own), arrays in ((n, self.network.statistics[n[0]]) for n in self.norms):
-                mean[own], variance[own] = arrays["mean"], arrays["variance"]
+            kept = self.network.statistics
+            for step, own in self.norms:
+                mean[own], variance[own] = kept[step]["mean"], kept[step]["variance"]
         return mean, variance
 
     def train(self, batch: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from nasproxy.networks.lanes.tile import (
-    CHANNELS,
     LANES,
     PIXELS,
     WIDE,
@@ -74,7 +73,7 @@ EPSILON = 1e-5
 @helper
 def bounds(activation: int) -> Any:
     """Below and above, between which an activation is the identity and outside of it constant."""
-    floor = ZERO32 if activation == RELU or activation == RELU6 else -INFINITY
+    floor = ZERO32 if activation in (RELU, RELU6) else -INFINITY
     return floor, SIX32 if activation == RELU6 else INFINITY
 
 

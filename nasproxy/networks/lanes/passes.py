@@ -7,7 +7,7 @@ functions have signatures, so that on import they are compiled, or read from the
 from typing import Any
 
 import numpy as np
-from numba import types
+from numba import types  # pyright: ignore[reportMissingImports]
 
 from nasproxy.networks.lanes import layers
 from nasproxy.networks.lanes.layers import (
@@ -161,11 +161,11 @@ def run(
                     layers.convolve(own, weights, op, finished)
                 elif code == DEPTHWISE:
                     layers.convolve_depthwise(own, weights, op, finished)
-                elif code == ADD or code == COPY or code == ZERO:
+                elif code in (ADD, COPY, ZERO):
                     layers.add(own, op)
-                elif code == MAX_POOL or code == AVERAGE_POOL:
+                elif code in (MAX_POOL, AVERAGE_POOL):
                     layers.pool(own, op, scratch[me])
-                elif code == HALVE or code == HALVE_BY_MEAN:
+                elif code in (HALVE, HALVE_BY_MEAN):
                     layers.halve(own, op)
                 elif code == MEAN:
                     layers.mean(own, op, scratch[me])

@@ -12,15 +12,16 @@ from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
-import llvmlite.ir as ir
-from numba import config, njit, types
-from numba.core import cgutils
-from numba.core.registry import cpu_target
-from numba.extending import intrinsic
+import llvmlite.ir as ir  # pyright: ignore[reportMissingImports]
+from numba import config, njit, types  # pyright: ignore[reportMissingImports]
+from numba.core import cgutils  # pyright: ignore[reportMissingImports]
+from numba.core.registry import cpu_target  # pyright: ignore[reportMissingImports]
+from numba.extending import intrinsic  # pyright: ignore[reportMissingImports]
 
 from nasproxy.cache import cache_dir
 
-FEATURES: str = cpu_target.target_context.codegen().magic_tuple()[2]
+_TARGET: Any = cpu_target.target_context  # a property of Numba's own kind
+FEATURES: str = _TARGET.codegen().magic_tuple()[2]
 LANES, PIXELS, CHANNELS = (
     (16, 4, 4)
     if "+avx512f" in FEATURES
@@ -78,7 +79,7 @@ def channels_of(width: int) -> int:
 
 
 @written
-def tile(context, pixels, channels, maps, weights, places, kernel, steps, bounds):  # noqa: ANN201
+def tile(context, pixels, channels, maps, weights, places, kernel, steps, bounds):
     """Convolution at neighbouring pixels for some output channels, clamped, and another map added.
 
     Places and steps are in floats. Weights are ``channels`` shifts, then
@@ -175,7 +176,7 @@ def tile(context, pixels, channels, maps, weights, places, kernel, steps, bounds
 
 
 @written
-def add_atomically(context, array, number):  # noqa: ANN201
+def add_atomically(context, array, number):
     """Adds an integer to the first of an array; what it was before."""
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
@@ -186,7 +187,7 @@ def add_atomically(context, array, number):  # noqa: ANN201
 
 
 @written
-def float_of_bits(context, bits):  # noqa: ANN201
+def float_of_bits(context, bits):
     """The float32 that 32 bits stand for."""
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
