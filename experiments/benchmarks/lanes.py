@@ -81,6 +81,7 @@ def measured(name: str, case: Case) -> dict[str, str]:
         contenders[engine] = by
         for architecture in new:
             by(architecture)
+        scores[engine].clear()
     if case.torch:
         contenders |= _torch(case, pixels[: 2 * n], labels[: 2 * n])
     times = in_turn(contenders, new)
@@ -103,14 +104,14 @@ def measured(name: str, case: Case) -> dict[str, str]:
     peak = matmul_rate()
     steps = [round(abs(a - b) * n) for a, b in zip(*scores.values(), strict=True)]
     return {
-        "row": f"{name} {shape[0]}×{shape[1]} {n}+{n}",
+        "row": f"{name}, {n}+{n}",
         "lanes s": f"{median(times['lanes']):.4f}",
         "xla s": f"{median(times['xla']):.4f}",
         "over xla": ratio(times["xla"], times["lanes"]),
         "over torch": ratio(times["torch"], times["lanes"]) if "torch" in times else "",
-        "GFLOP/s lanes": f"{median(rates['lanes']):.0f}",
-        "xla": f"{median(rates['xla']):.0f}",
-        "of sgemm": f"{100 * median(rates['lanes']) / peak:.0f} %",
+        "GFLOP/s": f"{median(rates['lanes']):.0f}",
+        "xla's": f"{median(rates['xla']):.0f}",
+        "sgemm": f"{100 * median(rates['lanes']) / peak:.0f} %",
         "same": f"{steps.count(0)}/{len(steps)}, ≤ {max(steps)}",
     }
 

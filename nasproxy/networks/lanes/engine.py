@@ -188,7 +188,7 @@ class _Prepared:
         maps = _memory.maps
         images = np.ascontiguousarray(images, np.float32)
         found = np.empty((len(images), self.network.graph.features), np.float32)
-        scratch = aligned(threads, 2 * (self.plan.widest + 2) * LANES)
+        scratch = aligned(threads, 3 * (self.plan.widest + 2) * LANES)
         counter = np.zeros(1, np.int64)
         _shared(
             lambda me: run(
