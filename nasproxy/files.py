@@ -1,5 +1,6 @@
 """Files and folders that are replaced whole or not at all, whenever the writer is killed."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -38,6 +39,16 @@ def replacing(path: StrPath) -> Iterator[BinaryIO]:
             os.unlink(temporary)
         raise
     _sync(path.parent)
+
+
+def check_place(path: StrPath) -> None:
+    """Raises OSError where :func:`replacing` could not write: to be asked before a long work."""
+    path = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    os.unlink(temporary)
 
 
 def write_text(path: StrPath, text: str) -> None:

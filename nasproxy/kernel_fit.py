@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nasproxy.checks import Optional, Whole, checked
 from nasproxy.data import Dataset
-from nasproxy.data.dataset import Labels
+from nasproxy.data.dataset import Labels, Subset
 from nasproxy.errors import SettingError
 from nasproxy.machine import peak_memory
 from nasproxy.solvers import (
@@ -66,23 +67,30 @@ def fit(
         DataError: more images than there are.
         SettingError, DivergedError: as the solver's ``fit``.
     """
-    images, labels = _subset(data, "train", n_train, seed)
+    for name, value, rule in (
+        ("n_train", n_train, Optional(Whole())),
+        ("n_valid", n_valid, Optional(Whole())),
+        ("seed", seed, Whole(0)),
+    ):
+        checked("a fit", name, value, rule)
+    train, labels = _subset(data, "train", n_train, seed)
+    valid, valid_labels = _subset(data, "valid", n_valid, seed)  # Refused, if so, before the work.
     resumable = isinstance(solver, EigenProClassifier)
     if checkpoint is not None and not resumable:
         raise SettingError("a checkpoint is for solver eigenpro: others begin anew")
     options: dict[str, Any] = {"checkpoint": checkpoint} if resumable else {}
     if not isinstance(solver, KernelRidgeClassifier):
         options["progress"] = progress
+    images = train[:]
     start = time.perf_counter()
     solver.fit(images, labels, **options)
     seconds = time.perf_counter() - start
     last: dict[str, float] = getattr(solver, "history_", [{}])[-1]
-    valid, valid_labels = _subset(data, "valid", n_valid, seed)
     return Report(
         len(labels),
         len(valid_labels),
         solver.score(images, labels),
-        solver.score(valid, valid_labels),
+        solver.score(valid[:], valid_labels),
         last.get("loss"),
         int(last.get("epoch", 0)),
         # EigenPro's rows say what a measurement came after, and a step comes after it.
@@ -93,8 +101,8 @@ def fit(
     )
 
 
-def _subset(data: Dataset, split: str, n: int | None, seed: int) -> tuple:
+def _subset(data: Dataset, split: str, n: int | None, seed: int) -> tuple[Subset, Labels]:
     if n is not None:
-        return data.subset(split, n, seed)
+        return data.select(split, n, seed)
     labels: Labels = getattr(data, f"{split}_labels")
-    return data.subset(split, len(labels), seed, balanced=False)
+    return data.select(split, len(labels), seed, balanced=False)

@@ -1,12 +1,92 @@
-"""From what users write to spaces, proxies and data: ``name:setting=value,…``."""
+"""From what users write to spaces, proxies and data: ``name:setting=value,…``, or the objects."""
 
 import dataclasses
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from nasproxy import data
-from nasproxy.plugins import PROXIES, SPACES
+from nasproxy.data import Dataset
+from nasproxy.errors import DataError, SettingError
+from nasproxy.plugins import PROXIES, SPACES, Registry
+from nasproxy.proxies import Proxy
 from nasproxy.settings import make, parse_settings
+from nasproxy.space import SearchSpace
+
+
+def as_space(given: Any) -> SearchSpace[Any]:
+    """A search space, or the one of a name with settings: :func:`space_of`.
+
+    Raises:
+        SettingError: neither, or a class of somebody's own that has a registered name.
+    """
+    if isinstance(given, str):
+        return space_of(given)
+    return _instance(SPACES, "space", given)
+
+
+def as_proxy(given: Any) -> Proxy:
+    """A proxy, or the one of a name with settings: :func:`proxy_of`.
+
+    Raises:
+        SettingError: as :func:`as_space`.
+    """
+    if isinstance(given, str):
+        return proxy_of(given)
+    return _instance(PROXIES, "proxy", given)
+
+
+def as_proxies(given: Any) -> list[Proxy]:
+    """One proxy or several, each an object or a name.
+
+    Raises:
+        SettingError: none, or what is none.
+    """
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    proxies = [as_proxy(one) for one in (given if several else [given])]
+    if not proxies:
+        raise SettingError('proxies is empty: give a proxy or several, such as "nngp"')
+    return proxies
+
+
+def as_data(given: Any) -> Dataset:
+    """A data set, or the one of a name or path with settings: :func:`data_of`.
+
+    Raises:
+        DataError: neither, or one that cannot be read.
+    """
+    if isinstance(given, Dataset):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return data_of(os.fspath(given))
+    raise DataError(
+        f'data is {_kind(given)}: give a Dataset, such as nasproxy.data.load("digits") or '
+        "from_arrays make, or the name of one"
+    )
+
+
+def _instance(registry: Registry, argument: str, given: Any) -> Any:
+    """An object of a kind, checked as a dotted name's class is."""
+    example = next(iter(registry), registry.what)
+    if isinstance(given, type) and dataclasses.is_dataclass(given):
+        raise SettingError(
+            f"{argument} is the class {given.__name__}: give an object, {given.__name__}()"
+        )
+    if not any(hasattr(given, member) for member in registry.members):
+        raise SettingError(
+            f"{argument} is {_kind(given)}: give a {registry.what}, or the name of one, such as "
+            f'"{example}"'
+        )
+    registry.check(_path(type(given)), type(given))
+    return given
+
+
+def _kind(given: Any) -> str:
+    return "None" if given is None else f"of type {type(given).__name__}"
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def space_of(text: str) -> Any:

@@ -61,7 +61,9 @@ class Registry(Mapping[str, Any]):
         if name in self:
             return self[name]
         if is_dotted(name):
-            return self._checked(name, imported(name))
+            found = imported(name)
+            self.check(name, found)
+            return found
         raise SettingError(
             f"{self.what} {name!r}: choose one of {', '.join(self) or '(none is installed)'}; or "
             f"write module.Name for one of your own, in a file of this folder or installed"
@@ -77,12 +79,18 @@ class Registry(Mapping[str, Any]):
                 same.append(entry)
         return found
 
-    def _checked(self, path: str, given: Any) -> Any:
+    def check(self, path: str, given: Any) -> None:
+        """Raises SettingError for what is nothing of this kind, or takes another's name.
+
+        Args:
+            path: what to call it.
+            given: a class, or a function where there are no settings.
+        """
         lacking = [member for member in self.members if not hasattr(given, member)]
         if lacking:
             raise SettingError(f"{path} is no {self.what}: it has no {', '.join(lacking)}")
         if not self.settings:
-            return given
+            return
         if not (isinstance(given, type) and is_dataclass(given)):
             raise SettingError(
                 f"{path} is no {self.what}: make it a class with @dataclass(frozen=True), whose "
@@ -96,7 +104,6 @@ class Registry(Mapping[str, Any]):
             raise SettingError(
                 f"{path} is called {name!r}, as a registered {self.what} is: give it another name"
             )
-        return given
 
 
 SPACES = Registry(

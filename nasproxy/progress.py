@@ -24,7 +24,11 @@ SECONDS = 30.0
 def bar(
     what: str, total: int, done: int = 0, *, shown: bool = True
 ) -> Iterator[Callable[[], None]]:
-    """A bar on standard error; the block calls what it is given once for each item finished."""
+    """A bar on standard error; the block calls what it is given once for each item finished.
+
+    Where all is done already there is nothing to show.
+    """
+    shown = shown and done < total
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with _shown(what, columns, total, done, shown=shown, said="{done:,.0f}/{total:,}") as update:
         finished = done

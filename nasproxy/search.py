@@ -27,6 +27,7 @@ import pandas as pd
 from nasproxy.checks import Whole, check, checked
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
+from nasproxy.named import as_data, as_proxy, as_space
 from nasproxy.progress import bar
 from nasproxy.proxies.base import Proxy
 from nasproxy.scoring import SEED, Session, reasons
@@ -147,14 +148,16 @@ def make_strategy(text: str, space: SearchSpace, rng: np.random.Generator) -> St
 
 
 def search(
-    space: SearchSpace,
-    proxy: Proxy,
-    data: Dataset,
+    space: SearchSpace | str,
+    proxy: Proxy | str,
+    data: Dataset | str | os.PathLike[str],
     *,
     strategy: str | Callable[[SearchSpace, np.random.Generator], Strategy] = "evolution",
     budget: int = 200,
     seed: int = 0,
     store: Store | str | os.PathLike[str] | None = None,
+    retry_failed: bool = False,
+    timeout: float | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Asks a strategy for ``budget`` architectures and tells it their scores.
@@ -164,13 +167,15 @@ def search(
     in a population; it has cost nothing. A failed score is told as NaN.
 
     Args:
-        space, proxy, data: as in :func:`nasproxy.score`, whose scores are used and added to.
+        space, proxy, data: objects or names, as in :func:`nasproxy.score`, whose scores are used
+            and added to.
         strategy: a name with settings, see ``make_strategy``; or a function from space and
             generator.
         budget: proposals, repeats among them.
         seed: of the strategy, and of the proxy's subsets and initialisations.
         store: a file, an open store, or None to keep nothing. New scores are marked as drawn by
             this search: they rank differently from those of a random sample.
+        retry_failed, timeout: as in :func:`nasproxy.score`.
         progress: show a progress bar.
 
     Returns:
@@ -184,6 +189,7 @@ def search(
         SettingError, DataError: settings that do not fit, before anything is computed; or images
             that the space's networks do not take, as :func:`nasproxy.score`.
     """
+    space, proxy, data = as_space(space), as_proxy(proxy), as_data(data)
     budget = checked("search", "budget", budget, Whole())
     seed = checked("search", "seed", seed, SEED)
     rng = np.random.default_rng(seed)
@@ -194,7 +200,14 @@ def search(
     opened = store if isinstance(store, Store) else Store(store)
     try:
         session = Session(
-            proxy, space, data, opened, seed=seed, drawn=f"search by {called}, seed={seed}"
+            proxy,
+            space,
+            data,
+            opened,
+            seed=seed,
+            drawn=f"search by {called}, seed={seed}",
+            retry_failed=retry_failed,
+            timeout=timeout,
         )
         rows: list[tuple[int, str, float, float, str | None, float, str]] = []
         best, best_key = math.nan, None
@@ -212,6 +225,8 @@ def search(
                 seen[key] = record.error
                 rows.append((step, key, score, best, best_key, seconds, record.architecture_json))
                 advance()
+        session.finish()
+        opened.verify()
     finally:
         if opened is not store:
             opened.close()

@@ -19,7 +19,9 @@ def pool() -> ThreadPoolExecutor:
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """Processors that this process may use, or as many as the variable NPROC says, as for XLA."""
+    if (said := os.environ.get("NPROC", "")).isdecimal() and int(said):
+        return int(said)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

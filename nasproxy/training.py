@@ -198,9 +198,19 @@ class Trainer:
     def predict(
         self, state: State, batches: Sequence[Float[Array, "b h w c"]]
     ) -> Int[np.ndarray, " n"]:
-        """Classes in inference mode; n counts the images that fill up the last batch."""
-        logits = [execution.logits(self.padded, state.params, state.stats, x) for x in batches]
-        return np.concatenate([np.asarray(array).argmax(-1) for array in logits])
+        """Classes in inference mode; n counts the images that fill up the last batch.
+
+        Raises:
+            DivergedError: a logit is not finite, so that it names no class.
+        """
+        made = [execution.logits(self.padded, state.params, state.stats, x) for x in batches]
+        logits = np.concatenate([np.asarray(array) for array in made])
+        if not np.isfinite(logits).all():
+            raise DivergedError(
+                f"training diverged: after {state.step} steps logits are not finite in inference "
+                f"mode; try a learning_rate below {self.recipe.learning_rate:g}"
+            )
+        return logits.argmax(-1)
 
 
 def fit(

@@ -199,6 +199,7 @@ def test_a_kill_never_loses_the_old_folder(tmp_path: Path, renames: int) -> None
 def test_a_cache_that_cannot_be_written_costs_only_time(
     tmp_path: Path, tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NASPROXY_CACHE", str(tmp_path))
     path = tmp_path / "decoded" / "a.npz"
     write_cached(path, np.asarray(tiny_data.train_images), tiny_data.train_labels)
     found = read_cached(path)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,10 +16,11 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from nasproxy.data import Dataset
-from nasproxy.errors import DataError, SettingError
+from nasproxy.data import Dataset, load
+from nasproxy.errors import DataError, NasproxyError, ScoringError, SettingError
 from nasproxy.proxies import NNGP, Params, Score
 from nasproxy.scoring import score
+from nasproxy.search import search
 from nasproxy.store import Store
 from search_spaces import MNAS, NASBench101
 from search_spaces.nasbench101 import Cell
@@ -253,6 +255,161 @@ def test_how_architectures_were_drawn_is_kept(tiny_data: Dataset) -> None:
     assert all(record.info["vertices"] <= 7 for record in records)
 
 
+def test_names_in_place_of_objects(tiny_data: Dataset) -> None:
+    """Keys, JSON, and names of spaces, proxies and data give what the objects give."""
+    found = score(
+        [CELLS[0].key, SPACE.to_json(CELLS[1]), CELLS[2]],
+        "nasbench101:width=4,stacks=1,cells=1",
+        "params",
+        "digits",
+        progress=False,
+    )
+    expected = score(CELLS[:3], SPACE, [Params()], load("digits"), progress=False)
+    assert found.drop(columns="params seconds").equals(expected.drop(columns="params seconds"))
+    several = score(CELLS[:1], SPACE, ["params", Counting()], tiny_data, progress=False)
+    assert several.loc[CELLS[0].key, "counting"] == CELLS[0].num_edges
+    trace = search("nasbench101", "params", "digits", budget=2, progress=False)
+    assert (trace["score"] > 0).all()
+
+
+@dataclass(frozen=True)
+class Impostor(Params):
+    """Filed as the registered proxy, if it were let in."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"proxies": "ngp"}, "choose one of"),
+        ({"proxies": []}, "proxies is empty"),
+        ({"proxies": None}, "proxy is None: give a proxy, or the name"),
+        ({"proxies": Params}, r"proxy is the class Params: give an object, Params\(\)"),
+        ({"proxies": [3]}, "proxy is of type int"),
+        ({"proxies": Impostor()}, "Impostor is called 'params', as a registered proxy is"),
+        ({"space": 3}, "space is of type int: give a search space"),
+        ({"space": Counting()}, "space is of type Counting"),
+        ({"data": np.zeros((3, 3))}, "data is of type ndarray: give a Dataset"),
+        ({"data": None}, "data is None"),
+        ({"architectures": CELLS[0].key}, "give several in a list"),
+        ({"architectures": 7}, "give several in a list"),
+        ({"architectures": [CELLS[0], "f" * 32]}, r"architectures\[1\]: .*f{32}"),
+        ({"architectures": [CELLS[0], 12]}, r"architectures\[1\] is of type int"),
+        ({"architectures": [CELLS[0], ""]}, r"architectures\[1\]"),
+        ({"architectures": [None]}, "NoneType, which is no architecture of nasbench101"),
+    ],
+)
+def test_what_is_neither_object_nor_name(
+    changes: dict[str, Any], said: str, tiny_data: Dataset
+) -> None:
+    given = {"architectures": CELLS, "space": SPACE, "proxies": Counting(), "data": tiny_data}
+    with pytest.raises(NasproxyError, match=said):
+        score(**(given | changes), progress=False)
+    assert not Counting.calls
+
+
+def test_failures_wait_for_a_score_that_shows_them_to_be_the_architectures(
+    tmp_path: Path, tiny_data: Dataset
+) -> None:
+    """Four fail first: they are stored with the first success; without one, nothing is."""
+    Counting.failing.update(keys(CELLS[:4]))
+    run(CELLS, Counting(), tiny_data, tmp_path / "s.db")
+    with Store(tmp_path / "s.db") as store:
+        assert {r.key.architecture for r in store.records() if r.error} == set(keys(CELLS[:4]))
+    Counting.failing.update(keys(CELLS))
+    with pytest.raises(ScoringError, match=r"all 5 .* failed by RuntimeError: out of ideas"):
+        run(CELLS, Counting(scale=2.0), tiny_data, tmp_path / "s.db")
+    assert len(Counting.calls) == 6 + 5
+    with pytest.raises(ScoringError, match="all 2 that were tried"):
+        run(CELLS[:2], Counting(scale=2.0), tiny_data, tmp_path / "s.db")
+    with Store(tmp_path / "s.db") as store:
+        assert len(store.groups()) == 1
+    # A score of an earlier run shows it as well.
+    frame = run(SPACE.sample(20, 9), Counting(), tiny_data, tmp_path / "s.db")
+    assert frame["counting"].notna().any()
+    Counting.failing.update(keys(SPACE.sample(9, 5)))
+    assert run(SPACE.sample(9, 5), Counting(), tiny_data, tmp_path / "s.db").attrs["failed"]
+
+
+def test_a_limit_of_time_is_the_architectures_failure(tmp_path: Path, tiny_data: Dataset) -> None:
+    class Sleeping(Counting):
+        def prepare(self, space: Any, data: Dataset, seed: int) -> Callable[[Cell], Score]:
+            scorer = super().prepare(space, data, seed)
+
+            def slow(cell: Cell) -> Score:
+                try:
+                    time.sleep(5 * (cell == CELLS[1]))
+                except Exception:  # As many proxies do.
+                    pytest.fail("the limit was caught")
+                return scorer(cell)
+
+            return slow
+
+    frame = run(CELLS[:3], Sleeping(), tiny_data, tmp_path / "s.db", timeout=0.2)
+    assert frame["counting"].isna().tolist() == [False, True, False]
+    assert frame["counting seconds"].iloc[1] < 4
+    (reason,) = frame.attrs["failed"]["counting"]
+    assert reason == "it took longer than 0.2 s, the timeout"
+    again = run(CELLS[:3], Counting(), tiny_data, tmp_path / "s.db", retry_failed=True)
+    assert again["counting"].notna().all()
+
+
+def test_a_call_beside_many_rows_asks_for_its_own(tiny_data: Dataset) -> None:
+    """What the store is asked for does not grow with what it holds."""
+    with Store(None) as store:
+        run(CELLS, Counting(), tiny_data, store)
+        found = next(store.records())
+        many = (replace(found, key=replace(found.key, architecture=str(i))) for i in range(3000))
+        store.put_many(many)
+        read: list[int] = []
+        rows = store._rows
+
+        def counted(*given: Any) -> list[Any]:
+            page = rows(*given)
+            read.append(len(page))
+            return page
+
+        store._rows = counted  # type: ignore[method-assign]
+        run(CELLS[:2], Counting(), tiny_data, store)
+    assert sum(read) == 2
+
+
+def test_processes_on_one_list_compute_each_score_about_once(
+    tmp_path: Path, tiny_data: Dataset
+) -> None:
+    """Threads stand in for them: side by side they would meet at every architecture."""
+    cells = SPACE.sample(150, 2)
+    count = len({cell.key for cell in cells})
+
+    class Slow(Counting):
+        def prepare(self, space: Any, data: Dataset, seed: int) -> Callable[[Cell], Score]:
+            scorer = super().prepare(space, data, seed)
+
+            def slow(cell: Cell) -> Score:
+                time.sleep(0.005)
+                return scorer(cell)
+
+            return slow
+
+    def work() -> pd.DataFrame:
+        return run(cells, Slow(), tiny_data, tmp_path / "s.db")
+
+    with ThreadPoolExecutor(4) as crowd:
+        frames = [future.result() for future in [crowd.submit(work) for _ in range(4)]]
+    assert all(frame["counting"].notna().all() for frame in frames)
+    assert set(Counting.calls) == {cell.key for cell in cells}
+    assert len(Counting.calls) < 1.5 * count
+
+
+def test_each_reason_of_failure_is_logged_once(
+    tiny_data: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    Counting.failing.update(keys(CELLS[:2]))
+    run(CELLS, Counting(), tiny_data, None)
+    (record,) = [r for r in caplog.records if r.levelname == "WARNING"]
+    assert CELLS[0].key in record.getMessage()
+    assert "out of ideas" in record.getMessage()
+
+
 def test_no_architectures(tiny_data: Dataset) -> None:
     assert run([], Counting(), tiny_data, None).empty
 
@@ -263,20 +420,22 @@ SCRIPT = """
 import sys, time
 from nasproxy.proxies import NNGP
 from nasproxy.scoring import score
+from nasproxy.search import search
 from search_spaces import NASBench101
 from tests.conftest import tiny_dataset
 
-class Slow(NNGP):
-    def prepare(self, *arguments):
-        scorer = super().prepare(*arguments)
-        def slow(cell):
-            print(cell.key, flush=True)
-            time.sleep(0.02)
-            return scorer(cell)
-        return slow
+prepare = NNGP.prepare
+def prepare_slow(self, *arguments):
+    scorer = prepare(self, *arguments)
+    def slow(cell):
+        print(cell.key, flush=True)
+        time.sleep(0.02)
+        return scorer(cell)
+    return slow
 
+NNGP.prepare = prepare_slow
 space = NASBench101(width=4, stacks=1, cells=1)
-proxy = Slow(n_train=16, n_valid=16, norm_images=8)
+proxy = NNGP(n_train=16, n_valid=16, norm_images=8)
 score(space.sample(25, seed=3), space, proxy, tiny_dataset(0), store=sys.argv[1], progress=False)
 print("done", flush=True)
 """

@@ -59,8 +59,17 @@ class Bits:
     def key(self, architecture: str) -> str:
         return architecture
 
+    def find(self, key: str) -> str:
+        return key
+
     def to_json(self, architecture: str) -> str:
         return json.dumps(architecture)
+
+    def from_json(self, text: str) -> str:
+        return json.loads(text)
+
+    def graph(self, architecture: str, image_shape: Any, classes: int) -> Any:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from nasproxy.machine import processor
+from nasproxy.reproduce.provenance import commit
+
 
 def seconds(function: Callable[[], object]) -> float:
     """Wall time of one call."""
@@ -47,7 +50,11 @@ def report(title: str, rows: Sequence[dict[str, str]], notes: Sequence[str] = ()
     for note in notes:
         console.print(note)
     versions = ", ".join(f"{name} {version(name)}" for name in ("jax", "numpy", "scipy"))
-    console.print(f"{os.cpu_count()} processors, Python {platform.python_version()}, {versions}")
+    console.print(
+        f"commit {commit()}; {processor()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, {versions}",
+        soft_wrap=True,
+    )
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> str:

@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 truth_app = typer.Typer(help="Benchmark tables: published accuracies to rank proxies against.")
 app.add_typer(truth_app, name="truth", no_args_is_help=True)
+store_app = typer.Typer(help="Stores of scores: what they hold, whether they are whole, merging.")
+app.add_typer(store_app, name="store", no_args_is_help=True)
 
 
 def _say_version(asked: bool) -> None:

@@ -42,4 +42,14 @@ ProxyOption = Annotated[
         "Several sizes at once: n_train=100/200/400.",
     ),
 ]
+RetryOption = Annotated[
+    bool, typer.Option("--retry-failed", help="Compute again what is stored as failed.")
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds that an architecture may take; one that takes longer has failed.",
+        show_default=False,
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]

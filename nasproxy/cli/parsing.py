@@ -1,9 +1,13 @@
 """From options to architectures and shards."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nasproxy.errors import SettingError
+from nasproxy.errors import DependencyError, SettingError
+
+_ANSWER_SECONDS = 10
 
 
 def architectures_of(
@@ -60,3 +64,37 @@ def shard_of(text: str) -> tuple[int, int]:
     if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
         raise SettingError(f"shard {text!r}: give I/N with I from 0 to N−1, such as 0/4")
     return int(index), int(count)
+
+
+@contextmanager
+def workers_of(count: int | None, address: str | None) -> Iterator[Any]:
+    """What ``--workers`` or ``--cluster`` names, closed at the end.
+
+    Raises:
+        SettingError: both, or a scheduler that does not answer.
+        DependencyError: Dask is not installed.
+    """
+    if address is None:
+        yield count
+        return
+    if count is not None:
+        raise SettingError("--workers are this machine's and --cluster's are another's: give one")
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise DependencyError(
+            f"--cluster needs Dask ({error}): pip install 'nasproxy[cluster]'"
+        ) from error
+    try:
+        client = Client(address, timeout=_ANSWER_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise SettingError(
+            f"--cluster {address}: no scheduler answers there ({error}); start one by dask "
+            "scheduler, and workers by dask worker ADDRESS"
+        ) from error
+    with client:
+        if not client.nthreads():
+            raise SettingError(
+                f"--cluster {address} has no workers: start some by dask worker {address}"
+            )
+        yield client

@@ -72,9 +72,11 @@ def rank(
     Example: `nasproxy rank --store s.db --truth nasbench101_cells.parquet:test_accuracy_108`
     """
     from nasproxy import ranking
-    from nasproxy.ranking import reference
-    from nasproxy.ranking.several import together
+    from nasproxy.ranking import plots, reference
+    from nasproxy.store.merging import together
 
+    if plot is not None:
+        plots.check_path(plot)  # Before the rest is read.
     settings = {"target": target, "exponent": exponent}
     settings = {name: value for name, value in settings.items() if value is not None}
     if settings and latency is None:
@@ -117,9 +119,10 @@ def import_truth(
 ) -> None:
     """Turn the official NAS-Bench-101 file into a table, without TensorFlow; checks every CRC."""
     from nasproxy.progress import fraction
-    from nasproxy.truth import write_table
+    from nasproxy.truth import check_table, write_table
     from nasproxy.truth.nasbench101_file import import_nasbench101
 
+    check_table(out)  # Before minutes of reading.
     with fraction(f"reading {source.name}", shown=not quiet) as advance:
         frame = import_nasbench101(source, progress=advance, partial=partial)
     write_table(frame, out)

@@ -55,9 +55,19 @@ def reproduce(
         str | None,
         typer.Option(help="I/N: only score every N-th architecture from the I-th; no results."),
     ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="A rehearsal: few architectures and small kernels, in a folder NAME_quick. It "
+            "shows the form, and decides nothing.",
+        ),
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Reproduce a paper's figures: a table, a figure and a verdict on each claim.
+
+    What is to be computed, and about how long it takes, is said before it begins.
 
     Scores that the store holds are not computed again, so a killed run resumes, and several
     processes may share the work: run each with `--shard I/N` and one `--store`, then once without.
@@ -88,8 +98,14 @@ def reproduce(
         seed=seed,
         shard=(0, 1) if shard is None else shard_of(shard),
         progress=not quiet,
+        quick=quick,
     )
-    for found in suites.reproduce(name, options):
+    told = console(stderr=True)
+
+    def say(line: str) -> None:
+        told.print(line, highlight=False, soft_wrap=True)
+
+    for found in suites.reproduce(name, options, say):
         shown.print(found.title, style="bold", highlight=False)
         shown.print(found.verdict, highlight=False, soft_wrap=True)
         shown.print(f"→ {found.folder}", highlight=False, soft_wrap=True)

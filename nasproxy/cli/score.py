@@ -7,17 +7,19 @@ import typer
 from rich.table import Table
 
 from nasproxy.cli.app import Command, app
-from nasproxy.cli.failures import commonest
+from nasproxy.cli.failures import NOTHING_SCORED, commonest, old
 from nasproxy.cli.options import (
     DataDirOption,
     DataOption,
     ProxyOption,
     QuietOption,
+    RetryOption,
     SeedOption,
     SpaceArgument,
+    TimeoutOption,
     WidthOption,
 )
-from nasproxy.cli.parsing import architectures_of, shard_of
+from nasproxy.cli.parsing import architectures_of, shard_of, workers_of
 from nasproxy.cli.printing import console, harmless
 
 
@@ -59,7 +61,22 @@ def score(
         str | None,
         typer.Option(help="I/N: score every N-th architecture from the I-th, counting from 0."),
     ] = None,
-    retry_failed: Annotated[bool, typer.Option(help="Compute failed scores again.")] = False,
+    retry_failed: RetryOption = False,
+    timeout: TimeoutOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes of this machine to share the work, a thread each.", show_default=False
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler whose workers share the work: tcp://HOST:8786; needs "
+            "nasproxy[cluster].",
+            show_default=False,
+        ),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Score architectures by one or more proxies.
@@ -68,8 +85,10 @@ def score(
     """
     from nasproxy.named import data_of, proxy_of, space_of
     from nasproxy.scoring import score as score_all
-    from nasproxy.truth import write_table
+    from nasproxy.truth import check_table, write_table
 
+    if out is not None:
+        check_table(out)  # Before anything is computed.
     chosen = space_of(space)
     proxies = [proxy_of(text, width) for text in proxy]
     drawn_from, drawn = architectures_of(chosen, sample, architectures, grid, sampler, seed)
@@ -77,17 +96,20 @@ def score(
         index, count = shard_of(shard)
         drawn_from = drawn_from[index::count]
     loaded = data_of(data, data_dir)
-    frame = score_all(
-        drawn_from,
-        chosen,
-        proxies,
-        loaded,
-        seed=seed,
-        store=store,
-        drawn=drawn,
-        retry_failed=retry_failed,
-        progress=not quiet,
-    )
+    with workers_of(workers, cluster) as crew:
+        frame = score_all(
+            drawn_from,
+            chosen,
+            proxies,
+            loaded,
+            seed=seed,
+            store=store,
+            drawn=drawn,
+            retry_failed=retry_failed,
+            timeout=timeout,
+            workers=crew,
+            progress=not quiet,
+        )
     if out is not None:
         write_table(frame, out)
     _show_scores(frame, proxies, store)
@@ -110,10 +132,13 @@ def _show_scores(frame: Any, proxies: list[Any], store: Path | None) -> None:
         seconds = frame[f"{column} seconds"].median()
         line = f"{column}: median {seconds:.3g} s an architecture"
         if failed:
-            line += f", {failed} failed, {commonest(frame.attrs['failed'][column])}"
+            before = frame.attrs["failed before"][column]
+            line += f", {failed} failed, {commonest(frame.attrs['failed'][column])}{old(before)}"
         out.print(harmless(line), soft_wrap=True)
     if store is not None:
         out.print(f"stored in {store}; rank with: nasproxy rank --store {store} --truth …")
+    if len(frame) and frame[shown].isna().all(axis=None):
+        raise typer.Exit(NOTHING_SCORED)
 
 
 @app.command(cls=Command)

@@ -7,13 +7,15 @@ import typer
 from rich.table import Table
 
 from nasproxy.cli.app import Command, app
-from nasproxy.cli.failures import commonest
+from nasproxy.cli.failures import NOTHING_SCORED, commonest
 from nasproxy.cli.options import (
     DataDirOption,
     DataOption,
     QuietOption,
+    RetryOption,
     SeedOption,
     SpaceArgument,
+    TimeoutOption,
     WidthOption,
 )
 from nasproxy.cli.printing import console, harmless
@@ -37,6 +39,8 @@ def search(
     out: Annotated[
         Path | None, typer.Option(help="Also write the trace: .csv or .parquet.")
     ] = None,
+    retry_failed: RetryOption = False,
+    timeout: TimeoutOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Search a space for the architecture that a proxy scores best.
@@ -45,8 +49,10 @@ def search(
     """
     from nasproxy.named import data_of, proxy_of, space_of
     from nasproxy.search import search as run
-    from nasproxy.truth import write_table
+    from nasproxy.truth import check_table, write_table
 
+    if out is not None:
+        check_table(out)  # Before anything is computed.
     chosen = space_of(space)
     trace = run(
         chosen,
@@ -56,6 +62,8 @@ def search(
         budget=budget,
         seed=seed,
         store=store,
+        retry_failed=retry_failed,
+        timeout=timeout,
         progress=not quiet,
     )
     if out is not None:
@@ -70,8 +78,8 @@ def _show_trace(trace: Any) -> None:
     if improved.empty:
         why = commonest(trace.attrs["failed"])
         said = f"none of {len(trace)} architectures could be scored, {why}"
-        out.print(harmless(said), soft_wrap=True)
-        return
+        out.print(harmless(f"{said}; --retry-failed computes them again"), soft_wrap=True)
+        raise typer.Exit(NOTHING_SCORED)
     table = Table(title=f"best so far over {len(trace)} architectures")
     for column in ("step", "score", "architecture"):
         table.add_column(column, justify="left" if column == "architecture" else "right")

@@ -7,16 +7,22 @@ from jaxtyping import Float32, Float64
 from jaxtyping import Real as RealArray
 from numpy.typing import ArrayLike, NDArray
 
-from nasproxy.checks import Real, checked
+from nasproxy.checks import Flag, Optional, Real, Whole, checked
 from nasproxy.data.dataset import Dataset, Images, Labels
 from nasproxy.data.held_out import hold_out, take
 from nasproxy.data.lazy import LazyImages
+from nasproxy.data.units import (
+    Extent,
+    check_channels,
+    check_splits,
+    check_statistics,
+    check_varies,
+)
 from nasproxy.errors import DataError, SettingError
 
-FOLD = 20.0
-"""Deviations of pixels in two splits that differ by more are of other units."""
 FRACTION = Real(above=0, below=1, hint="such as 0.4")
 """Part of a split."""
+_CLASSES = Optional(Whole(1))
 _CHUNK = 1_024  # images a pass of the statistics holds in float64
 
 
@@ -39,7 +45,8 @@ def from_arrays(
     """A Dataset of images [N, H, W, C], or [N, H, W] for grey ones, and integer labels [N].
 
     uint8 images are kept as they are, others become float32. Lazy images are taken as they are, and
-    measured on a thousand of them.
+    measured on a thousand of them. Units are compared on 64 images of every split, see
+    :mod:`nasproxy.data.units`.
 
     Args:
         train_images, train_labels: what is trained on.
@@ -47,25 +54,32 @@ def from_arrays(
         test_images, test_labels: both or neither.
         name: of the set.
         classes: one more than the largest label unless given; then every one of them has to have
-            training images.
-        mean, std: [C], measured over the training images unless given.
+            training images. Given, it is no more than there are training images, and classes may
+            have none.
+        mean, std: [C], in the images' units; measured over the training images unless given.
         valid_fraction: the part of every class of the training images, drawn by ``seed``, that is
             validated on where no other images are given.
-        channels_last: says that the last axis is the channels' indeed, where images have fewer rows
-            than columns and channels, as images with the channels first have.
+        channels_last: says that the last axis is the channels' indeed, where it could as well be
+            the first that is: square pictures are likelier, then those of 1, 3 or 4 channels.
 
     Raises:
         DataError: naming the array, what could not be scored: not finite, empty, mismatched shapes,
-            labels out of range, a class without training images, splits of other scales, channels
-            that seem to come first, a channel or a split that does not vary.
-        SettingError: a ``valid_fraction`` that is none, or one beside validation images.
+            labels out of range, a class without training images, splits or statistics of other
+            units, channels that may come first, a channel or a split that does not vary.
+        SettingError: ``classes``, ``seed``, ``channels_last`` or a ``valid_fraction`` that is none,
+            or one beside validation images.
     """
+    classes = checked("from_arrays", "classes", classes, _CLASSES)
+    grey = _dimensions("train_images", train_images) == 3  # their one channel is ours
+    channels_last = checked("from_arrays", "channels_last", channels_last, Flag()) or grey
     if (valid_images is None) != (valid_labels is None):
         raise DataError("valid_images and valid_labels come together: give both or neither")
     if valid_images is None or valid_labels is None:
         part = checked("from_arrays", "valid_fraction", valid_fraction, FRACTION)
+        seed = checked("from_arrays", "seed", seed, Whole(0))
         train_images = _images("train_images", train_images)
         train_labels = _labels("train", train_labels, len(train_images))
+        _check_labels("train", train_labels, classes or _count({"train": train_labels}))
         held_out = hold_out(train_labels, int(train_labels.max()) + 1, seed, part)
         valid_images, valid_labels = take(train_images, held_out), train_labels[held_out]
         train_images, train_labels = take(train_images, ~held_out), train_labels[~held_out]
@@ -90,11 +104,11 @@ def from_arrays(
                 " bring them to one size and number of channels"
             )
     if not channels_last:
-        _check_channels(shape)
-    _check_scales(images)
+        check_channels(shape)
     count = _count(labels) if classes is None else classes
     for split, array in labels.items():
         _check_labels(split, array, count)
+    extents = {split: Extent.of(array) for split, array in images.items()}
     measured = _measured(images["train"]) if mean is None or std is None else images["train"][:1]
     mean = _statistic("mean", _mean(measured) if mean is None else mean, shape[-1])
     std = _statistic("std", _std(measured) if std is None else std, shape[-1])
@@ -103,6 +117,11 @@ def from_arrays(
             f"channel {int((std <= 0).argmax())} has a standard deviation of"
             f" {std[std <= 0][0]:g}: it does not vary over the training images; drop it"
         )
+    for split in ("valid", "test"):
+        if split in images:
+            check_varies(f"{split}_images", images[split])
+    check_splits(extents)
+    check_statistics(extents["train"], mean, std)
     return Dataset(
         name=name,
         classes=count,
@@ -115,42 +134,6 @@ def from_arrays(
         test_images=images.get("test"),
         test_labels=labels.get("test"),
     )
-
-
-def _check_channels(shape: tuple[int, ...]) -> None:
-    """Fewer rows than both columns and channels: CIFAR's [3, 32, 32] would be 3×32, 32 channels."""
-    height, width, channels = shape
-    if height < min(width, channels):
-        raise DataError(
-            f"images are {_by(shape)}, read as {height} rows, {width} columns and {channels} "
-            "channels: if the channels come first, transpose them by images.transpose(0, 2, 3, 1); "
-            "if not, say so by channels_last=True"
-        )
-
-
-def _check_scales(images: dict[str, Images]) -> None:
-    """Splits whose pixels have other units: 0..1 beside 0..255."""
-    held = {split: array for split, array in images.items() if not isinstance(array, LazyImages)}
-    if len(held) < len(images):
-        return  # Lazy ones come out of one decoder, and reading them costs.
-    samples = {split: _sampled(array) for split, array in held.items()}
-    spread = {split: float(sample.std()) for split, sample in samples.items()}
-    for split, own in spread.items():
-        apart = own > FOLD * spread["train"] or spread["train"] > FOLD * own
-        if apart and own and spread["train"]:
-            ranges = [
-                f"{name}_images run from {samples[name].min():g} to {samples[name].max():g}"
-                for name in ("train", split)
-            ]
-            raise DataError(
-                f"{' but '.join(ranges)}: bring all splits to one scale, such as 0 to 255"
-            )
-
-
-def _sampled(images: Images) -> NDArray[Any]:
-    """Some images from everywhere, float64."""
-    places = np.linspace(0, len(images) - 1, min(64, len(images))).astype(np.intp)
-    return np.asarray(images[places], np.float64)
 
 
 def _count(labels: dict[str, Labels]) -> int:
@@ -223,6 +206,11 @@ def _check_labels(split: str, labels: Labels, classes: int) -> None:
     high = int(labels.max())
     if high >= classes:
         raise DataError(f"{split}_labels holds {high}; with classes={classes} they are below that")
+    if split == "train" and classes > len(labels):
+        raise DataError(
+            f"classes={classes} is more than the {len(labels)} training images: give the number of"
+            " classes, or images of all"
+        )
     if split != "test" and (labels == labels[0]).all():
         raise DataError(
             f"{split}_labels are all {labels[0]}: there is nothing to tell apart;"
@@ -230,17 +218,25 @@ def _check_labels(split: str, labels: Labels, classes: int) -> None:
         )
 
 
+def _dimensions(name: str, given: ArrayLike | LazyImages) -> int:
+    return len(given.shape) if isinstance(given, LazyImages) else _array(name, given).ndim
+
+
 def _array(name: str, given: ArrayLike) -> NDArray[Any]:
     try:
         return np.asarray(given)
-    except ValueError as error:  # a ragged list
+    except (TypeError, ValueError, OverflowError) as error:  # a ragged list
         raise DataError(f"{name} is no array ({error}): bring its images to one size") from error
 
 
 def _statistic(name: str, given: ArrayLike, channels: int) -> Float32[np.ndarray, " c"]:
-    array = np.asarray(given, dtype=np.float32)
+    try:
+        with np.errstate(over="ignore"):  # an overflow is inf, and reported below
+            array = np.asarray(given, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError):
+        array = np.empty(0, np.float32)
     if array.shape != (channels,) or not np.isfinite(array).all():
-        raise DataError(f"{name} is {given}; it is {channels} finite numbers, one a channel")
+        raise DataError(f"{name} is {given!r}; it is {channels} finite numbers, one a channel")
     return array
 
 

@@ -61,7 +61,11 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of all but ``name`` and ``valid_fraction``: of the contents."""
+        """16 hex digits of all but ``name`` and ``valid_fraction``: of the contents.
+
+        Of images that are held these are the pixels; of lazy ones the bytes of the files that they
+        are decoded from, and the resolution. Names, places and times of files do not count.
+        """
         digest = hashlib.blake2b(str(self.classes).encode(), digest_size=8)
         arrays = (self.train_images, self.train_labels, self.valid_images, self.valid_labels)
         for array in (*arrays, self.test_images, self.test_labels, self.mean, self.std):

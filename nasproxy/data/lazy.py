@@ -1,5 +1,6 @@
 """Images that are decoded when they are asked for."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt8
 
-_CHUNK = 1_000  # encoded images held at once while decoding
+_CHUNK, _CHUNK_BYTES = 1_000, 2**28  # images, and their bytes, held at once while decoding
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +19,7 @@ class LazyImages:
         read: decodes images by their places in the split.
         shape: [N, H, W, C].
         places: [N], of these images in their split.
-        name: of the split's contents and of how they are resized.
+        name: of the split's contents and of how they are resized, the same on every machine.
     """
 
     read: Callable[[Sequence[int]], Sequence[UInt8[np.ndarray, "h w c"]]]
@@ -37,8 +38,9 @@ class LazyImages:
     def __getitem__(self, chosen: slice | Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "k h w c"]:
         places = self.places[chosen]
         images = np.empty((len(places), *self.shape[1:]), np.uint8)
-        for start in range(0, len(places), _CHUNK):
-            chunk = places[start : start + _CHUNK].tolist()
+        size = max(1, min(_CHUNK, _CHUNK_BYTES // math.prod(self.shape[1:])))
+        for start in range(0, len(places), size):
+            chunk = places[start : start + size].tolist()
             images[start : start + len(chunk)] = self.read(chunk)
         return images
 

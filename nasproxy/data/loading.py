@@ -2,20 +2,23 @@
 
 import inspect
 import os
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nasproxy.checks import Optional, Whole, checked
+from nasproxy.checks import Flag, Optional, Whole, checked
 from nasproxy.data.arrays import FRACTION, from_arrays
 from nasproxy.data.dataset import Dataset, balanced_order
 from nasproxy.data.held_out import hold_out, take
 from nasproxy.data.image_folder import is_image_folder, read_image_folder
+from nasproxy.data.npz import read_npz
 from nasproxy.data.prepared import Prepared, read_folder, read_name
-from nasproxy.errors import DataError, SettingError
+from nasproxy.data.trouble import reason
+from nasproxy.errors import DataError, NasproxyError, SettingError
 from nasproxy.plugins import DATASETS, is_dotted
 from nasproxy.settings import first_line
 
@@ -29,8 +32,8 @@ _DIGITS_VALID, _DIGITS_TEST = 520, 200  # 52 and 20 a class; 1,077 are left to t
 
 
 _SEED = Whole(0)
-_RESOLUTION = Optional(Whole(hint="pixels a side"))
-_SETTINGS = ("resolution", "labels", "valid_fraction", "seed")
+_RESOLUTION = Optional(Whole(1, 4_096, hint="pixels a side"))
+_SETTINGS = ("resolution", "labels", "valid_fraction", "seed", "channels_last")
 
 
 def available() -> list[tuple[str, str]]:
@@ -75,7 +78,8 @@ def load(
 
     Of TFDS sets and folders, ``resolution`` brings every image to that many pixels a side, shortest
     edge first (8/7 of it), then its centre; splits that are large then are decoded as they are
-    used. ``labels`` keeps that many classes, drawn by ``seed``, and numbers them anew.
+    used. ``labels`` keeps that many classes, drawn by ``seed``, and numbers them anew. Of an .npz,
+    ``channels_last`` is as for :func:`from_arrays`.
 
     A loader that is registered (entry points of the group ``nasproxy.datasets``) or that a dotted
     name imports is a function that returns a Dataset; it is called with whichever of these settings
@@ -87,6 +91,7 @@ def load(
         DataError: what cannot be found, read or scored.
         SettingError: a setting out of its range, or one that the set does not have.
     """
+    name = _as_text(name)
     if name in DATASETS or (is_dotted(name) and not _is_file(name)):
         given = {
             "seed": (seed, 0),
@@ -96,6 +101,7 @@ def load(
         }
         chosen = {key: value for key, (value, default) in given.items() if value != default}
         return _called(name, data_dir, chosen | settings)
+    channels_last = checked("data", "channels_last", settings.pop("channels_last", False), Flag())
     if settings:
         raise SettingError(
             f"data has no setting {next(iter(settings))!r}: it has {', '.join(_SETTINGS)}"
@@ -103,7 +109,10 @@ def load(
     seed = checked("data", "seed", seed, _SEED)
     valid_fraction = checked("data", "valid_fraction", valid_fraction, FRACTION)
     resolution = checked("data", "resolution", resolution, _RESOLUTION)
-    dataset = _load(name, data_dir, seed, valid_fraction, resolution, labels)
+    with _as_data_error(name):
+        dataset = _load(
+            name, data_dir, seed, valid_fraction, resolution, labels, channels_last=channels_last
+        )
     drawn = dataset.valid_fraction is not None
     seeded = drawn or labels is not None
     return _named(
@@ -119,8 +128,35 @@ def load(
     )
 
 
+def _as_text(name: str | os.PathLike[str]) -> str:
+    text = os.fspath(name) if isinstance(name, str | os.PathLike) else None
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(f"data is {name!r}: give a name or a path, `nasproxy datasets` lists them")
+    return text
+
+
 def _is_file(name: str) -> bool:
-    return Path(name).suffix == ".npz" or Path(name).exists()
+    with suppress(OSError, ValueError):  # names that no file can have
+        return Path(name).suffix == ".npz" or Path(name).exists()
+    return False
+
+
+@contextmanager
+def _as_data_error(name: str) -> Iterator[None]:
+    """Paths that are too long, unreadable or that go away, and what memory cannot hold."""
+    try:
+        yield
+    except NasproxyError:
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{name[:200]!r} cannot be read ({reason(error)}): check the path"
+        ) from error
+    except MemoryError as error:
+        raise DataError(
+            f"{name!r} needs more memory than there is ({reason(error)}): give fewer or smaller"
+            " images, such as by a resolution"
+        ) from error
 
 
 def _called(
@@ -156,19 +192,27 @@ def _load(
     valid_fraction: float,
     resolution: int | None,
     labels: int | None,
+    *,
+    channels_last: bool,
 ) -> Dataset:
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{name!r} names no folder ({reason(error)}): write the path") from error
     if path.suffix == ".npz" and (resolution, labels) != (None, None):
         raise SettingError(
             f"resolution and labels are for TFDS sets and folders: leave them out of {name}"
         )
     if path.suffix == ".npz":
-        return _npz(path)
+        arrays: dict[str, Any] = {**read_npz(path)}
+        return from_arrays(**arrays, name=path.stem, channels_last=channels_last)
+    if channels_last:
+        raise SettingError(f"channels_last is for .npz files: leave it out of {name}")
     if (path / "dataset_info.json").is_file():
         prepared = read_folder(path, resolution)
     elif path.is_dir() and not list(path.glob("**/dataset_info.json")) and is_image_folder(path):
         prepared = read_image_folder(path, resolution)
-    elif name.startswith((".", "~", os.sep)):
+    elif name.startswith((".", "~", os.sep)) or (path.exists() and os.sep in name):
         prepared = read_folder(path, resolution)
     else:
         prepared = read_name(name, data_dir, resolution)
@@ -194,30 +238,6 @@ def digits(seed: int = 0) -> Dataset:
         *(images[train], labels[train], images[valid], labels[valid], images[test], labels[test]),
         name="digits",
     )
-
-
-def _npz(path: Path) -> Dataset:
-    if not path.is_file():
-        raise DataError(f"there is no file {path}: check the path")
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path} cannot be read as an .npz of plain arrays ({error}); write it with numpy.savez"
-        ) from error
-    for letter in "xy":
-        if f"{letter}_val" in arrays:
-            arrays[f"{letter}_valid"] = arrays.pop(f"{letter}_val")
-    wanted = ["x_train", "y_train", "x_valid", "y_valid"]
-    if missing := [key for key in wanted if key not in arrays]:
-        found = ", ".join(arrays) or "nothing"
-        raise DataError(
-            f"{path} has no {', '.join(missing)}; it holds {found}. An .npz data set has"
-            " x_train, y_train, x_valid, y_valid and, if you like, x_test, y_test"
-        )
-    train, valid = (arrays["x_train"], arrays["y_train"]), (arrays["x_valid"], arrays["y_valid"])
-    return from_arrays(*train, *valid, arrays.get("x_test"), arrays.get("y_test"), name=path.stem)
 
 
 def _with_labels(prepared: Prepared, count: int, seed: int) -> Prepared:
@@ -261,5 +281,6 @@ def _from_prepared(prepared: Prepared, seed: int, valid_fraction: float) -> Data
         classes=prepared.classes,
         mean=mean,
         std=std,
+        channels_last=True,  # as every decoder of pictures has them
     )
     return replace(dataset, valid_fraction=valid_fraction if drawn else None)

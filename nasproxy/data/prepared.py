@@ -14,17 +14,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nasproxy.data.dataset import Images, Labels
-from nasproxy.data.decoded import cached_path
+from nasproxy.data.decoded import cached_path, contents
 from nasproxy.data.splits import Picture, Split
+from nasproxy.data.trouble import reason
 from nasproxy.errors import DataError
 
 _CHUNK = 10_000  # encoded records held at once while reading labels
+_DECODED = 64  # images decoded at once
 _CONNECT_SECONDS = 10.0
 
 
@@ -42,13 +45,26 @@ def read_folder(folder: Path, resolution: int | None) -> Prepared:
     import tensorflow_datasets as tfds
 
     if not (folder / "dataset_info.json").is_file():
-        inside = sorted(folder.glob("*/dataset_info.json")) or sorted(
-            folder.glob("*/*/dataset_info.json")
-        )
-        hint = f"; did you mean {inside[0].parent}?" if inside else ": check the path"
-        raise DataError(f"{folder} is no prepared TFDS folder, it has no dataset_info.json{hint}")
+        raise DataError(_unfit(folder))
     with _as_data_error(folder):
         return _read(tfds.builder_from_directory(folder), folder, resolution)
+
+
+def _unfit(place: Path) -> str:
+    """Why a path that is no set of any form is none."""
+    inside = sorted(place.glob("*/dataset_info.json")) or sorted(
+        place.glob("*/*/dataset_info.json")
+    )
+    said = f"{place} is no prepared TFDS folder, it has no dataset_info.json"
+    if inside:
+        return f"{said}; did you mean {inside[0].parent}?"
+    if place.is_dir():
+        return f"{said}, and no folder of pictures as CLASS/NAME.jpg or train/CLASS/NAME.jpg either"
+    return (
+        f"{said}: check the path, or give a file as .npz"
+        if place.exists()
+        else (f"{said}: check the path")
+    )
 
 
 def read_name(
@@ -63,6 +79,8 @@ def read_name(
                 builder = tfds.builder(name, data_dir=data_dir)
                 prepared = builder.is_prepared()
         except tfds.core.DatasetNotFoundError:
+            if Path(name).exists():
+                raise DataError(_unfit(Path(name))) from None
             known = ["digits", *tfds.list_builders(with_community_datasets=False)]
             close = difflib.get_close_matches(name, known, n=3)
             where = f" or in {data_dir}" if data_dir else ""
@@ -93,13 +111,13 @@ def _prepare(name: str, data_dir: str | os.PathLike[str] | None) -> None:
     if importlib.util.find_spec("tensorflow") is None:
         raise DataError(f"{advice}. (TensorFlow is not installed here; only preparing needs it.)")
     for url in list(builder.url_infos or ())[:1]:
-        if (reason := _unreachable(url)) is not None:
-            raise DataError(f"{advice}. (Here {url} cannot be reached: {reason}.)")
+        if (answer := _unreachable(url)) is not None:
+            raise DataError(f"{advice}. (Here {url} cannot be reached: {answer}.)")
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
             builder.download_and_prepare()
     except Exception as error:  # whatever a data set's own script raises
-        raise DataError(f"{advice}. (Preparing it here failed: {error})") from error
+        raise DataError(f"{advice}. (Preparing it here failed: {reason(error)})") from error
 
 
 def _unreachable(url: str) -> str | None:
@@ -141,17 +159,36 @@ def _read(builder: Any, folder: Path, resolution: int | None) -> Prepared:
         for split in ("train", "validation", "test")
         if split in info.splits
     }
-    return Prepared(info.name, features[label].num_classes, splits)
+    classes = features[label].num_classes
+    for split, (_, labels) in splits.items():
+        hidden = split == "test" and (labels == -1).all()
+        if not hidden and (labels.min() < 0 or labels.max() >= (classes or 0)):
+            raise DataError(
+                f"{folder} says it has {classes} classes, but labels of its {split} split run from"
+                f" {labels.min()} to {labels.max()}: prepare it again"
+            )
+    if classes > len(splits["train"][1]):
+        raise DataError(
+            f"{folder} says it has {classes} classes, but it has {len(splits['train'][1])} training"
+            " images: prepare it with images of all"
+        )
+    return Prepared(info.name, classes, splits)
 
 
 def _split(builder: Any, split: str, image: str, label: str, folder: Path) -> Split:
     import tensorflow_datasets as tfds
 
+    shards = [Path(os.fspath(path)) for path in builder.info.splits[split].filepaths]
+    described = [file for file in sorted(folder.iterdir()) if file.suffix == ".json"]
+    cache = cached_path(f"{folder.parent.name}-{split}", folder, [*described, *shards])
     source = builder.as_data_source(split)
     encoded = builder.as_data_source(split, decoders={image: tfds.decode.SkipDecoding()})
 
-    def read(places: Sequence[int]) -> list[Picture]:
-        return [example[image] for example in source.__getitems__(list(places))]
+    def read(places: Sequence[int]) -> Iterator[Picture]:
+        for start in range(0, len(places), _DECODED):
+            with _as_data_error(folder):
+                examples = source.__getitems__(list(places[start : start + _DECODED]))
+            yield from (example[image] for example in examples)
 
     def read_labels() -> Labels:
         labels = np.empty(len(source), np.int32)
@@ -161,8 +198,9 @@ def _split(builder: Any, split: str, image: str, label: str, folder: Path) -> Sp
         return labels
 
     with _quiet():
-        read([0])  # warns of OpenCV once
-    return Split(str(folder), split, len(source), read, read_labels, cached_path(folder, split))
+        next(read([0]))  # warns of OpenCV once
+    digest = partial(contents, shards)
+    return Split(str(folder), split, len(source), read, read_labels, digest, cache)
 
 
 @contextlib.contextmanager
@@ -170,11 +208,11 @@ def _as_data_error(place: str | Path) -> Iterator[None]:
     """TFDS and array_record raise a dozen kinds of errors for files that they cannot read."""
     try:
         yield
-    except (DataError, MemoryError):
+    except DataError:
         raise
     except Exception as error:
         raise DataError(
-            f"{place} cannot be read as a prepared TFDS data set ({error});"
+            f"{place} cannot be read as a prepared TFDS data set ({reason(error)});"
             " its files may be incomplete: prepare or copy it again"
         ) from error
 

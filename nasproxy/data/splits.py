@@ -1,8 +1,8 @@
 """One split of a set on disk: decoded once and kept, or image by image where it is too large."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,8 +11,9 @@ from jaxtyping import Real
 from PIL import Image
 
 from nasproxy.data.dataset import Images, Labels
-from nasproxy.data.decoded import read_cached, write_cached
+from nasproxy.data.decoded import read_cached, read_described, write_cached, write_described
 from nasproxy.data.lazy import LazyImages
+from nasproxy.data.trouble import check_memory
 from nasproxy.errors import DataError
 
 Picture: TypeAlias = Real[np.ndarray, "h w c"]
@@ -20,6 +21,7 @@ Picture: TypeAlias = Real[np.ndarray, "h w c"]
 HELD_BYTES = 2 * 2**30
 """Decoded pixels of a split up to which it is held in memory."""
 _CHUNK = 1_000  # encoded images held at once while decoding
+_WHOLE = 2**26  # pixels up to which a picture is scaled whole and then cropped
 _EDGE = 256 / 224  # shortest edge over the crop, as ImageNet is evaluated
 
 
@@ -31,20 +33,25 @@ class Split:
         place: for messages.
         name: train, validation or test.
         count: images in it.
-        read: decodes images by their places.
+        read: decodes images by their places, one after another.
         read_labels: all labels [count].
-        cache: file for what has been decoded, named by the contents.
+        contents: a digest of what is decoded, the same on every machine.
+        cache: file for what has been decoded.
     """
 
     place: str
     name: str
     count: int
-    read: Callable[[Sequence[int]], Sequence[Picture]]
+    read: Callable[[Sequence[int]], Iterable[Picture]]
     read_labels: Callable[[], Labels]
+    contents: Callable[[], str]
     cache: Path
 
     def load(self, resolution: int | None) -> tuple[Images, Labels]:
-        """Images [N, H, W, C] and labels [N]; the images lazy where they are too many to hold."""
+        """Images [N, H, W, C] and labels [N]; the images lazy where they are too many to hold.
+
+        Lazy ones are named by ``contents``, which reads all of them once.
+        """
         suffix = "" if resolution is None else f"-{resolution}"
         path = self.cache.with_stem(f"{self.cache.stem}{suffix}")
         (first,) = self.read([0])
@@ -56,15 +63,20 @@ class Split:
             self._resizing(resolution, shape),
             (self.count, *shape),
             np.arange(self.count),
-            path.stem,
+            f"{self.name}{suffix}",
         )
-        held = first.dtype != np.uint8 or self.count * math.prod(shape) <= HELD_BYTES
-        if held:
+        taken = self.count * math.prod(shape) * first.dtype.itemsize
+        if first.dtype != np.uint8:
+            check_memory(f"{self.place}: images of {first.dtype} in {self.name} take", taken)
+        if first.dtype != np.uint8 or taken <= HELD_BYTES:
             return self._decoded(images, first.dtype, path)
-        if cached is None:  # labels alone, beside no image
-            cached = np.empty((0, *shape), np.uint8), self.read_labels()
-            write_cached(path, *cached)
-        return images, cached[1]
+        path = self.cache.with_stem(f"{self.cache.stem}-described")
+        described = read_described(path)
+        if described is None or described[0].shape != (self.count,):
+            described = self.read_labels(), self.contents()
+            write_described(path, *described)
+        labels, contents = described
+        return replace(images, name=f"{self.name}-{contents}{suffix}"), labels
 
     def _decoded(
         self, images: LazyImages, dtype: np.dtype[Any], path: Path
@@ -81,7 +93,7 @@ class Split:
         self, resolution: int | None, shape: tuple[int, ...]
     ) -> Callable[[Sequence[int]], Sequence[Picture]]:
         def read(places: Sequence[int]) -> list[Picture]:
-            images = [resized(image, resolution) for image in self.read(places)]
+            images = [resized(image, resolution) for image in self.read(places)]  # large ones go
             for place, image in zip(places, images, strict=True):
                 if image.shape != shape:
                     raise DataError(
@@ -109,6 +121,11 @@ def resized(image: Picture, resolution: int | None) -> Real[np.ndarray, "side ac
     size = [max(resolution, round(scale * side)) for side in (width, height)]
     picture = Image.fromarray(image[:, :, 0] if channels == 1 else image)
     left, top = ((side - resolution) // 2 for side in size)
+    if math.prod(size) > _WHOLE:  # A strip of 1 × 60,000 would take 16 GB; equal but for rounding.
+        x, y = width / size[0], height / size[1]
+        box = (left * x, top * y, (left + resolution) * x, (top + resolution) * y)
+        cut = picture.resize((resolution, resolution), Image.Resampling.BILINEAR, box)
+        return np.asarray(cut).reshape(resolution, resolution, channels)
     resampled = picture.resize(size, Image.Resampling.BILINEAR)
     cropped = resampled.crop((left, top, left + resolution, top + resolution))
     return np.asarray(cropped).reshape(resolution, resolution, channels)

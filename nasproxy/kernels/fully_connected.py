@@ -12,7 +12,6 @@ alone (variances, the diagonal) is computed in float64. Correlations of inputs c
 of about .3, or as close to opposite, are computed in float64 from their distance.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,12 +20,25 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
-from nasproxy.checks import whole
+from nasproxy.checks import Flag, OneOf, Real, Rule, Whole, check, checked
 from nasproxy.errors import DataError, SettingError
 from nasproxy.kernels.dual_activations import DUALS
-from nasproxy.kernels.inputs import NEAR, Inputs
+from nasproxy.kernels.inputs import NEAR, Inputs, on_cpu
+from nasproxy.kernels.memory import check_memory
 from nasproxy.kernels.recursion import Layers
 from nasproxy.kernels.tiles import Matrix, Pass
+
+DEEPEST = 100_000
+"""Hidden layers that a kernel may have; what layers do is kept for each of them."""
+RULES: dict[str, Rule] = {
+    "depth": Whole(1, DEEPEST, hint="the hidden layers"),
+    "kind": OneOf("ntk", "nngp"),
+    "activation": OneOf(*DUALS),
+    "weight_variance": Real(above=0, hint="such as 2"),
+    "bias_variance": Real(least=0, hint="such as 0.01"),
+    "normalise": Flag(),
+    "dtype": OneOf(*NEAR),
+}
 
 
 @dataclass(frozen=True)
@@ -53,27 +65,7 @@ class FullyConnected:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        _check_depths((self.depth,))
-        for name, accepted in (
-            ("kind", ("ntk", "nngp")),
-            ("activation", tuple(DUALS)),
-            ("dtype", tuple(NEAR)),
-        ):
-            if getattr(self, name) not in accepted:
-                raise SettingError(
-                    f"{name}={getattr(self, name)!r} of a fully-connected kernel: "
-                    f"choose {' or '.join(accepted)}"
-                )
-        if not 0 < self.weight_variance < math.inf:
-            raise SettingError(
-                f"weight_variance={self.weight_variance!r} of a fully-connected kernel: "
-                "give a positive number, such as 2"
-            )
-        if not 0 <= self.bias_variance < math.inf:
-            raise SettingError(
-                f"bias_variance={self.bias_variance!r} of a fully-connected kernel: "
-                "give 0 or a positive number, such as 0.01"
-            )
+        check("a fully-connected kernel", self, **RULES)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Its fields, as scikit-learn asks for them: a search may be over ``kernel__depth``."""
@@ -102,7 +94,7 @@ class FullyConnected:
 
         Raises:
             DataError: as :meth:`prepare`, or the inputs' sizes differ.
-            SettingError: the kernel overflows its dtype.
+            SettingError: the kernel overflows its dtype, or takes more memory than there is.
         """
         return next(self.grid(x1, x2, (self.depth,)))
 
@@ -116,8 +108,19 @@ class FullyConnected:
         return layers.diagonal(self.kind, self.depth)
 
     def start(self, a: Inputs, b: Inputs | None, deepest: int) -> Pass:
-        """A pass of ``a`` and ``b``, or of ``a`` with itself, to any depth up to the deepest."""
+        """A pass of ``a`` and ``b``, or of ``a`` with itself, to any depth up to the deepest.
+
+        Raises:
+            SettingError: it would take more memory than there is.
+        """
         norms = a.norms if b is None else np.concatenate([a.norms, b.norms])
+        columns, itemsize = len(a if b is None else b), np.dtype(self.dtype).itemsize
+        check_memory(
+            Layers.memory(len(norms), deepest, self.activation)
+            + (3 * itemsize * len(a) * columns if on_cpu() else 0),
+            f"the kernel of {len(a):,} by {columns:,} inputs at depth {deepest:,}",
+            "fewer inputs at once, or a smaller depth",
+        )
         return Pass(self._layers(norms, a.size, deepest), a, b, deepest)
 
     def _layers(self, norms: NDArray[np.float64], size: int, deepest: int) -> Layers:
@@ -189,6 +192,7 @@ def fully_connected(
     if depths is None:
         (found,) = _grid(function, x1, x2, (depth,), kinds)
     else:
+        depths = _check_depths(depths)
         if list(depths) != sorted(set(depths)):
             raise SettingError(f"depths={depths!r}: give each once, ascending, as they come back")
         blocks = list(_grid(function, x1, x2, depths, kinds))
@@ -218,10 +222,8 @@ def _grid(
 
 def _check_depths(depths: Iterable[int]) -> tuple[int, ...]:
     given = tuple(depths)
-    found = tuple(depth for d in given if (depth := whole(d, 1)) is not None)
-    if not given or len(found) < len(given):
-        raise SettingError(
-            f"depth {', '.join(map(repr, given)) or 'of nothing'}: give whole numbers of at "
-            "least 1, the hidden layers"
-        )
-    return found
+    if not given:
+        raise SettingError("depths=() of fully-connected kernels: give at least one")
+    return tuple(
+        checked("a fully-connected kernel", "depth", depth, RULES["depth"]) for depth in given
+    )

@@ -12,6 +12,7 @@ from jax import Array, lax
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from nasproxy.arrays import numbers
 from nasproxy.errors import DataError
 from nasproxy.kernels.dual_activations import SMALLEST
 
@@ -40,13 +41,10 @@ class Inputs:
         """Inputs ``[n, ...]``, flattened, checked and measured.
 
         Raises:
-            DataError: nothing is there, or something is complex or not finite.
+            DataError: nothing is there, something is not finite, or they are no real numbers, see
+                :func:`nasproxy.arrays.numbers`.
         """
-        values = np.asarray(x)
-        if np.iscomplexobj(values):
-            raise DataError("inputs are complex: give real ones, such as both parts side by side")
-        if values.dtype not in (np.float32, np.float64):
-            values = values.astype(np.float64)
+        values = numbers(x, "inputs")
         if values.ndim < 2 or 0 in values.shape:
             raise DataError(f"inputs of shape {values.shape}: give [n, d], or images [n, h, w, c]")
         values = values.reshape(len(values), -1)

@@ -64,6 +64,12 @@ class Layers:
                 self._activation.append(dual.vectors(variance))
                 before = np.sqrt(dual.variance(variance))
 
+    @staticmethod
+    def memory(inputs: int, depth: int, activation: str) -> int:
+        """Bytes that the vectors of so many inputs take, as lists and as one array."""
+        numbers = 6 + len(DUALS[activation].vectors(np.ones(1)))
+        return 2 * 8 * inputs * numbers * _filled(depth + 1)
+
     def check(self, depth: int) -> None:
         """Raises SettingError if at this depth variances leave the kernel's dtype."""
         variance, limits = self._variances[depth], np.finfo(self.dtype)
@@ -89,7 +95,7 @@ class Layers:
         As many layers as the next power of two, so that few programs serve all depths.
         """
         made = [np.concatenate(p) for p in zip(self._affine, self._activation, strict=True)]
-        filled = max(8, 1 << (len(made) - 1).bit_length()) - len(made)
+        filled = _filled(len(made)) - len(made)
         return np.stack(made + made[-1:] * filled)[..., :-1].astype(self.dtype)
 
     def factor(self, kind: str, depth: int) -> NDArray[Any]:
@@ -113,6 +119,10 @@ class Layers:
     ) -> Float[Array, "n m"]:
         """The kernel, given factors ``[n]`` and ``[m]``."""
         return _read(kind, *state, rows, columns)
+
+
+def _filled(layers: int) -> int:
+    return max(8, 1 << (layers - 1).bit_length())
 
 
 def _at(vectors: Array, layer: Any) -> Array:

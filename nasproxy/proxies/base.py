@@ -1,8 +1,11 @@
 """What a proxy is: settings that, given data, become a function from an architecture to a score."""
 
 import dataclasses
-from collections.abc import Callable
+import json
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from nasproxy import machine
@@ -27,8 +30,62 @@ class Score:
     info: dict[str, Any] = field(default_factory=dict)
 
 
+class NoScore(ArithmeticError):
+    """Why a proxy has nothing to say of an architecture; kept, as it stands, for its failure.
+
+    Raised where a number would come out, at chance level or of rounding alone, that looks like any
+    other score.
+    """
+
+
 Scorer: TypeAlias = Callable[[Any], Score]
-"""From an architecture of the space it was prepared for to its score."""
+"""From an architecture of the space it was prepared for to its score; raises NoScore for none."""
+
+
+def plain(given: Any) -> Score:
+    """What a scorer returned, as stores keep it; a number by itself is a score.
+
+    NumPy's and JAX's scalars become Python's; columns may be NaN or infinite, which is to be
+    undefined.
+
+    Raises:
+        NoScore: something is not what a :class:`Score` says; names it and what it was.
+    """
+    if not isinstance(given, Score):
+        given = Score(given, flops=0.0)
+    value = _number(given.value)
+    if value is None:
+        raise NoScore(f"the proxy returned {given.value!r}: a score is a number")
+    if not math.isfinite(value):
+        raise NoScore(f"the score is {value}: the proxy's number is not finite")
+    flops = _number(given.flops)
+    if flops is None or not 0 <= flops < math.inf:
+        raise NoScore(f"flops={given.flops!r} of the score: it is a number of at least 0")
+    if not isinstance(given.columns, Mapping) or not isinstance(given.info, Mapping):
+        raise NoScore("columns and info of the score are dictionaries, and one of them is not")
+    columns: dict[str, float] = {}
+    for name, entry in given.columns.items():
+        number = _number(entry)
+        if number is None or not isinstance(name, str):
+            raise NoScore(f"column {name!r} of the score is {entry!r}: columns are numbers by name")
+        columns[name] = number
+    try:
+        info = json.loads(json.dumps(dict(given.info), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NoScore(f"info of the score is no JSON ({error}): give text and numbers") from error
+    return Score(value, flops, columns, info)
+
+
+def _number(given: Any) -> float | None:
+    """A real number, NumPy's and JAX's scalars among them, as a float; None if it is none."""
+    if getattr(given, "ndim", None) == 0 and hasattr(given, "item"):
+        given = given.item()
+    if not isinstance(given, Real) or isinstance(given, bool):
+        return None
+    try:
+        return float(given)
+    except OverflowError:  # A whole number beyond all floats.
+        return math.inf
 
 
 @runtime_checkable

@@ -15,10 +15,13 @@ from nasproxy.kernels.empirical_ntk import OUTPUTS
 from nasproxy.networks.features import BatchNorm
 from nasproxy.networks.graph import Graph
 from nasproxy.proxies import ensemble, kernel_regression
-from nasproxy.proxies.base import Score, Scorer
-from nasproxy.proxies.kernel_regression import COLAB, Fit, Problem, Sizes, sizes
+from nasproxy.proxies.base import NoScore, Score, Scorer
+from nasproxy.proxies.kernel_regression import COLAB, Fit, Problem, Sizes
 from nasproxy.solvers.ridge import KernelSweep
 from nasproxy.space import SearchSpace
+
+RESOLUTION = float(np.finfo(np.float32).eps)
+"""Of the kernel's small eigenvalues, relative to their mean; usually it is finer."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,14 @@ class NTK:
     def _judged(
         self, graph: Graph, members: list[Float64[np.ndarray, "n n_t"]], problem: Problem
     ) -> Score:
-        smallest, n_train = min(sizes(self.n_train)), len(problem.targets)
+        n_train = len(problem.targets)
         classes, n_valid = problem.targets.shape[1], len(problem.valid_labels)
         kernels = np.stack(members)[:, : n_train + n_valid]
-        if not all(_tells_apart(kernel[:, :smallest]) for kernel in kernels):
-            return kernel_regression.no_score()
 
         @cache
         def fit(some: int, networks: int) -> Fit:
+            for kernel in kernels[:networks]:
+                _check_kernel(kernel[:, :some])
             kernel = kernels[:networks, :, :some].mean(0)
             return KernelSweep(kernel[:some], problem.targets[:some]), kernel[n_train:]
 
@@ -102,6 +105,7 @@ class NTK:
             n_train=self.n_train,
             n_valid=self.n_valid,
             ensemble=self.ensemble,
+            resolution=RESOLUTION,
         )
         sweep, _ = fit(n_train, len(members))
         kernel = kernels[:, :n_train].mean(0)
@@ -113,9 +117,17 @@ class NTK:
         return replace(judged, columns=judged.columns | own)
 
 
-def _tells_apart(kernel: Float64[np.ndarray, "n n_t"]) -> bool:
-    """Whether a kernel is finite and no constant, as that of a network whose units all died is."""
-    return bool(np.isfinite(kernel).all() and np.ptp(kernel) > 1e-6 * np.abs(kernel).max())
+def _check_kernel(kernel: Float64[np.ndarray, "n n_t"]) -> None:
+    """Raises NoScore for a kernel that overflows, vanishes, or is a constant.
+
+    A constant is that of a network whose units all died: gradients of the last biases are left.
+    """
+    if not np.isfinite(kernel).all():
+        raise NoScore("the kernel overflows: some gradients or their products are not finite")
+    if not kernel.any():
+        raise NoScore("the kernel vanishes: no parameter moves the outputs")
+    if not np.ptp(kernel) > 1e-6 * np.abs(kernel).max():
+        raise NoScore("the kernel is the same for all pairs of images, up to float32's rounding")
 
 
 def flops(

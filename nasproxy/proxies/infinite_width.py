@@ -8,12 +8,13 @@ import psutil
 
 from nasproxy.checks import OneOf, check
 from nasproxy.data import Dataset
-from nasproxy.errors import SettingError
+from nasproxy.errors import DataError, SettingError
 from nasproxy.kernels import FullyConnected
+from nasproxy.kernels.fully_connected import RULES
 from nasproxy.kernels.inputs import Inputs
 from nasproxy.kernels.tiles import Pass
 from nasproxy.proxies import kernel_regression
-from nasproxy.proxies.base import Score, Scorer
+from nasproxy.proxies.base import NoScore, Score, Scorer
 from nasproxy.proxies.kernel_regression import Fit, Problem, Sizes, sizes
 from nasproxy.solvers.eigenpro import EigenProClassifier
 from nasproxy.solvers.kernel import Precomputed
@@ -23,6 +24,9 @@ from nasproxy.space import SearchSpace
 SOLVERS = ("ridge", "eigenpro")
 SHARED = 4 * 2**30
 """Bytes up to which kernels of several depths share a pass."""
+FITTED = 1000
+"""Training images that are looked at for whether a fit tells any apart."""
+SINGLE = float(np.finfo(np.float32).eps)
 
 
 @runtime_checkable
@@ -86,6 +90,9 @@ class NTKRegression:
             self.name,
             self,
             solver=OneOf(*SOLVERS),
+            kernel=RULES["kind"],
+            weight_variance=RULES["weight_variance"],
+            bias_variance=RULES["bias_variance"],
             **{name: EigenProClassifier.rules[name] for name in (*eigenpro, "ridge")},
         )
         if self.solver == "eigenpro" and len(sizes(self.n_train) + sizes(self.n_valid)) > 2:
@@ -93,7 +100,6 @@ class NTKRegression:
                 "several sizes of ntk_regression at once need solver=ridge: give one n_train and "
                 "one n_valid"
             )
-        self._function(1, "relu")
 
     def _function(self, depth: int, activation: str) -> FullyConnected:
         dtype = "float64" if self.solver == "ridge" else "float32"
@@ -131,6 +137,8 @@ class NTKRegression:
             valid_from=self.valid_from,
         )
         n_train = len(problem.targets)
+        if self.solver == "eigenpro":
+            self._eigenpro("ntk", seed).check_points(n_train)
         inputs = self._function(1, "relu").prepare(problem.images[:])
         # A pass keeps two float32 numbers a pair beside the kernel, which EigenPro copies.
         shared = self.solver == "ridge" or 16 * n_train * len(inputs) <= SHARED
@@ -160,11 +168,21 @@ class NTKRegression:
         """Fits training inputs, and judges on those after them."""
         n_train = len(problem.targets)
         model = self._eigenpro(kernel, seed)
-        model.fit(inputs[:n_train], problem.targets.argmax(1))
-        value = model.score(inputs[n_train:], problem.valid_labels)
+        try:
+            model.fit(inputs[:n_train], problem.targets.argmax(1))
+            fitted = model.decision_function(inputs[: min(n_train, FITTED)])
+            scores = model.decision_function(inputs[n_train:])
+        except (DataError, SettingError) as error:  # Of this depth's kernel: sizes were looked at.
+            raise NoScore(str(error)) from error
+        # What float32 leaves of a sum of so many products.
+        largest = float(kernel.diagonal(inputs[:n_train]).max())
+        rounding = 4 * SINGLE * largest * np.linalg.norm(model.dual_coef_)
+        limit = np.array([rounding])
+        kernel_regression.check_told(_by_class(fitted), _by_class(scores), limit, limit)
+        predicted = model.classes_[_by_class(scores)[0].argmax(1)]
         last = model.history_[-1]
         return Score(
-            value,
+            float((predicted == problem.valid_labels).mean()),
             flops * len(model.history_),
             {
                 "train_accuracy": 1 - last["error"],
@@ -180,6 +198,11 @@ class NTKRegression:
             return float(2 * n_train * n_train * data.classes)
         gram = 2 * int(np.prod(data.image_shape)) * n_train * (n_train + n_valid)
         return float(gram + kernel_regression.solve_flops(n_train, n_valid, data.classes))
+
+
+def _by_class(scores: np.ndarray) -> np.ndarray:
+    """A decision function ``[m]`` of two classes, or ``[m, c]`` of more, as ``[1, m, c]``."""
+    return (np.stack([-scores / 2, scores / 2], -1) if scores.ndim == 1 else scores)[None]
 
 
 class _Blocks:
@@ -208,5 +231,8 @@ class _Blocks:
                 function.start(self._valid, self._train, self._deepest),
             )
             self._passes = passes
-        train, valid = (np.asarray(p.blocks(depth, (function.kind,))[0]) for p in passes)
+        try:
+            train, valid = (np.asarray(p.blocks(depth, (function.kind,))[0]) for p in passes)
+        except SettingError as error:  # At this depth it leaves its dtype.
+            raise NoScore(str(error)) from error
         return train, valid

@@ -51,7 +51,13 @@ class Latency:
     unit: ClassVar[str] = "−milliseconds"
 
     def __post_init__(self) -> None:
-        check(self.name, self, batch=Whole(), repeats=Whole(), warmup=Whole())
+        check(
+            self.name, self, batch=Whole(1, 2**16), repeats=Whole(1, 10**6), warmup=Whole(1, 10**6)
+        )
+        if not (self.machine is None or (isinstance(self.machine, str) and self.machine)):
+            raise SettingError(
+                f"machine={self.machine!r} of latency: give the name of one, or none for this one"
+            )
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
         if self.machine not in (None, machine.name()):

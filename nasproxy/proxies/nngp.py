@@ -12,8 +12,8 @@ from nasproxy.networks import features
 from nasproxy.networks.features import BatchNorm
 from nasproxy.networks.graph import Graph
 from nasproxy.proxies import ensemble, kernel_regression
-from nasproxy.proxies.base import Score, Scorer
-from nasproxy.proxies.kernel_regression import COLAB, Fit, Problem, Sizes, sizes
+from nasproxy.proxies.base import NoScore, Score, Scorer
+from nasproxy.proxies.kernel_regression import COLAB, Fit, Problem, Sizes
 from nasproxy.solvers.ridge import RidgeSweep
 from nasproxy.space import SearchSpace
 
@@ -89,13 +89,12 @@ class NNGP:
     def _judged(
         self, graph: Graph, members: list[Float32[np.ndarray, "n d"]], problem: Problem
     ) -> Score:
-        smallest = min(sizes(self.n_train))
-        if not all(tells_apart(phi[:smallest]) and np.isfinite(phi).all() for phi in members):
-            return kernel_regression.no_score()
         classes, n_train = problem.targets.shape[1], len(problem.targets)
         n_valid = len(problem.valid_labels)
 
         def fit(some: int, networks: int) -> Fit:
+            for phi in members[:networks]:
+                check_features(phi, some)
             phi = monte_carlo.stacked(members[:networks])
             sweep = RidgeSweep(phi[:some], problem.targets[:some])
             return sweep, phi[n_train : n_train + n_valid]
@@ -107,7 +106,18 @@ class NNGP:
             n_train=self.n_train,
             n_valid=self.n_valid,
             ensemble=self.ensemble,
+            resolution=ROUNDING**2,
         )
+
+
+def check_features(phi: Float32[np.ndarray, "n d"], n_train: int) -> None:
+    """Raises NoScore for features that overflow, vanish, or tell no training images apart."""
+    if not np.isfinite(phi).all():
+        raise NoScore("features overflow: some are not finite")
+    if not phi[:n_train].any():
+        raise NoScore("features vanish: they are 0 for all training images")
+    if not tells_apart(phi[:n_train]):
+        raise NoScore("features are the same for all training images, up to float32's rounding")
 
 
 def tells_apart(phi: Float32[np.ndarray, "n d"]) -> bool:

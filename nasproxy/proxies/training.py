@@ -8,6 +8,8 @@ from jaxtyping import Int
 
 from nasproxy.checks import Optional, Real, Several, Whole, check
 from nasproxy.data import Dataset
+from nasproxy.data.dataset import Subset
+from nasproxy.networks import features
 from nasproxy.networks.features import Batches
 from nasproxy.networks.graph import Graph
 from nasproxy.proxies.base import Score, Scorer
@@ -101,15 +103,17 @@ class Training:
 
 
 class _Evaluated:
-    """Validation and test split in batches of one shape."""
+    """Validation and test split in batches of one shape, made anew where they are many to hold."""
 
     def __init__(self, data: Dataset):
         self.valid_labels, self.test_labels = data.valid_labels, data.test_labels
-        images = data.standardise(data.valid_images)
-        if data.test_images is not None:
-            images = np.concatenate([images, data.standardise(data.test_images)])
+        parts = [(data.valid_images, np.arange(len(data.valid_labels)))]
+        if data.test_images is not None and data.test_labels is not None:
+            parts.append((data.test_images, np.arange(len(data.test_labels))))
+        images = Subset(data, tuple(parts))
         size = -(-len(images) // -(-len(images) // EVALUATED))
-        self.batches = list(Batches(images, size))
+        made = Batches(images, size)
+        self.batches = made if images.nbytes > features.HELD_BYTES else list(made)
 
     def accuracies(self, predicted: Int[np.ndarray, " n"]) -> dict[str, float]:
         """By split, of predictions for the images of ``batches``."""

@@ -189,6 +189,16 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
         raise SettingError(f"{path} cannot be written ({error}): check the folder") from error
 
 
+def check_path(path: str | os.PathLike[str]) -> None:
+    """Raises SettingError where :func:`save` would, before there is a figure."""
+    path = Path(path)
+    _form(path)
+    try:
+        files.check_place(path)
+    except OSError as error:
+        raise SettingError(f"{path} cannot be written ({error}): check the folder") from error
+
+
 def _form(path: Path) -> str:
     form = path.suffix.lower().removeprefix(".")
     if form not in ("png", "pdf", "svg"):

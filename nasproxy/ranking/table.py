@@ -144,7 +144,7 @@ def rank(
 
 def rank_store(
     store: Store,
-    truth: pd.Series,
+    truth: pd.Series | Mapping[Any, float],
     *,
     threshold: float | None = None,
     percentile: float | None = None,
@@ -184,6 +184,7 @@ def rank_store(
         TruthError: no scored architecture at all has a truth.
         SettingError: a λ that is none, or two.
     """
+    truth = _numbers("truth", truth)
     read, lower = truth, bool(truth.attrs.get("lower"))
     columns, truth, runs = _opposed(store, truth)
     truth.attrs["lower"] = lower

@@ -13,6 +13,7 @@ from nasproxy import NNGP, Store, scoring
 from nasproxy.data import Dataset
 from nasproxy.proxies import Flops, Params
 from nasproxy.proxies import nngp as nngp_costs
+from nasproxy.reproduce.plan import Planned
 from nasproxy.reproduce.scores import Request, Scores, Setting
 from nasproxy.settings import describe
 from nasproxy.space import SearchSpace
@@ -45,14 +46,9 @@ class Pool:
     @cache  # noqa: B019  a pool lives as long as the process
     def frame(self, request: Request, shard: tuple[int, int] = WHOLE) -> pd.DataFrame:
         """The table that :func:`nasproxy.score` returns, of every N-th architecture of a shard."""
-        if request.sampler is None:
-            drawn, chosen = self.drawn, list(self.architectures.values())[: request.cells]
-        else:
-            drawn = f"{request.sampler}, n={request.cells}, seed={request.seed}"
-            chosen = self.space.sample(request.cells, request.seed, request.sampler)
-        index, count = shard
+        drawn, chosen = self._chosen(request, shard)
         return scoring.score(
-            chosen[index::count],
+            chosen,
             self.space,
             request.proxy,
             self.images,
@@ -61,6 +57,29 @@ class Pool:
             drawn=drawn,
             progress=self.progress,
         )
+
+    def plan(self, need: str, request: Request, shard: tuple[int, int] = WHOLE) -> Planned:
+        """What a request takes, and what of it is stored."""
+        run = (*scoring.run_id(self.space, request.proxy), scoring.data_id(self.images))
+        stored = self.store.get_many(*run, request.seed)
+        keys = {self.space.key(one) for one in self._chosen(request, shard)[1]}
+        seconds = [record.seconds for record in stored.values()]
+        return Planned(
+            need,
+            (*run, request.seed),
+            len(keys),
+            len(keys & stored.keys()),
+            float(np.median(seconds)) if seconds else None,
+        )
+
+    def _chosen(self, request: Request, shard: tuple[int, int]) -> tuple[str, list[Any]]:
+        """How a request's architectures are drawn, and every N-th of them."""
+        index, count = shard
+        if request.sampler is None:
+            return self.drawn, list(self.architectures.values())[: request.cells][index::count]
+        drawn = f"{request.sampler}, n={request.cells}, seed={request.seed}"
+        sampled = self.space.sample(request.cells, request.seed, request.sampler)
+        return drawn, sampled[index::count]
 
     def scores(self, request: Request) -> Scores:
         """The scores of a request, with what each of its settings costs."""
@@ -145,6 +164,18 @@ class Scored:
         """The scores of a request; what the store lacks is computed."""
         return self.pool_of(need).scores(self.requests[need])
 
+    @property
+    def ranked(self) -> int:
+        """Architectures that rankings are of."""
+        return len(self.pool.architectures)
+
+    def plan(self, needs: Sequence[str], shard: tuple[int, int]) -> list[Planned]:
+        """What the named scores and the truth take, and what of it is stored."""
+        found = [self.pool_of(need).plan(need, self.requests[need], shard) for need in needs]
+        if self.published_truth is None:
+            found += [self.pool.plan(_training(one), one, shard) for one in self.trained]
+        return found
+
     def compute(self, needs: Sequence[str], shard: tuple[int, int]) -> None:
         """Computes and stores what the store lacks of the named scores, and of the truth."""
         for need in needs:
@@ -152,6 +183,10 @@ class Scored:
         if self.published_truth is None:
             for request in self.trained:
                 self.pool.frame(request, shard)
+
+
+def _training(request: Request) -> str:
+    return f"{describe(request.proxy, request.proxy.name, full=False)}, seed {request.seed}"
 
 
 def joined(truth: pd.Series, *scores: pd.Series) -> tuple[np.ndarray, ...]:

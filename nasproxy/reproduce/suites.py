@@ -8,7 +8,7 @@ scores that it reads; and ``run(study)``, which returns a :class:`Finding`.
 """
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,7 @@ from nasproxy.checks import Optional, Whole
 from nasproxy.errors import SettingError
 from nasproxy.plugins import SUITES
 from nasproxy.ranking import plots
+from nasproxy.reproduce.plan import Plan, Planned, caution
 from nasproxy.reproduce.provenance import statement
 from nasproxy.store import Store
 from nasproxy.truth import tables
@@ -45,6 +46,7 @@ class Options:
         seed: of the draw, the subsets and the initialisations.
         shard: (I, N): only compute every N-th score from the I-th; write no results.
         progress: show progress bars.
+        quick: a rehearsal: few architectures and small kernels, in a folder of its own.
     """
 
     cells: int | None = None
@@ -57,6 +59,11 @@ class Options:
     seed: int = 0
     shard: tuple[int, int] = (0, 1)
     progress: bool = True
+    quick: bool = False
+
+    def folder(self, name: str) -> str:
+        """The folder of results of a study: rehearsals never replace a real run's."""
+        return f"{name}_quick" if self.quick else name
 
     def opened(self, name: str) -> Store:
         """The store of a study's scores."""
@@ -94,6 +101,15 @@ class Study(Protocol):
         """The folder of results: the suite, marked where the data is not the paper's."""
         ...
 
+    @property
+    def ranked(self) -> int | None:
+        """Architectures that rankings are of; None where nothing is ranked."""
+        ...
+
+    def plan(self, needs: Sequence[str], shard: tuple[int, int]) -> list[Planned]:
+        """What the named scores take, and what of it is stored."""
+        ...
+
     def compute(self, needs: Sequence[str], shard: tuple[int, int]) -> None:
         """Computes and stores what the store lacks of the named scores."""
         ...
@@ -123,8 +139,17 @@ class Written(NamedTuple):
     folder: Path
 
 
-def reproduce(name: str, options: Options) -> Iterator[Written]:
+def reproduce(
+    name: str, options: Options, say: Callable[[str], None] = lambda line: None
+) -> Iterator[Written]:
     """Runs an experiment (``suite/experiment``) or a whole suite, and writes what it finds.
+
+    Args:
+        name: of it.
+        options: what is asked of it.
+        say: is told the plan, an estimate of the time that is left, and whether architectures are
+            too few for a verdict, a line a call, before the long part begins. Two architectures of
+            each kind of score that was never computed here are scored to estimate from.
 
     Yields:
         Each as it is written; nothing for a shard, which only computes scores.
@@ -140,6 +165,8 @@ def reproduce(name: str, options: Options) -> Iterator[Written]:
     chosen = {wanted: known[wanted]} if wanted else known
     study: Study = package.prepare(options)
     try:
+        needs = list(dict.fromkeys(need for one in chosen.values() for need in one.NEEDS))
+        _announce(study, needs, options, say)
         for label, experiment in chosen.items():
             study.compute(experiment.NEEDS, options.shard)
             if options.shard[1] == 1:
@@ -147,9 +174,33 @@ def reproduce(name: str, options: Options) -> Iterator[Written]:
                 folder = options.out / study.name / label
                 write(folder, experiment, finding, study)
                 index(folder.parent, package)
-                yield Written(title(experiment), finding.verdict, folder)
+                yield Written(title(experiment), cautious(finding, study), folder)
     finally:
         study.close()
+
+
+def _announce(
+    study: Study, needs: Sequence[str], options: Options, say: Callable[[str], None]
+) -> None:
+    def plan() -> Plan:
+        return Plan.of(study.plan(needs, options.shard), study.ranked)
+
+    planned = plan()
+    for line in planned.lines():
+        say(line)
+    if too_few := caution(planned.ranked):
+        say(f"warning: {too_few}")
+    if options.shard[1] == 1:
+        for one in planned.scores:
+            if one.need in planned.unknown:  # What is no need is the truth's, computed with any.
+                study.compute([n for n in needs if n == one.need], (0, -(-one.wanted // 2)))
+        planned = plan()
+    say(planned.estimate())
+
+
+def cautious(finding: Finding, study: Study) -> str:
+    """The verdict, after a word of caution where architectures are too few for one."""
+    return " ".join(filter(None, (caution(study.ranked), finding.verdict)))
 
 
 def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) -> None:
@@ -160,7 +211,7 @@ def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) 
         "",
         f"**The paper's claim.** {experiment.CLAIM}",
         "",
-        f"{HERE} {finding.verdict}",
+        f"{HERE} {cautious(finding, study)}",
         "",
         "![figure](figure.png)",
         "",

@@ -15,6 +15,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from nasproxy.checks import Real, Rule, Whole
 from nasproxy.errors import DivergedError
+from nasproxy.kernels.memory import check_memory
 from nasproxy.progress import bar
 from nasproxy.solvers.estimator import Classifier, KernelMachine, Regressor
 from nasproxy.solvers.kernel import Kernel, check_gram, product
@@ -107,11 +108,19 @@ class _Iterative(KernelMachine):
     def _solve(
         self, kernel: Kernel, inputs: Any, targets: Columns, *, progress: bool = False
     ) -> Columns:
+        kernel.check(inputs)
         start = time.perf_counter()
         n, ridge, most = len(targets), self._setting("ridge"), self._setting("iterations")
         damping = ridge * float(kernel.diagonal(inputs).mean())
         itemsize = np.asarray(kernel(inputs[:1])).itemsize
-        kept = kernel(inputs) if itemsize * n**2 <= self._setting("memory") * 2**30 else None
+        kept = None
+        if itemsize * n**2 <= self._setting("memory") * 2**30:
+            check_memory(
+                itemsize * n**2,
+                f"memory={self._setting('memory'):g} to keep the kernel of {n:,} points",
+                "less memory, and rows are computed as they are needed",
+            )
+            kept = kernel(inputs)
 
         def times(vectors: Columns) -> Columns:
             if kept is not None:

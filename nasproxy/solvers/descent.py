@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nasproxy.errors import DivergedError
+from nasproxy.kernels.memory import check_memory
 from nasproxy.solvers import checkpoint as checkpoints
 from nasproxy.solvers.kernel import Kernel, product
 from nasproxy.solvers.losses import LOSSES
@@ -22,6 +23,8 @@ DIVERGED = 10.0
 """A loss so many times that of the zero function is no longer coming back."""
 PROGRESS = 1e-3
 """Share by which the gradient has to fall within ``patience`` epochs."""
+ROW = ("epoch", "iteration", "seconds", "loss", "error", "gradient")
+"""What a history says of an epoch."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,11 @@ class Descent:
         allowed = self.preconditioner.step(self.batch) / self.loss.curvature
         self.step = settings.step or allowed
         if probe.itemsize * n**2 <= settings.memory * 2**30:
+            check_memory(
+                probe.itemsize * n**2,
+                f"memory={settings.memory:g} to keep the kernel of {n:,} points",
+                "less memory, and rows are computed as they are needed",
+            )
             self._kept = self.kernel(self.inputs)
         self._spent += time.perf_counter() - start
 
@@ -203,18 +211,48 @@ class Descent:
             self._saved = time.monotonic()
 
     def resume(self, path: Path) -> None:
-        """Takes up a state that was written by the same fit, if there is one."""
+        """Takes up a state that was written by the same fit, if there is one.
+
+        Raises:
+            SettingError, StoreError: as :func:`nasproxy.solvers.checkpoint.read`.
+        """
         if not path.exists():
             return
-        state = checkpoints.read(path, self._fingerprint())
+        subsample, top = self.subsample, None if self.settings.automatic else self.settings.top
+        numbers = dict.fromkeys(("epoch", "spent", "ridge", "level", "reach"), ())
+        state = checkpoints.read(
+            path,
+            self._fingerprint(),
+            {
+                "alpha": self.targets.shape,
+                "eigenvalues": (None if top is None else top + 1,),
+                "vectors": (subsample, top),
+                "history": (),
+                **numbers,
+            },
+        )
+        history = _rows(state["history"])
+        values, vectors = state["eigenvalues"], state["vectors"]
+        sound = {
+            "history": history is not None and len(history) == state["epoch"],
+            "spent": state["spent"] >= 0,
+            "alpha": state["alpha"].dtype == np.float64,
+            "eigenvalues": vectors.shape[1] == len(values) - 1 < subsample
+            and values[0] > 0
+            and bool((np.diff(values) <= 0).all()),
+            "level": state["level"] > 0,
+            "reach": state["reach"] > 0,
+            "ridge": state["ridge"] >= 0,
+        }
+        for name, held in sound.items():
+            if not held:
+                raise checkpoints.damaged(path, f"{name} is none that a fit has")
         self.alpha, self.epoch = state["alpha"], int(state["epoch"])
-        self.history, self._spent = json.loads(str(state["history"])), float(state["spent"])
+        self.history, self._spent = history or [], float(state["spent"])
         for row in self.history:
             self._note(row)
         self.preconditioner = Preconditioner(
-            state["eigenvalues"],
-            state["vectors"],
-            *(float(state[name]) for name in ("ridge", "level", "reach")),
+            values, vectors, *(float(state[name]) for name in ("ridge", "level", "reach"))
         )
 
     def _fingerprint(self) -> str:
@@ -223,3 +261,21 @@ class Descent:
         chosen = {k: v for k, v in asdict(self.settings).items() if k not in free}
         block = np.asarray(self.kernel(self.inputs[:16]))
         return checkpoints.fingerprint(chosen, self.targets, block)
+
+
+def _rows(text: Any) -> list[dict[str, float]] | None:
+    """The rows of a history, one an epoch from the first on; None if they are not that."""
+    try:
+        rows = json.loads(str(text))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(rows, list) or not rows:
+        return None
+    for epoch, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or row.keys() != set(ROW) or row["epoch"] != epoch:
+            return None
+        if not all(type(v) in (int, float) and 0 <= v < math.inf for v in row.values()):
+            return None
+        if row["error"] > 1:
+            return None
+    return rows

@@ -8,13 +8,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.sparse.linalg import eigsh
 
-from nasproxy.checks import Real, Rule
+from nasproxy.arrays import numbers
+from nasproxy.checks import Real, Rule, checked
 from nasproxy.errors import DataError, SettingError
+from nasproxy.kernels.memory import check_memory
 from nasproxy.solvers.estimator import Classifier, KernelMachine, Regressor
 from nasproxy.solvers.kernel import Kernel, check_gram
 
 Matrix: TypeAlias = NDArray[np.float64]
 
+RIDGE = Real(least=0)
 BLOCK = 4096
 """Rows that are factorised at a time."""
 
@@ -29,10 +32,17 @@ def solve(matrix: ArrayLike, targets: ArrayLike, ridge: float) -> Matrix:
 
     Raises:
         SettingError: the system is not positive definite at this ridge; says how far it is from it.
-        DataError: the matrix is no kernel, see :func:`nasproxy.solvers.kernel.check_gram`.
+        DataError: the matrix is no kernel, see :func:`nasproxy.solvers.kernel.check_gram`, or
+            targets are others than real numbers, a row a point.
     """
+    ridge = checked("a solve", "ridge", ridge, RIDGE)
+    matrix, targets = numbers(matrix, "kernels"), numbers(targets, "targets")
+    check_gram(matrix)
+    if targets.ndim not in (1, 2) or len(targets) != len(matrix) or not np.isfinite(targets).all():
+        raise DataError(
+            f"targets {list(targets.shape)} of {len(matrix)} points: give finite ones [n, c]"
+        )
     system = np.array(matrix, np.float64)
-    check_gram(system)
     n, scale = len(system), np.trace(system) / len(system)
     if not scale > 0:
         raise DataError("the kernel is zero: look at its inputs and settings")
@@ -41,14 +51,14 @@ def solve(matrix: ArrayLike, targets: ArrayLike, ridge: float) -> Matrix:
         _factorise(system)
     except LinAlgError as error:
         # What is left of the system is half factorised.
-        smallest = _smallest(np.array(matrix, np.float64)) + ridge * scale
+        smallest = _smallest(matrix.astype(np.float64)) + ridge * scale
         raise SettingError(
             f"ridge={ridge:g}: the kernel matrix of {n} points is not positive definite, its "
             f"smallest eigenvalue is about {smallest / scale - ridge:.1e} of the mean one; give a "
             f"ridge of at least {max(10 * ridge, 2 * (ridge - smallest / scale)):.0e}, or compute "
             "the kernel in float64"
         ) from error
-    half = solve_triangular(system, np.asarray(targets, np.float64), lower=True, check_finite=False)
+    half = solve_triangular(system, targets.astype(np.float64), lower=True, check_finite=False)
     return solve_triangular(system, half, lower=True, trans=1, check_finite=False)
 
 
@@ -81,9 +91,16 @@ def _smallest(system: Matrix) -> float:
 class _Direct(KernelMachine):
     ridge: float = 1e-3
 
-    rules: ClassVar[dict[str, Rule]] = {"ridge": Real(least=0)}
+    rules: ClassVar[dict[str, Rule]] = {"ridge": RIDGE}
 
     def _solve(self, kernel: Kernel, inputs: Any, targets: Matrix) -> Matrix:
+        n = len(targets)
+        check_memory(
+            12 * n**2,
+            f"a direct solve of {n:,} points",
+            "fewer points, or take EigenPro or ConjugateGradient (solver eigenpro or cg)",
+        )
+        kernel.check(inputs)
         return solve(kernel(inputs), targets, self._setting("ridge"))
 
 

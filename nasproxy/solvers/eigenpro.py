@@ -17,6 +17,7 @@ import numpy as np
 
 from nasproxy.checks import OneOf, Optional, Real, Rule, Whole
 from nasproxy.errors import SettingError
+from nasproxy.kernels.memory import check_memory
 from nasproxy.progress import bar
 from nasproxy.solvers import checkpoint as checkpoints
 from nasproxy.solvers.descent import Descent, Settings
@@ -71,6 +72,7 @@ class _Preconditioned(KernelMachine):
         if checkpoint is not None:
             checkpoints.check(Path(checkpoint))
         settings = self._settings(len(targets))
+        kernel.check(inputs)
         order = np.random.default_rng((settings.seed, 0)).permutation(len(targets))
         fit = Descent(settings, kernel, inputs[order], targets[order])
         if checkpoint is not None:
@@ -91,6 +93,11 @@ class _Preconditioned(KernelMachine):
         self.preconditioner_, self.batch_, self.step_ = fit.preconditioner, fit.batch, fit.step
         return coefficients
 
+    def check_points(self, points: int) -> None:
+        """Raises SettingError for parameters that do not fit a number of points."""
+        self._checked()
+        self._settings(points)
+
     def _settings(self, points: int) -> Settings:
         """Every parameter as a number, after checking sizes against the number of points."""
         named = {name: self._setting(name) for name in self.rules}
@@ -108,6 +115,11 @@ class _Preconditioned(KernelMachine):
                 f"give a top below that, or a larger subsample (there are {points} points)"
             )
         named.pop("loss", None)
+        check_memory(
+            12 * subsample**2,
+            f"the kernel of a subsample of {subsample:,} points",
+            "a smaller subsample or top",
+        )
         return Settings(
             **named
             | {

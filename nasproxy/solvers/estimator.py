@@ -13,12 +13,14 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_X_y, column_or_1d, validate_data
 
+from nasproxy.arrays import dense
 from nasproxy.checks import Rule, checked
 from nasproxy.errors import DataError, SettingError
 from nasproxy.kernels.fully_connected import FullyConnected
 from nasproxy.kernels.inputs import Inputs
 from nasproxy.solvers.kernel import Kernel, block, check_gram, product
 
+SINGLE = [np.float64, np.float32]
 PREDICTED = 2**27
 """Entries of the kernel that predictions are made from at once."""
 
@@ -89,11 +91,6 @@ class KernelMachine(BaseEstimator):
     def _ready(self, X: Any) -> tuple[Kernel, Any]:
         """The kernel as the solver calls it, and inputs made ready for it."""
         if isinstance(self.kernel, str) and self.kernel == "precomputed":
-            if X.shape[0] != X.shape[1]:
-                raise DataError(
-                    f"a precomputed kernel of shape {list(X.shape)}: give the square matrix [n, n] "
-                    "of the training points"
-                )
             check_gram(X)
             return Kernel(_Matrix(X)), np.arange(len(X))
         kernel = Kernel(self._function())
@@ -114,10 +111,16 @@ class KernelMachine(BaseEstimator):
         """f at points, ``[m, c]``."""
         check_is_fitted(self, "dual_coef_")
         if isinstance(self.kernel, str) and self.kernel == "precomputed":
-            rows: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+            rows: Any = validate_data(self, _given(X), reset=False, dtype=SINGLE)
             return product(block(rows, *rows.shape), self.dual_coef_)
         if not _raw(self.kernel, X):
-            X = validate_data(self, X, reset=False, allow_nd=True, dtype=[np.float64, np.float32])
+            X = validate_data(self, _given(X), reset=False, allow_nd=True, dtype=SINGLE)
+            fitted = getattr(self._inputs, "shape", X.shape)  # Those made ready are flat.
+            if X.shape[1:] != fitted[1:]:
+                raise DataError(
+                    f"inputs of shape {list(X.shape[1:])}, but {list(fitted[1:])} were fitted: "
+                    "give inputs of one shape"
+                )
         x = self._kernel.prepare(X)
         step = max(1, PREDICTED // len(self.dual_coef_))
         return np.concatenate(
@@ -131,7 +134,7 @@ class KernelMachine(BaseEstimator):
         """Training inputs, checked."""
         if _raw(self.kernel, X):
             return X
-        return validate_data(self, X, allow_nd=True, dtype=[np.float64, np.float32])
+        return validate_data(self, _given(X), allow_nd=True, dtype=SINGLE)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -231,21 +234,44 @@ def _raw(kernel: Any, X: Any) -> bool:
     return isinstance(X, Inputs) or not getattr(kernel, "requires_vector_input", True)
 
 
+def _given(X: Any) -> Any:
+    """Inputs for scikit-learn to check, unless it would take them for others.
+
+    Raises:
+        DataError: they are masked, complex, not finite, or text.
+    """
+    if hasattr(X, "toarray"):
+        return X  # It says so.
+    found = dense(X, "inputs")
+    if found.dtype.kind == "c":
+        raise DataError("Complex data not supported: give both parts side by side")
+    texts = found.flat if found.dtype.kind == "O" else ()
+    if found.dtype.kind in "SU" or any(isinstance(v, str | bytes) for v in texts):
+        raise DataError("inputs are text: give numbers")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        row = int(np.argwhere(~np.isfinite(found))[0, 0])
+        raise DataError(f"input {row} holds NaN or infinity: leave it out or repair it")
+    return X
+
+
 def _targets(y: ArrayLike, points: int) -> NDArray[np.float64]:
     if y is None:
         raise DataError("this estimator requires y to be passed, but the target y is None")
+    y = dense(y, "targets")
+    if y.dtype.kind in "SU" or (y.dtype.kind == "O" and any(isinstance(v, str) for v in y.flat)):
+        raise DataError("Unknown label type: targets are text; give numbers, or use a classifier")
+    if np.iscomplexobj(y):
+        raise DataError("targets are complex: give real ones, such as both parts in columns")
     _, targets = check_X_y(
         np.zeros((points, 1)), y, multi_output=True, y_numeric=True, ensure_min_features=0
     )
-    if np.iscomplexobj(targets):
-        raise DataError("targets are complex: give real ones, such as both parts in columns")
     return targets.astype(np.float64)
 
 
 def _labels(y: ArrayLike, points: int) -> NDArray[Any]:
     if y is None:
         raise DataError("this estimator requires y to be passed, but the target y is None")
-    labels = np.asarray(y)
+    labels = dense(y, "labels")
     if labels.ndim == 0 or len(labels) != points:
         found = "one label" if labels.ndim == 0 else f"{len(labels)} labels"
         raise DataError(f"{points} inputs and {found}: give one label an input")

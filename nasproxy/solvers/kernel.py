@@ -9,12 +9,18 @@ import numpy as np
 from jaxtyping import Float, Float64
 from numpy.typing import ArrayLike, NDArray
 
+from nasproxy.arrays import SINGLE, dense, numbers
 from nasproxy.errors import DataError, SettingError
+from nasproxy.kernels.fully_connected import FullyConnected
 
 Block: TypeAlias = Float[np.ndarray | jax.Array, "n m"]
 """On a CPU or where the kernel left it."""
 SYMMETRY = 1e-4
 """Share of the largest entry that float32 kernels of many sums may be off symmetric by."""
+PROBED = 48
+"""Points that a kernel is tried on before a fit."""
+AGREEMENT = 1e-2
+"""Share of the largest entry that half-precision kernels may differ by from call to call."""
 CHECKED = 1024
 """Rows that are looked at at once."""
 
@@ -29,18 +35,39 @@ class Precomputed:
     requires_vector_input = False
 
     def __init__(self, matrix: Any) -> None:
-        self._matrix = matrix
+        """Of a matrix that stays where it is.
+
+        Raises:
+            DataError: it is sparse or has masked entries, or is no matrix.
+        """
+        if len(dense(matrix, "kernels").shape) != 2:
+            raise DataError(
+                f"a precomputed kernel of shape {list(np.shape(matrix))}: give a matrix [n, m]"
+            )
+        self._matrix = matrix if hasattr(matrix, "shape") else np.asarray(matrix)
 
     def __call__(self, rows: ArrayLike, columns: ArrayLike | None = None) -> NDArray[Any]:
         """The block of some rows and columns."""
         chosen = self.prepare(rows)
         other = chosen if columns is None else self.prepare(columns)
+        self._check_columns(other)
         return np.asarray(self._matrix[np.ix_(chosen, other)])
 
     def diagonal(self, rows: ArrayLike) -> NDArray[Any]:
         """k(x, x) of some rows, ``[k]``."""
         chosen = self.prepare(rows)
+        self._check_columns(chosen)
         return np.asarray(self._matrix[chosen, chosen])
+
+    def _check_columns(self, chosen: NDArray[np.integer]) -> None:
+        """Raises DataError for training points beyond the columns of ``[n, m]``, m < n."""
+        most = self._matrix.shape[1]
+        if (chosen >= most).any():
+            raise DataError(
+                f"a precomputed kernel {list(self._matrix.shape)} has no column {chosen.max()}: "
+                "its columns are of the training points, so give those as indices from 0 to "
+                f"{most - 1}"
+            )
 
     def prepare(self, rows: ArrayLike) -> NDArray[np.integer]:
         """The indices, checked.
@@ -103,9 +130,43 @@ class Kernel:
         """k(x, x), from small blocks where the kernel has no diagonal of its own."""
         own = getattr(self._given, "diagonal", None)
         if own is not None:
-            return np.asarray(own(x), np.float64)
+            found = np.asarray(block(np.reshape(own(x), (-1, 1)), len(x), 1))
+            return found[:, 0].astype(np.float64)
         parts = [np.diagonal(np.asarray(self(x[i : i + 64]))) for i in range(0, len(x), 64)]
         return np.concatenate(parts).astype(np.float64)
+
+    def check(self, x: Any) -> None:
+        """Holds the kernel of some points to what solvers take for granted of all.
+
+        A block is that of its rows and columns in this order, the same from either side and in
+        whatever company, and has the diagonal that the kernel says it has.
+
+        Raises:
+            DataError: it is not, or the points' matrix is no kernel, see :func:`check_gram`.
+        """
+        if isinstance(self._given, FullyConnected):
+            return
+        step = math.ceil(len(x) / PROBED)
+        some, few = x[::step], x[:: 3 * step]
+        gram = np.asarray(self(some), np.float64)
+        check_gram(gram)
+        across = np.asarray(self(some, few), np.float64)
+        back = np.asarray(self(few, some), np.float64).T
+        own = self.diagonal(some)
+        expected = gram[:, ::3]
+        for found, wanted, said in (
+            (across, expected, "k(x, x')"),
+            (back, expected, "k(x', x)"),
+            (own, gram.diagonal(), "the kernel's own diagonal"),
+        ):
+            apart = np.abs(found - wanted)
+            if not apart.max() <= AGREEMENT * np.abs(gram).max():  # NaN is not.
+                at = np.unravel_index(int(apart.argmax()), apart.shape)
+                raise DataError(
+                    f"the kernel does not agree with itself: of the same points it gave "
+                    f"{wanted[at]:.3g} and, as {said}, {found[at]:.3g}; let it be a symmetric "
+                    "function of two points, whose block [n, m] has the first array's along rows"
+                )
 
 
 def _accepts(function: Any, arrays: int) -> bool:
@@ -122,22 +183,19 @@ def block(given: Any, rows: int, columns: int) -> Block:
     """What a kernel gave, float32 or float64; whatever else it is of becomes float64.
 
     Raises:
-        DataError: another shape, or something that is no real number.
+        DataError: another shape, or something that is no real number, see
+            :func:`nasproxy.arrays.numbers`.
     """
-    found = given if isinstance(given, jax.Array) else np.asarray(given)
+    if isinstance(given, jax.Array) and given.dtype in SINGLE:
+        found: Any = given
+    else:
+        found = numbers(given, "kernel entries")
     if found.shape != (rows, columns):
         raise DataError(
             f"the kernel gave an array {list(found.shape)} for {rows} and {columns} inputs: let it "
             f"give their block [{rows}, {columns}]"
         )
-    if found.dtype in (np.float32, np.float64):
-        return found
-    if np.issubdtype(found.dtype, np.complexfloating):
-        raise DataError("the kernel gave complex numbers: let it give real ones")
-    try:
-        return np.asarray(found).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"the kernel gave no numbers ({error}): let it give real ones") from error
+    return found
 
 
 def product(
@@ -155,7 +213,7 @@ def product(
     return made
 
 
-def check_gram(matrix: Float[np.ndarray, "n n"]) -> None:
+def check_gram(matrix: Float[np.ndarray, "n m"]) -> None:
     """Refuses what is no kernel of points with themselves, before it is solved with.
 
     Symmetric up to rounding, nowhere negative on the diagonal, and by Cauchy and Schwarz nowhere
@@ -165,6 +223,11 @@ def check_gram(matrix: Float[np.ndarray, "n n"]) -> None:
     Raises:
         DataError: it is none; names an entry.
     """
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise DataError(
+            f"a kernel of shape {list(matrix.shape)}: give the square matrix [n, n] of the points "
+            "with themselves"
+        )
     diagonal = np.asarray(matrix.diagonal(), np.float64)
     scale = float(np.abs(matrix).max())
     if not np.isfinite(scale):

@@ -4,7 +4,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 
+from nasproxy.arrays import real
+from nasproxy.errors import DataError, SettingError
+from nasproxy.solvers.kernel import check_gram
+
 Matrix = NDArray[np.float64]
+
+NEGATIVE = 1e-4
+"""Share of the largest eigenvalue that rounding of float32 kernels may make negative."""
 
 
 class _Sweep:
@@ -37,11 +44,26 @@ class _Sweep:
 
         Returns:
             ``[r, m, classes]``.
+
+        Raises:
+            DataError: either is not finite, no real number, or of another shape.
+            SettingError: a regulariser is not positive.
         """
         inverse = self._inverse(regularisers)
-        return (np.asarray(features, np.float64) @ self._project) @ (
-            inverse[:, :, None] * self._moments
-        )
+        rows = real(features, "features", "[m, d]")
+        if rows.shape[1] != len(self._project):
+            raise DataError(
+                f"features have the shape {list(rows.shape)}: give {len(self._project)} numbers a "
+                "row, as were fitted"
+            )
+        return (rows @ self._project) @ (inverse[:, :, None] * self._moments)
+
+    def fitted(self, regularisers: ArrayLike) -> Matrix:
+        """Predictions for the training images themselves, ``[r, n, classes]``."""
+        share = self._inverse(regularisers)
+        if not self._primal:
+            share = share * self.spectrum
+        return self._scores @ (share[:, :, None] * self._moments)
 
     def leave_one_out(self, regularisers: ArrayLike) -> Matrix:
         """Predictions for each training image from all the others, without solving again.
@@ -63,8 +85,10 @@ class _Sweep:
         return self._targets - residual
 
     def _inverse(self, regularisers: ArrayLike) -> Matrix:
-        damping = np.asarray(regularisers, np.float64)[:, None] * self._mean_eigenvalue
-        return 1 / (self.spectrum + damping)
+        epsilons = real(regularisers, "regularisers", "[r]")
+        if not (epsilons > 0).all():
+            raise SettingError(f"regulariser {epsilons.min():g}: give positive ones, such as 1e-3")
+        return 1 / (self.spectrum + epsilons[:, None] * self._mean_eigenvalue)
 
 
 class RidgeSweep(_Sweep):
@@ -79,9 +103,19 @@ class RidgeSweep(_Sweep):
     """
 
     def __init__(self, features: ArrayLike, targets: ArrayLike) -> None:
-        """Factorises; ``features`` Φ is ``[n, d]``, ``targets`` Y is ``[n, classes]``."""
-        phi, targets = np.asarray(features, np.float64), np.asarray(targets, np.float64)
-        trace = np.vdot(phi, phi)
+        """Factorises; ``features`` Φ is ``[n, d]``, ``targets`` Y is ``[n, classes]``.
+
+        Raises:
+            DataError: either is not finite, no real number, or of another shape; or K vanishes or
+                overflows.
+        """
+        phi = real(features, "features", "[n, d]")
+        targets = _targets(targets, len(phi))
+        with np.errstate(over="ignore"):
+            trace = np.vdot(phi, phi)
+        if not 0 < trace < np.inf:
+            found = "vanishes" if trace == 0 else "overflows"
+            raise DataError(f"the kernel {found}, its trace is {trace}: look at its inputs")
         if phi.shape[1] < phi.shape[0]:
             spectrum, basis = eigh(phi.T @ phi, driver="evd", check_finite=False)
             super().__init__(spectrum, basis, phi @ basis, targets, trace)
@@ -89,15 +123,44 @@ class RidgeSweep(_Sweep):
             spectrum, basis = eigh(phi @ phi.T, driver="evd", check_finite=False)
             super().__init__(spectrum, phi.T @ basis, basis, targets, trace)
 
+    def reach(self, features: ArrayLike) -> float:
+        """The longest of other rows ``[m, d]``, relative to the mean of those fitted."""
+        rows = real(features, "features", "[m, d]")
+        return float(np.linalg.norm(rows, axis=1).max() / np.sqrt(self._mean_eigenvalue))
+
 
 class KernelSweep(_Sweep):
     """:class:`RidgeSweep` of a kernel that is known by itself, not by features."""
 
     def __init__(self, kernel: ArrayLike, targets: ArrayLike) -> None:
-        """Factorises; ``kernel`` K is ``[n, n]``, ``targets`` Y is ``[n, classes]``."""
-        kernel, targets = np.asarray(kernel, np.float64), np.asarray(targets, np.float64)
+        """Factorises; ``kernel`` K is ``[n, n]``, ``targets`` Y is ``[n, classes]``.
+
+        Raises:
+            DataError: as :class:`RidgeSweep`, or the matrix is no kernel: it is not symmetric, or
+                has eigenvalues that are negative beyond rounding.
+        """
+        kernel = real(kernel, "kernels", "[n, n]")
+        check_gram(kernel)
+        targets = _targets(targets, len(kernel))
         spectrum, basis = eigh(kernel, driver="evd", check_finite=False)
+        if spectrum[0] < -NEGATIVE * spectrum[-1]:
+            raise DataError(
+                f"the kernel has an eigenvalue of {spectrum[0]:.3g} beside a largest of "
+                f"{spectrum[-1]:.3g}, and those of kernels are not negative: look at it, or "
+                "compute it in float64"
+            )
         super().__init__(spectrum, basis, basis, targets, np.trace(kernel))
+
+    def reach(self, features: ArrayLike) -> float:
+        """The largest entry of other rows ``[m, n]``, relative to the mean of K's diagonal."""
+        return float(np.abs(real(features, "features", "[m, n]")).max() / self._mean_eigenvalue)
+
+
+def _targets(given: ArrayLike, points: int) -> Matrix:
+    targets = real(given, "targets", "[n, classes]")
+    if len(targets) != points:
+        raise DataError(f"{len(targets)} targets of {points} points: give one row a point")
+    return targets
 
 
 def sweep(

@@ -12,7 +12,8 @@ import pandas as pd
 from nasproxy.errors import SettingError
 from nasproxy.plugins import PROXIES, SPACES
 from nasproxy.settings import describe, make, parse_settings
-from nasproxy.store.database import Record, Store
+from nasproxy.store.database import Store
+from nasproxy.store.rows import Record
 
 Run = tuple[str, str, str, int]
 """Space, proxy, data and seed, as stores name them."""

@@ -8,21 +8,30 @@ import time
 from pathlib import Path
 
 from nasproxy.errors import StoreError
+from nasproxy.store import schema
+from nasproxy.store.schema import APPLICATION_ID, READABLE
 
-APPLICATION_ID = 0x6E617370  # "nasp"
-VERSION = 1
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 _RETRIES = 4  # a writer that opens or closes just now can make a sound file look damaged
 
 
+_State = tuple[int, int, int, int]
+_checked: dict[Path, _State] = {}
+"""What files were like when this process last found or left them whole."""
+
+
 def check_file(path: Path) -> None:
-    """Raise StoreError unless ``path`` is absent, empty, or a whole store of this version.
+    """Raise StoreError unless ``path`` is absent, empty, or a whole store that can be read.
 
     Nothing is written, and no -wal or -shm file appears. Costs a read of the file where no other
-    process has it open (SQLite's quick_check: damaged pages are found now, not after an hour).
+    process has it open (SQLite's integrity_check: damage is found now, not after an hour), unless
+    it is as this process left it. What a row holds is checked when it is read.
     """
+    damage = ""
     try:
+        if path.exists() and _checked.get(path) == _state(path):
+            return
         if path.exists() and not path.is_file():
             raise StoreError(f"{path} is not a file: give the path of a file to keep scores in")
         if not path.parent.is_dir():
@@ -34,20 +43,30 @@ def check_file(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
         _check_header(path, header)
-        damage = _damage(path)
-        for _ in range(_RETRIES):
-            if damage is None:
+        for attempt in range(_RETRIES + 1):
+            time.sleep(0.05 * bool(attempt))
+            if (damage := file_damage(path)) is None:
+                note_whole(path)
                 return
-            time.sleep(0.05)
-            damage = _damage(path)
     except OSError as error:
         raise StoreError(
             f"{path} cannot be read ({error.strerror}): check it, or its folder"
         ) from error
     raise StoreError(
-        f"{path} is a damaged store ({damage}); it was left as it is:"
+        f"{path} is a damaged store ({' '.join(damage.split())}); it was left as it is:"
         " restore a copy, or move it away to start a new one"
     )
+
+
+def note_whole(path: Path) -> None:
+    """Remember that the file as it is now is whole: a call in a loop checks it once."""
+    if not _filled(_beside(path, "-wal")) and path.exists():
+        _checked[path] = _state(path)
+
+
+def _state(path: Path) -> _State:
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _check_empty(path: Path) -> None:
@@ -77,15 +96,15 @@ def _check_header(path: Path, header: bytes) -> None:
             f" (application id {application:#x}, a nasproxy store has {APPLICATION_ID:#x});"
             f" {elsewhere}"
         )
-    if version != VERSION:
+    if version not in READABLE:
         raise StoreError(
-            f"{path} is a nasproxy store of version {version}, this nasproxy reads version"
-            f" {VERSION}; it was left as it is: use the nasproxy that wrote it, or choose another"
-            " path"
+            f"{path} is a nasproxy store of version {version}, this nasproxy reads versions "
+            f"{' and '.join(map(str, READABLE))}; it was left as it is: use the nasproxy that wrote"
+            " it, or choose another path"
         )
 
 
-def _damage(path: Path) -> str | None:
+def file_damage(path: Path) -> str | None:
     """What is wrong with a file that holds all its contents, or None.
 
     With a journal or a filled -wal beside it part of the contents is there (a writer has it open,
@@ -104,11 +123,12 @@ def _damage(path: Path) -> str | None:
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
         try:
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            connection.execute("SELECT count(*) FROM runs JOIN scores ON 0").fetchone()
+            schema.check(connection, int.from_bytes(header[60:64]))
+            connection.execute("PRAGMA cell_size_check = ON")
+            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         finally:
             connection.close()
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, StoreError) as error:
         return str(error)
     return None if verdict == "ok" else verdict
 

@@ -212,6 +212,16 @@ def known(keys: pd.Index, truth: pd.Series) -> pd.Index:
     return keys[truth.index.get_indexer(keys) >= 0]
 
 
+def check_table(path: StrPath) -> None:
+    """Raises TruthError where :func:`write_table` would, before there is something to write."""
+    path = Path(path)
+    reading.suffix(path)
+    try:
+        files.check_place(path)
+    except OSError as error:
+        raise TruthError(f"{path} cannot be written ({error}); check the folder") from error
+
+
 def write_table(frame: pd.DataFrame, path: StrPath) -> None:
     """Write a table to a .parquet or .csv file, its index too if named, whole or not at all.
 

@@ -37,7 +37,7 @@ class AccelNASBench(BlockSpace):
     columns: ClassVar[tuple[str, ...]] = tuple(
         f"block{i}_{column}" for i in range(BLOCKS) for column in ("e", "k", "l", "se")
     )
-    _code: ClassVar[re.Pattern[str]] = re.compile(r"e(\d+)k(\d+)l(\d+)(se)?")
+    _code: ClassVar[re.Pattern[str]] = re.compile(r"e(\d{1,4})k(\d{1,4})l(\d{1,4})(se)?")
 
     def __post_init__(self) -> None:
         check(self.name, self, width=Whole())

@@ -203,7 +203,7 @@ class MNAS(BlockSpace):
     name: ClassVar[str] = "mnas"
     fields: ClassVar[tuple[str, ...]] = ("op", "kernel", "se", "skip", "multiplier", "layers")
     _code: ClassVar[re.Pattern[str]] = re.compile(
-        rf"({'|'.join(OPS)})(\d+)(?:se(\d+))?-({'|'.join(SKIPS)})-(\d+)x(\d+)"
+        rf"({'|'.join(OPS)})(\d{{1,4}})(?:se(\d{{1,4}}))?-({'|'.join(SKIPS)})-(\d{{1,4}})x(\d{{1,4}})"
     )
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nasproxy import files
-from nasproxy.cache import cache_dir
+from nasproxy.cache import cache_dir, make_folder
 from nasproxy.checks import Whole, checked
 from nasproxy.errors import ArchitectureError
 from search_spaces.nasbench101.cell import (
@@ -208,6 +208,6 @@ def _read(path: Path, count: int) -> bytes | None:
 
 
 def _write(path: Path, digests: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with files.replacing(path) as file:
         file.write(digests + sha256(digests).digest())

@@ -1,20 +1,30 @@
 """The command line does what its functions do, and says what is wrong in one line."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from nasproxy import cli
 from nasproxy.architectures import read_architectures
 from nasproxy.cli.printing import one_line
-from nasproxy.errors import ArchitectureError, NasproxyError, SettingError
+from nasproxy.errors import (
+    ArchitectureError,
+    DataError,
+    NasproxyError,
+    ScoringError,
+    SettingError,
+)
 from nasproxy.progress import bar, fraction
+from nasproxy.proxies.base import NoScore
 from nasproxy.store import Store
 from search_spaces import NASBench101
 from tests.support.cli import run
@@ -60,21 +70,104 @@ def test_shards_share_out_a_sample(tmp_path: Path) -> None:
         assert [group.ok for group in opened.groups()] == [5]
 
 
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception, but: int = 10**6) -> None:
+    """Every graph of NAS-Bench-101 fails, but one in so many."""
+    graph, calls = NASBench101.graph, itertools.count(1)
+
+    def raising(*given: Any) -> Any:
+        if next(calls) % but == 0:
+            return graph(*given)
+        raise error
+
+    monkeypatch.setattr(NASBench101, "graph", raising)
+
+
+SCORED = ("score", "nasbench101", "--sample", "4", "--proxy", "params", "--quiet")
+SEARCHED = ("search", "nasbench101", "--proxy", "params", "--budget", "4", "--quiet")
+
+
 @pytest.mark.parametrize("store", [[], ["--store", "s.db"]])
 def test_why_scores_failed_is_said(
     store: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def raising(*_: object) -> None:
-        raise RuntimeError("no [memory] left\nsomewhere")
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(NASBench101, "graph", raising)
-    drawn = ["score", "nasbench101", "--sample", "3", "--proxy", "params", "--quiet", *store]
-    said = "3 failed, 3 of them because of RuntimeError: no [memory] left\n"
-    assert said in run(*drawn)
-    searched = ["search", "nasbench101", "--proxy", "params", "--budget", "3", "--quiet"]
-    assert "none of 3" in run(*searched)
-    assert "because of RuntimeError: no [memory] left\n" in run(*searched)
+    failing(monkeypatch, RuntimeError("too [many]\nlayers"), but=4)
+    said = "3 failed, 3 of them because of RuntimeError: too [many] layers"
+    assert f"{said}\n" in run(*SCORED, *store)
+    if store:
+        old = "3 are of earlier runs: --retry-failed computes them again"
+        assert f"{said} ({old})" in run(*SCORED, *store)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert "failed" not in run(*SCORED, *store, "--retry-failed")
+
+
+@pytest.mark.parametrize("words", [SCORED, SEARCHED])
+def test_nothing_scored_is_no_success(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the proxy says of each is stored, and the exit code tells."""
+    monkeypatch.chdir(tmp_path)
+    failing(monkeypatch, NoScore("too flat"))
+    result = CliRunner().invoke(cli.app, [*words, "--store", "s.db"])
+    assert result.exit_code == 1
+    assert "because of too flat" in result.output
+    with Store("s.db") as store:
+        assert store.groups()[0].failed >= 4
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert "because of" not in run(*words, "--store", "s.db", "--retry-failed")
+
+
+@pytest.mark.parametrize("words", [SCORED, SEARCHED])
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (MemoryError(), ScoringError, "MemoryError: that is no fault of the architecture"),
+        (OSError(28, "No space left on device"), ScoringError, "No space left"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), ScoringError, "RESOURCE_EXHAUSTED"),
+        (RecursionError("maximum recursion"), ScoringError, "maximum recursion"),
+        (RuntimeError("of unknown cause"), ScoringError, "all 4 that were tried failed by Runtime"),
+        (NameError("name 'x' is not defined"), NameError, "name 'x'"),
+        (DataError("images of 1×1"), DataError, "images of 1×1"),
+    ],
+)
+def test_what_is_no_architectures_fault_ends_the_run_and_is_not_stored(
+    error: Exception,
+    kind: type[Exception],
+    said: str,
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    failing(monkeypatch, error)
+    with pytest.raises(kind, match=said):
+        run(*words, "--store", "s.db")
+    with Store("s.db") as store:
+        assert list(store.records()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((*SCORED, "--out", "none/t.csv"), "none/t.csv cannot be written"),
+        ((*SCORED, "--out", "t.xlsx"), "a table is a .parquet or .csv file"),
+        ((*SEARCHED, "--out", "."), "ends in"),
+        (("rank", "--store", "s.db", "--truth", "params", "--plot", "none/p.png"), "none/p.png"),
+        (("rank", "--store", "s.db", "--truth", "params", "--plot", "p.txt"), "give a .png"),
+        (("truth", "import", "none.tfrecord", "--out", "t.txt"), "a table is a"),
+        ((*SCORED, "--timeout", "0"), "timeout=0.0 of scoring"),
+    ],
+)
+def test_where_results_go_is_looked_at_first(
+    words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    failing(monkeypatch, AssertionError("computed"))
+    with pytest.raises(NasproxyError, match=said):
+        run(*words)
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_search_finds_and_resumes(tmp_path: Path) -> None:

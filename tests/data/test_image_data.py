@@ -1,5 +1,7 @@
 """ImageNet-like data: resized and cropped, classes chosen, decoded as it is used."""
 
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +16,10 @@ from numpy.typing import NDArray
 from nasproxy.data import Dataset, load, splits
 from nasproxy.data.lazy import LazyImages
 from nasproxy.data.splits import resized
-from nasproxy.errors import SettingError
+from nasproxy.errors import DataError, SettingError
 from nasproxy.networks import features
 from nasproxy.proxies import NNGP, Training
+from nasproxy.proxies import training as training_module
 from search_spaces import NASBench101, NASBenchMacro
 from search_spaces.nasbench101 import Cell
 from tests.support.cli import run
@@ -225,3 +228,71 @@ def test_tiny_imagenet_at_half_its_size(monkeypatch: pytest.MonkeyPatch) -> None
     assert np.bincount(labels).tolist() == [4] * 10
     np.testing.assert_allclose(data.mean, (123.7, 116.3, 103.5))
     assert 0.5 < images.std() < 2
+
+
+# Sizes
+
+
+def test_strips_are_cropped_before_they_are_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, the first would take 16 GB; of usual shapes both ways come to one level at most."""
+    strip = random_image(1, 60_000, 3)
+    assert resized(strip, 224).shape == (224, 224, 3)
+    for shape in [(40, 31, 3), (300, 451, 3), (20, 90, 1)]:
+        image = random_image(*shape)
+        whole = resized(image, 24)
+        monkeypatch.setattr(splits, "_WHOLE", 0)
+        np.testing.assert_allclose(resized(image, 24).astype(int), whole.astype(int), atol=1)
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("resolution", [4_097, 1_000_000, 10**30])
+def test_resolutions_have_a_bound(resolution: int, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="give a whole number from 1 to 4096, pixels a side"):
+        load(str(tmp_path), resolution=resolution)
+
+
+def test_training_holds_a_batch_of_what_is_many(
+    both: tuple[Dataset, Dataset, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, lazy, asked = both
+    monkeypatch.setattr(features, "HELD_BYTES", 0)
+    monkeypatch.setattr(training_module, "EVALUATED", 8)
+    space, training = NASBench101(width=4, stacks=1, cells=1), Training(epochs=1, batch=30)
+    cell = Cell.create([[0, 1], [0, 0]], ["input", "output"])
+    expected = training.prepare(space, held, 0)(cell)
+    scorer = training.prepare(space, lazy, 0)
+    assert not asked
+    assert scorer(cell).value == expected.value
+    assert max(asked) <= 30
+
+
+def test_copies_of_a_prepared_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "HELD_BYTES", 0)
+    folder = write_prepared(tmp_path, "large", {"train": pictures(100)})
+    copy = Path(shutil.copytree(folder, tmp_path / "elsewhere" / "other" / "3.0.2"))
+    os.utime(next(copy.glob("*array_record*")), (1, 1))
+    data = load(str(folder))
+    assert isinstance(data.train_images, LazyImages)
+    assert load(str(copy)).fingerprint == data.fingerprint
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "{}", "[]", "null", '{"splits": 3}', '{"name": {"a": 1}}', "\0"]
+)
+def test_odd_descriptions_of_a_set(text: str, tmp_path: Path) -> None:
+    folder = write_prepared(tmp_path, "odd", {"train": pictures(20)})
+    (folder / "dataset_info.json").write_text(text)
+    with pytest.raises(DataError) as caught:
+        load(str(folder))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1_000
+
+
+def test_labels_beyond_the_classes(tmp_path: Path) -> None:
+    examples = [(image, 12) for image, _ in pictures(20)]
+    folder = write_prepared(tmp_path, "beyond", {"train": examples})
+    for labels in (None, 3):
+        with pytest.raises(
+            DataError, match="10 classes, but labels of its train split run from 12"
+        ):
+            load(str(folder), labels=labels)

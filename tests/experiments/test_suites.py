@@ -3,17 +3,16 @@
 import dataclasses
 import importlib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 
-from nasproxy import NNGP, Params, Store, metrics
+from nasproxy import NNGP, Params, Store, Training, metrics
 from nasproxy.data import from_arrays
 from nasproxy.errors import SettingError, TruthError
 from nasproxy.proxies import Score
@@ -76,20 +75,20 @@ def test_more_points_than_there_are() -> None:
         fc_ntk.prepare(Options(truth=Path("truth")))
 
 
-@dataclass(frozen=True)
-class Trained:
+def untrained(_: Any, space: Any, *rest: Any) -> Callable[[Any], Score]:
     """Stands in for training, which takes long."""
-
-    epochs: int = 5
-    name: ClassVar[str] = "training"
-
-    def prepare(self, space: Any, data: Any, seed: int) -> Callable[[Any], Score]:
-        return lambda architecture: Score(len(space.key(architecture)) / 100, 0.0)
+    return lambda architecture: Score(len(space.key(architecture)) / 100, 0.0)
 
 
 @pytest.fixture(scope="module")
-def ranked() -> Study:
+def ranked() -> Iterator[Study]:
     """Networks whose invented truth follows their size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "prepare", untrained)
+        yield invented()
+
+
+def invented() -> Study:
     rng = np.random.default_rng(0)
     labels = np.arange(80) % 4
     images = rng.normal(size=(80, 32, 32, 3)) + labels[:, None, None, None]
@@ -109,7 +108,7 @@ def ranked() -> Study:
         requests |= spaces._members(requests["nngp"], n, ensemble=(1, 2))
         if name == ACCEL:
             requests["nngp, 10 labels"] = Request(dataclasses.replace(nngp, n_train=32), n)
-            requests["training"] = Request(Trained(), 10)
+            requests["training"] = Request(Training(epochs=5), 10)
         latency = pd.Series(rng.uniform(5, 50, n), index=list(keyed))
         benchmarks[name] = Benchmark(name, pool, truth, latency, "invented", requests)
     return Study("nngp_mnas", benchmarks)

@@ -255,10 +255,10 @@ def test_what_is_not_finite_is_refused(bad: float) -> None:
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"depth": 0}, "depth 0"),
+        ({"depth": 0}, "depth=0"),
         ({"depths": (1, 2.5)}, "2.5"),
         ({"depths": (3, 1)}, "ascending"),
-        ({"depths": ()}, "nothing"),
+        ({"depths": ()}, "at least one"),
         ({"kernel": "rbf"}, "kernel='rbf'.* or both"),
         ({"activation": "gelu"}, "'gelu'"),
         ({"weight_variance": 0}, "weight_variance"),

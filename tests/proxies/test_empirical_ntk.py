@@ -16,6 +16,7 @@ from nasproxy.kernels import empirical_ntk, measures
 from nasproxy.networks.features import BatchNorm
 from nasproxy.networks.initialised import Initialised
 from nasproxy.proxies import NTK, Score
+from nasproxy.proxies.base import NoScore
 from nasproxy.proxies.kernel_regression import REGULARISERS
 from search_spaces import NASBench101
 
@@ -117,9 +118,16 @@ def test_flops_count_a_forward_and_a_backward_pass_and_the_products(tiny_data: D
         assert math.isclose(flops, kernels + solves)
 
 
-@pytest.mark.parametrize("scale", [0.0, 1e30, math.nan])
+@pytest.mark.parametrize(
+    ("scale", "seen"),
+    [
+        (0.0, "is the same for all pairs"),
+        (1e30, "is the same for all pairs"),
+        (math.nan, "overflows"),
+    ],
+)
 def test_dead_networks_and_kernels_that_overflow_are_no_score(
-    scale: float, tiny_data: Dataset
+    scale: float, seen: str, tiny_data: Dataset
 ) -> None:
     """Black images leave gradients of biases alone, 1e30 moves batch norm to a variance of ∞."""
     images = [np.asarray(x) * scale for x in (tiny_data.train_images, tiny_data.valid_images)]
@@ -130,7 +138,8 @@ def test_dead_networks_and_kernels_that_overflow_are_no_score(
         train_images=images[0].astype(np.float32),
         valid_images=images[1].astype(np.float32),
     )
-    assert math.isnan(scored(replace(TINY, ensemble=1), broken).value)
+    with pytest.raises(NoScore, match=f"the kernel {seen}"):
+        scored(replace(TINY, ensemble=1), broken)
 
 
 @pytest.mark.parametrize(

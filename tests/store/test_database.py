@@ -299,7 +299,7 @@ def other_database(path: Path) -> None:
         (overwrite(0, b"sqlite"), "not an SQLite file"),
         (other_database, "something else"),
         (overwrite(68, b"GPKG"), "something else"),
-        (overwrite(60, b"\0\0\0\2"), "version 2, this nasproxy reads version 1"),
+        (overwrite(60, b"\0\0\0\3"), "version 3, this nasproxy reads versions 1 and 2"),
         (cut(7), "not an SQLite file"),
         (cut(16), "truncated"),
         (cut(99), "truncated"),

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from nasproxy.data import Dataset, from_arrays
 from nasproxy.errors import SettingError
 from nasproxy.named import data_of
 from nasproxy.proxies import NTKRegression
+from nasproxy.reproduce.plan import Planned
 from nasproxy.reproduce.pool import Pool
 from nasproxy.reproduce.scores import Request
 from nasproxy.reproduce.suites import Options
@@ -31,6 +33,8 @@ LOSSES = ("squared", "cross_entropy")
 SEEDS = (0, 1, 2)
 POINTS, VALID = 5000, 5000
 """Training images where the user names no number, and validation images, if there are so many."""
+QUICK_POINTS, QUICK_DEPTHS = 500, 4
+"""Training images and depths of a rehearsal."""
 STOP = 0.99
 """Training accuracy at which the paper stops its kernels."""
 
@@ -51,8 +55,17 @@ class Study:
     requests: Mapping[str, tuple[str, Request]]
     tops: tuple[int, ...]
 
+    ranked: ClassVar[None] = None  # A grid of depths is no sample.
+
     def close(self) -> None:
         next(iter(self.pools.values())).store.close()
+
+    def plan(self, needs: Sequence[str], shard: tuple[int, int]) -> list[Planned]:
+        found = []
+        for label in (label for need in needs for label in self.group(need)):
+            pool, request = self.requests[label]
+            found.append(self.pools[pool].plan(label, request, shard))
+        return found
 
     def compute(self, needs: Sequence[str], shard: tuple[int, int]) -> None:
         for need in needs:
@@ -140,11 +153,12 @@ def prepare(options: Options) -> Study:
         raise SettingError("fc_ntk has no published truth: leave --truth out")
     embedded = options.data is None and options.data_dir is None
     source = data_of(options.data or ("digits" if embedded else "cifar10"), options.data_dir)
-    name = "fc_ntk_embedded" if embedded else "fc_ntk"
-    images = _subset(source, options.points, options.seed)
+    name = options.folder("fc_ntk_embedded" if embedded else "fc_ntk")
+    wanted = options.points or (QUICK_POINTS if options.quick else None)
+    images = _subset(source, wanted, options.seed)
     points = len(images.train_labels)
     store = options.opened(name)
-    depths = DEPTHS[: options.cells] if options.cells else DEPTHS
+    depths = DEPTHS[: options.cells or (QUICK_DEPTHS if options.quick else None)]
     pools = {
         str(key): _pool(width, depths, images, store, options.progress)
         for key, width in (("kernel", 512), *((w, w) for w in WIDTHS))

@@ -14,6 +14,7 @@ from nasproxy.checks import checked
 from nasproxy.data import Dataset, from_arrays
 from nasproxy.errors import SettingError, TruthError
 from nasproxy.named import data_settings
+from nasproxy.reproduce.plan import Planned
 from nasproxy.reproduce.pool import Pool, Scored
 from nasproxy.reproduce.scores import Request
 from nasproxy.reproduce.suites import RANKED, Options
@@ -22,6 +23,8 @@ from nasproxy.truth import tables
 from search_spaces import AccelNASBench, NASBench201, NASBenchMacro
 
 ACCEL, MACRO, TOPOLOGY = "accel_nasbench", "nasbench_macro", "nasbench201"
+QUICK_CELLS = 20
+"""Architectures of a rehearsal, of each benchmark."""
 TARGET_RANGE = "The target is the table's median latency: the paper's 75 ms is a phone's."
 
 
@@ -120,6 +123,17 @@ class Study:
     def close(self) -> None:
         next(iter(self.benchmarks.values())).pool.store.close()
 
+    @property
+    def ranked(self) -> int:
+        return min(benchmark.ranked for benchmark in self.benchmarks.values())
+
+    def plan(self, needs: Sequence[str], shard: tuple[int, int]) -> list[Planned]:
+        return [
+            one._replace(need=f"{name}/{one.need}")
+            for name, labels in _grouped(needs).items()
+            for one in self.benchmarks[name].plan(labels, shard)
+        ]
+
     def compute(self, needs: Sequence[str], shard: tuple[int, int]) -> None:
         for name, labels in _grouped(needs).items():
             self.benchmarks[name].compute(labels, shard)
@@ -151,7 +165,7 @@ def prepare(options: Options) -> Study:
             f"--data {options.data} comes with --truth: without published accuracies, networks are "
             "trained on embedded digits"
         )
-    name = "nngp_mnas" if options.truth else "nngp_mnas_embedded"
+    name = options.folder("nngp_mnas" if options.truth else "nngp_mnas_embedded")
     store = options.opened(name)
     make = _published if options.truth else _embedded
     return Study(name, {b: make(b, options, store) for b in (ACCEL, MACRO, TOPOLOGY)})
@@ -169,7 +183,8 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
     assert options.truth is not None
     space, columns = SPACES[name], COLUMNS[name]
     accuracy, latency = _read(options.truth / columns.table, space, columns)
-    n = options.cells or (300 if name == ACCEL else 500)
+    usual = 300 if name == ACCEL else 500
+    n = options.cells or (QUICK_CELLS if options.quick else usual)
     if n > len(accuracy):
         raise SettingError(f"cells={n}: the table of {name} has {len(accuracy)}")
     keys = pd.Series(sorted(accuracy.index)).sample(frac=1, random_state=options.seed)[:n]
@@ -207,7 +222,7 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
 def _embedded(name: str, options: Options, store: Store) -> Benchmark:
     """On enlarged digits, with a short training as truth."""
     space = SPACES[name]
-    n = options.cells or 20
+    n = options.cells or (10 if options.quick else 20)
     digits = data.load("digits")
     train = _enlarged(*digits.subset("train", 400, 0))
     valid = _enlarged(*digits.subset("valid", 400, 0))

@@ -129,7 +129,7 @@ class Study(Scored):
         ]
 
 
-FULL_CELLS, SMALL_CELLS = 5000, 40
+FULL_CELLS, SMALL_CELLS, QUICK_CELLS = 5000, 40, 15
 MOMENTA = (0.997, 0.99, 0.9, 0.5, 0.0)
 
 
@@ -161,7 +161,7 @@ def full_scale(cells: int) -> dict[str, Request]:
 
 
 def small_scale(cells: int) -> dict[str, Request]:
-    """Scores on digits, in minutes."""
+    """Scores on digits, or for a rehearsal, in minutes."""
 
     def nngp(seed: int = 0, sampler: str | None = None, **settings: Any) -> Request:
         defaults: dict[str, Any] = {"ensemble": 1, "norm_images": 64, "width": WIDTH}
@@ -228,23 +228,23 @@ def prepare(options: Options) -> Study:
     checked("nngp_nas", "cells", options.cells, RANKED)
     published = None
     if options.truth is None:
-        name = "nngp_nas_embedded"
+        name = options.folder("nngp_nas_embedded")
         images = data_of(options.data or "digits", options.data_dir)
-        n_cells = options.cells or SMALL_CELLS
+        n_cells = options.cells or (QUICK_CELLS if options.quick else SMALL_CELLS)
         drawn = f"uniform, n={n_cells}, seed={options.seed}"
         cells = {space.key(cell): cell for cell in space.sample(n_cells, options.seed)}
         requests = small_scale(n_cells)
     else:
-        name = "nngp_nas"
+        name = options.folder("nngp_nas")
         published = read_published(options.truth)
         images = data_of(options.data or "cifar10", options.data_dir)
-        n_cells = options.cells or FULL_CELLS
+        n_cells = options.cells or (SMALL_CELLS if options.quick else FULL_CELLS)
         keys = published.draw(n_cells, options.seed)
         drawn = (
             f"uniform among the {len(published.shortened):,} with published shortened training, "
             f"n={n_cells}, seed={options.seed}"
         )
         cells = {key: space.find(key) for key in keys}
-        requests = full_scale(n_cells)
+        requests = (small_scale if options.quick else full_scale)(n_cells)
     pool = Pool(space, cells, images, options.opened(name), drawn, options.progress)
     return Study(name, pool, published, requests)

@@ -7,7 +7,7 @@ functions have signatures, so that on import they are compiled, or read from the
 from typing import Any
 
 import numpy as np
-from numba import types  # pyright: ignore[reportMissingImports]
+from numba import types
 
 from nasproxy.networks.lanes import layers
 from nasproxy.networks.lanes.layers import (

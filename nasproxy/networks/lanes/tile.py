@@ -12,16 +12,16 @@ from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
-import llvmlite.ir as ir  # pyright: ignore[reportMissingImports]
-from numba import config, njit, types  # pyright: ignore[reportMissingImports]
-from numba.core import cgutils  # pyright: ignore[reportMissingImports]
-from numba.core.registry import cpu_target  # pyright: ignore[reportMissingImports]
-from numba.extending import intrinsic  # pyright: ignore[reportMissingImports]
+import llvmlite.ir as ir
+from numba import config, njit, types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
 
 from nasproxy.cache import cache_dir
 
-_TARGET: Any = cpu_target.target_context  # a property of Numba's own kind
-FEATURES: str = _TARGET.codegen().magic_tuple()[2]
+_target = cpu_target.target_context
+FEATURES: str = _target.codegen().magic_tuple()[2]  # type: ignore[attr-defined]  # a lazy property
 LANES, PIXELS, CHANNELS = (
     (16, 4, 4)
     if "+avx512f" in FEATURES

@@ -1,0 +1,136 @@
+"""A proxy that is ready, over a store: architecture in, record out."""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nasproxy.checks import Optional, Real, Whole, checked
+from nasproxy.data import Dataset
+from nasproxy.named import as_data, as_proxy, as_space
+from nasproxy.proxies.base import Proxy
+from nasproxy.scoring.evaluation import Evaluation, Outcome
+from nasproxy.scoring.failure import Held
+from nasproxy.space import SearchSpace
+from nasproxy.store import Key, Record, Store
+
+SEED = Whole(0, 2**63 - 1)  # what generators and stores both take
+_REASONS = 20  # that are logged, should each architecture fail by another
+_PAGE = 1_000  # records held at once when a table is made
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """A proxy made ready once, then called with one architecture at a time.
+
+    A score that the store holds is returned at once; a new one is in the store before the call
+    returns. A failure that is the architecture's own gives a record with the reason as its
+    ``error``; one that may be, until another architecture has a score, likewise, but it is not in
+    the store before that. Any other is raised: see :mod:`nasproxy.scoring.failure`.
+
+    Args:
+        proxy, space, data: what scores, what is scored, and on what; or names, as in :func:`score`.
+        store: an open store; ``Store(None)`` keeps scores in memory.
+        seed, drawn, retry_failed, timeout: as in :func:`score`.
+
+    Raises:
+        SettingError, DataError: settings that do not fit the data.
+    """
+
+    def __init__(
+        self,
+        proxy: Proxy | str,
+        space: SearchSpace | str,
+        data: Dataset | str | os.PathLike[str],
+        store: Store,
+        *,
+        seed: int = 0,
+        drawn: str | None = None,
+        retry_failed: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        seed = checked("scoring", "seed", seed, SEED)
+        timeout = checked("scoring", "timeout", timeout, Optional(Real(above=0, hint="seconds")))
+        self._space = as_space(space)
+        self.evaluation = Evaluation(
+            as_proxy(proxy), self._space, as_data(data), seed, drawn, timeout
+        )
+        self._evaluate = self.evaluation.begin()
+        self._run = self.evaluation.run
+        self._elsewhere: dict[str, Key] = {}  # Times of other machines are filed under these.
+        self._store, self._retry_failed = store, retry_failed
+        self._held = Held(proven=store.has_scores(*self._run))
+        self._tried: set[str] = set()
+        self._warned: set[str] = set()
+
+    def __call__(self, architecture: Any) -> Record:
+        """The record of an architecture, computed and stored if there is none yet."""
+        return self.shared(architecture)[0]
+
+    def shared(self, architecture: Any) -> tuple[Record, bool]:
+        """The record, and whether it came of this call alone: no other process was as fast."""
+        key = self._space.key(architecture)
+        if (found := self._stored(key)) is not None:
+            return found, False
+        record, whose = self._evaluate(architecture)
+        self._tried.add(key)
+        if (found := self._stored(key)) is not None and found.value is not None:
+            return found, False
+        self.keep([(record, whose)])
+        return record, True
+
+    def known(self, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that need not be computed."""
+        stored = self._store.statuses(*self._run, keys)
+        return {key for key, failed in stored.items() if not (failed and self._again(key))}
+
+    def records(self, keys: Sequence[str]) -> Iterator[Record]:
+        """The records of architectures that were scored, in the order of their keys, by pages."""
+        for start in range(0, len(keys), _PAGE):
+            page = keys[start : start + _PAGE]
+            stored = self._store.get_many(*self._run, page)
+            for key in page:
+                other = self._elsewhere.get(key)
+                found = self._store.get(other) if other else stored.get(key)
+                yield found or self._held.records[key]
+
+    def keep(self, outcomes: Sequence[Outcome]) -> None:
+        """Stores what was evaluated here or elsewhere, at once.
+
+        Raises:
+            ScoringError, StoreError: as a call does.
+        """
+        due = []
+        try:
+            for record, whose in outcomes:
+                self._tried.add(record.key.architecture)
+                if record.key.proxy != self._run[1]:
+                    self._elsewhere[record.key.architecture] = record.key
+                due += self._held.due(record, whose)
+        finally:
+            self._store.put_many(due)
+        for record, _ in outcomes:
+            self._warn(record)
+
+    def finish(self) -> None:
+        """Raises ScoringError if some failed, and none has a score to show that others can."""
+        self._held.end()
+
+    def _stored(self, key: str) -> Record | None:
+        held = self._held.records.get(key)
+        if held is not None:
+            return held
+        found = self._store.get_many(*self._run, [key]).get(key)
+        return None if found is not None and found.error and self._again(key) else found
+
+    def _again(self, key: str) -> bool:
+        return self._retry_failed and key not in self._tried
+
+    def _warn(self, record: Record) -> None:
+        if record.error is None or record.error in self._warned:
+            return
+        self._warned.add(record.error)
+        if len(self._warned) <= _REASONS:
+            key = record.key
+            _log.warning("%s of %s failed: %s", key.proxy, key.architecture, record.error)

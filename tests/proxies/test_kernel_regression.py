@@ -1,0 +1,223 @@
+"""Kernels that tell no images apart have no score, whatever the proxy; others keep theirs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nasproxy.data import Dataset, load
+from nasproxy.errors import DataError, SettingError
+from nasproxy.proxies import NNGP, NTK, NTKRegression
+from nasproxy.proxies.base import NoScore, Score
+from nasproxy.proxies.kernel_regression import Problem, judge
+from nasproxy.proxies.nngp import ROUNDING
+from nasproxy.solvers.ridge import KernelSweep, RidgeSweep
+from search_spaces import FullyConnectedNetworks, NASBench101
+from tests.conftest import tiny_dataset
+
+CLASSES, N_TRAIN, N_VALID = 4, 24, 20
+LABELS = np.arange(N_TRAIN + N_VALID) % CLASSES
+
+
+def judged(
+    phi: Any, *, kernel: bool = False, n_train: Any = N_TRAIN, balanced: bool = True
+) -> Score:
+    """The score of features ``[n_train + n_valid, d]``, by features or by their kernel."""
+    phi = np.asarray(phi, np.float64)
+    labels = LABELS if balanced else np.where(np.arange(len(LABELS)) < 9, 2, LABELS)
+    targets = np.eye(CLASSES)[labels[:N_TRAIN]] - 1 / CLASSES
+    problem = Problem(None, targets, labels[N_TRAIN:])  # type: ignore[arg-type]  # no images
+
+    def fit(some: int, _: int) -> Any:
+        if not kernel:
+            return RidgeSweep(phi[:some], targets[:some]), phi[N_TRAIN:]
+        gram = phi @ phi[:some].T
+        return KernelSweep(gram[:some], targets[:some]), gram[N_TRAIN:]
+
+    return judge(problem, fit, 1.0, n_train=n_train, n_valid=N_VALID, resolution=ROUNDING**2)
+
+
+def blind(name: str, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    n, direction = N_TRAIN + N_VALID, rng.normal(size=8)
+    sizes = rng.uniform(0.5, 2, (n, 1))
+    return {
+        "constant": np.tile(direction, (n, 1)),
+        "constant, up to rounding": direction * (1 + 1e-15 * rng.normal(size=(n, 8))),
+        "rank one": sizes * direction,
+        "rank one, up to rounding": sizes * direction * (1 + 1e-15 * rng.normal(size=(n, 8))),
+        "one unit alive": sizes * np.eye(8)[3],
+    }[name]
+
+
+BLIND = (
+    "constant",
+    "constant, up to rounding",
+    "rank one",
+    "rank one, up to rounding",
+    "one unit alive",
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(BLIND),
+    seed=st.integers(0, 10**6),
+    scale=st.sampled_from([1e-18, 1e-6, 1.0, 1e6, 1e18]),
+    kernel=st.booleans(),
+    balanced=st.booleans(),
+)
+def test_what_tells_no_images_apart_is_no_score(
+    name: str, seed: int, scale: float, kernel: bool, balanced: bool
+) -> None:
+    """One class is ahead for all images, or none: the accuracy is its share."""
+    with pytest.raises(NoScore, match=r"tie|the same for all|of one class"):
+        judged(scale * blind(name, seed), kernel=kernel, balanced=balanced)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    apart=st.sampled_from([1e-5, 1e-3, 1.0]),
+    kernel=st.booleans(),
+    width=st.integers(1, 40),
+)
+def test_a_little_that_tells_images_apart_is_a_score(
+    seed: int, apart: float, kernel: bool, width: int
+) -> None:
+    """Also bad ones, of features that know nothing of the labels."""
+    rng = np.random.default_rng(seed)
+    phi = 1 + apart * rng.normal(size=(N_TRAIN + N_VALID, width))
+    if width == 1:
+        phi = phi - 1  # Else of rank one, and of one sign.
+    assert 0 <= judged(phi, kernel=kernel).value <= 1
+
+
+def test_features_of_the_labels_are_right_everywhere() -> None:
+    for kernel in (False, True):
+        score = judged(np.eye(CLASSES)[LABELS] + 1e3, kernel=kernel)
+        assert (score.value, score.columns["loo_accuracy"]) == (1, 1)
+
+
+def test_each_case_says_what_was_seen() -> None:
+    phi = np.eye(CLASSES)[LABELS]
+    dark = np.where(np.arange(len(LABELS)) < N_TRAIN, 1, 0)[:, None] * phi
+    with pytest.raises(NoScore, match="tie between classes"):
+        judged(dark)
+    same = np.where(np.arange(len(LABELS))[:, None] < N_TRAIN, phi, phi[3])
+    with pytest.raises(NoScore, match="the same for all validation images"):
+        judged(same)
+    with pytest.raises(NoScore, match="of one class for all images"):
+        judged(blind("rank one"))
+    with pytest.raises(NoScore, match="vanishes"):
+        judged(0 * phi)
+    for broken in (np.nan, np.inf):
+        with pytest.raises(NoScore, match="NaN or infinity"):
+            judged(np.where(phi > 0, broken, phi))
+    with pytest.raises(NoScore, match="overflow"):
+        judged(1e200 * phi)
+
+
+def test_ties_of_some_images_are_no_failure() -> None:
+    phi = np.eye(CLASSES)[LABELS]
+    phi[N_TRAIN + 10 :] = 0
+    assert judged(phi).value == pytest.approx((10 + 2.5) / 20, abs=0.05 + 1e-9)
+
+
+def test_of_several_sizes_only_those_that_say_something_count() -> None:
+    """The first 8 images are alike; of 24 the others are told apart."""
+    phi = np.eye(CLASSES)[LABELS] + 1
+    phi[:8] = 1
+    score = judged(phi, n_train=(8, 24))
+    assert score.value == 1
+    small = {name: v for name, v in score.columns.items() if name.startswith("n_train=8")}
+    assert len(small) == 3
+    assert all(np.isnan(v) for v in small.values())
+
+
+@pytest.mark.parametrize("solver", ["ridge", "eigenpro"])
+@pytest.mark.parametrize(("activation", "depth"), [("erf", 2000), ("relu", 10_000)])
+def test_deep_kernels_that_collapse_are_no_score(solver: str, activation: str, depth: int) -> None:
+    """erf's in its ordered phase; of ReLU's, float64 resolves what is left at any depth."""
+    data = load("digits")
+    space = FullyConnectedNetworks()
+    options: Any = {"weight_variance": 0.5, "bias_variance": 1.0} if activation == "erf" else {}
+    proxy = NTKRegression(kernel="nngp", solver=solver, n_train=40, n_valid=40, top=0, **options)
+    scorer = proxy.prepare(space, data, 0)
+    architecture = space.grid(depth=(depth,), activation=(activation,))[0]
+    if solver == "ridge" and activation == "relu":
+        assert 0.1 <= scorer(architecture).value <= 1
+        return
+    with pytest.raises(NoScore, match=r"tie|same|one class"):
+        scorer(architecture)
+
+
+@pytest.mark.parametrize("proxy", [NNGP(n_train=1, n_valid=9), NTK(n_train=1, n_valid=9)])
+def test_training_images_of_one_class_are_refused_before_scoring(
+    proxy: Any, tiny_data: Dataset
+) -> None:
+    with pytest.raises(DataError, match=r"n_train=1 .* are all of class \d.*larger n_train"):
+        proxy.prepare(NASBench101(width=4, stacks=1, cells=1), tiny_data, 0)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_eigenpro_scores_are_the_estimators(classes: int) -> None:
+    data = tiny_dataset(0)
+    if classes == 2:
+        keep, valid = data.train_labels < 2, data.valid_labels < 2
+        from nasproxy.data import from_arrays
+
+        data = from_arrays(
+            data.train_images[keep],
+            data.train_labels[keep],
+            data.valid_images[valid],
+            data.valid_labels[valid],
+            name="two",
+        )
+    space = FullyConnectedNetworks()
+    proxy = NTKRegression(solver="eigenpro", n_train=40, n_valid=30, top=10)
+    score = proxy.prepare(space, data, 0)(space.grid(depth=(2,), width=(8,))[0])
+    train, y = data.subset("train", 40, 0)
+    images, labels = data.subset("valid", 30, 0)
+    model = proxy._eigenpro(proxy._function(2, "relu"), 0).fit(train.reshape(40, -1), y)
+    assert score.value == model.score(images.reshape(30, -1), labels) > 1 / classes
+
+
+def test_images_with_hardly_anything_in_common_have_a_score() -> None:
+    """A kernel all but diagonal: predictions are tiny, and as exact as large ones."""
+    phi = np.eye(CLASSES)[LABELS]
+    problem_targets = np.eye(CLASSES)[LABELS[:N_TRAIN]] - 1 / CLASSES
+    gram = 1e-20 * phi @ phi[:N_TRAIN].T
+    gram[:N_TRAIN] += np.eye(N_TRAIN)
+    problem = Problem(None, problem_targets, LABELS[N_TRAIN:])  # type: ignore[arg-type]
+    score = judge(
+        problem,
+        lambda *_: (KernelSweep(gram[:N_TRAIN], problem_targets), gram[N_TRAIN:]),
+        1.0,
+        n_train=N_TRAIN,
+        n_valid=N_VALID,
+    )
+    assert score.value == 1
+    assert np.isnan(score.columns["loo_accuracy"]), "which is one less that rounds to itself"
+
+
+@pytest.mark.parametrize("solver", ["ridge", "eigenpro"])
+def test_what_one_depth_does_is_no_fault_of_the_run(solver: str, tiny_data: Dataset) -> None:
+    """Variances beyond the dtype at a great depth; a rank below ``top`` likewise."""
+    space = FullyConnectedNetworks()
+    proxy = NTKRegression(solver=solver, n_train=24, n_valid=24, top=5, weight_variance=9.0)
+    scorer = proxy.prepare(space, tiny_data, 0)
+    shallow, deep = space.grid(depth=(1, 900))
+    assert scorer(shallow).value > 0.25
+    with pytest.raises(NoScore, match="nearer to 2"):
+        scorer(deep)
+
+
+def test_sizes_that_do_not_fit_are_refused_before_scoring(tiny_data: Dataset) -> None:
+    for options, message in (({"batch": 25}, "batch=25"), ({"top": 24}, "top=24")):
+        own: Any = {"solver": "eigenpro", "n_train": 24, "n_valid": 24} | options
+        proxy = NTKRegression(**own)
+        with pytest.raises(SettingError, match=message):
+            proxy.prepare(FullyConnectedNetworks(), tiny_data, 0)
