@@ -88,7 +88,7 @@ def by_xla(network: Initialised, images: np.ndarray) -> np.ndarray:
     return np.asarray(network.features(jax.device_put(images)))[:, : network.graph.features]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(networks(), st.integers(0, 1000))
 def test_features_are_xlas(drawn: tuple[Graph, int], seed: int) -> None:
     """At momentum 1, where no rounding of statistics is between."""
@@ -106,7 +106,7 @@ def test_features_are_xlas(drawn: tuple[Graph, int], seed: int) -> None:
     assert np.abs(found - exact).max() <= 4 * np.abs(expected - exact).max()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(networks(least=24), st.integers(0, 1000))
 def test_statistics_are_as_good_as_float32s(drawn: tuple[Graph, int], seed: int) -> None:
     """Of float64's statistics and features in training mode, about as far as XLA's are. A few
