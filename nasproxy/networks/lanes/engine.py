@@ -139,9 +139,9 @@ class _Prepared:
         mean, variance = np.zeros(self.plan.channels), np.ones(self.plan.channels)
         kept = self.network.stats
         if any(kept[step] for step, _ in self.norms):
+            kept = self.network.statistics
             for step, own in self.norms:
-                arrays = self.network.statistics[step]
-                mean[own], variance[own] = arrays["mean"], arrays["variance"]
+                mean[own], variance[own] = kept[step]["mean"], kept[step]["variance"]
         return mean, variance
 
     def train(self, batch: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
@@ -188,7 +188,7 @@ class _Prepared:
         maps = _memory.maps
         images = np.ascontiguousarray(images, np.float32)
         found = np.empty((len(images), self.network.graph.features), np.float32)
-        scratch = aligned(threads, 2 * (self.plan.widest + 2) * LANES)
+        scratch = aligned(threads, 3 * (self.plan.widest + 2) * LANES)
         counter = np.zeros(1, np.int64)
         _shared(
             lambda me: run(

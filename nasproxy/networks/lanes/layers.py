@@ -196,38 +196,42 @@ def finish(maps: Any, op: Any, c: int, of_input: bool, mean: Any, gain: Any, shi
 def moments(maps: Any, op: Any, of_input: bool, images: int, scratch: Any, table: Any) -> None:
     """Each channel's mean over the first ``images``, and the sum of squares about it.
 
-    Sums of a column of each image are of what it has beyond its first pixel: float32 is enough for
-    them, however far from 0 the mean is. They are joined in float64.
+    Sums are of what an image has beyond its first pixel: float32 is enough for them, however far
+    from 0 the mean is. Images are joined in float64.
     """
     n = op[WIDTH] * LANES
-    sums, squares = scratch[:n], scratch[n : 2 * n]
-    height = np.float64(op[HEIGHT])
+    sums, squares, origin = scratch[:n], scratch[n : 2 * n], scratch[2 * n : 3 * n]
+    pixels = np.float64(op[HEIGHT] * op[WIDTH])
     place, plane, row = op[Y], op[Y_PLANE], op[Y_ROW]
     if of_input:
         place, plane, row = op[X], op[X_PLANE], op[X_ROW]
     for c in range(op[OUTPUTS]):
         x = place + c * plane
-        origin = maps[x : x + n]
+        for u in range(op[WIDTH]):
+            for j in range(LANES):
+                origin[u * LANES + j] = maps[x + j]
         for j in range(n):
             sums[j] = ZERO32
             squares[j] = ZERO32
-        for r in range(1, op[HEIGHT]):
+        for r in range(op[HEIGHT]):
             values = maps[x + r * row : x + r * row + n]
             for j in range(n):
                 beyond = values[j] - origin[j]
                 sums[j] += beyond
                 squares[j] += beyond * beyond
+        for u in range(1, op[WIDTH]):
+            for j in range(LANES):
+                sums[j] += sums[u * LANES + j]
+                squares[j] += squares[u * LANES + j]
         mean = 0.0
-        for u in range(op[WIDTH]):
-            for j in range(u * LANES, u * LANES + images):
-                mean += origin[j] + sums[j] / height
-        mean /= op[WIDTH] * images
+        for j in range(images):
+            mean += origin[j] + sums[j] / pixels
+        mean /= images
         square = 0.0
-        for u in range(op[WIDTH]):
-            for j in range(u * LANES, u * LANES + images):
-                own = sums[j] / height
-                off = origin[j] + own - mean
-                square += squares[j] - own * sums[j] + height * off * off
+        for j in range(images):
+            own = sums[j] / pixels
+            off = origin[j] + own - mean
+            square += squares[j] - own * sums[j] + pixels * off * off
         table[op[CHANNEL] + c, 0] = mean
         table[op[CHANNEL] + c, 1] = square
 
