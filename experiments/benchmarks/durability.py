@@ -2,7 +2,7 @@
 
 Processes are killed by SIGKILL at random moments, again and again on one store: bare writers, the
 driver of a scoring run with two workers, and its workers. Nothing that was acknowledged may be
-lost, nothing may be there twice or be computed again, and the file has to be whole after each round.
+lost, nothing may be there twice or be computed again, and the file is whole after each round.
 """
 
 import argparse
