@@ -3,6 +3,7 @@
 import gc
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ SIZE = 2**27
 
 def use(size: int) -> None:
     held = np.ones(size, np.uint8)
+    time.sleep(0.2)  # Where a thread looks now and then, it looks once more.
     assert held[-1] == 1
 
 

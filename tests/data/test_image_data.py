@@ -1,5 +1,6 @@
 """ImageNet-like data: resized and cropped, classes chosen, decoded as it is used."""
 
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -179,7 +180,9 @@ def test_the_nngp_decodes_batch_by_batch(
     """The score of a held set, with no more images in memory than a batch has."""
     held, lazy, asked = both
     nngp = NNGP(n_train=40, n_valid=24, norm_images=8)
-    monkeypatch.setattr(features, "ACTIVATION_BYTES", {"cpu": 4 * 8**3 * 10})  # 10 images
+    # Ten images, by either engine.
+    monkeypatch.setattr(features, "ACTIVATION_BYTES", {"cpu": 4 * 8**3 * 10})
+    monkeypatch.setattr(features, "PART_BYTES", 4 * math.prod(held.image_shape) * 10)
     architecture = "00000000"
     expected = nngp.prepare(SPACE, held, 0)(architecture)
     monkeypatch.setattr(features, "HELD_BYTES", 0)

@@ -14,10 +14,12 @@ from tests.conftest import ROOT
 HEADER = """
 import gc, json, os
 import jax
+from nasproxy.networks import features
 from nasproxy.proxies import NNGP, NTK
 from search_spaces import NASBench101
 from tests.conftest import tiny_dataset
 
+features.engine = lambda: "xla"  # Lanes compile nothing at all.
 programs = []
 def listen(name, seconds, **_):
     # Recorded for every program that this process has not met, also those read from the disk.
