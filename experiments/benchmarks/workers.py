@@ -1,7 +1,7 @@
 """Scoring by several processes against one: ``python experiments/benchmarks/workers.py``.
 
-Each contender is a command of its own with a store of its own, in turn. A rate is of the scores
-after the first fifth, in which programs are loaded and processes start; the last column has it all.
+Each contender is a command of its own with a store of its own, in turn. A rate is of the second half
+of the scores: in the first, programs are loaded and processes start; the last column has it all.
 """
 
 import argparse
@@ -28,7 +28,7 @@ ONE_THREAD = dict.fromkeys(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sides", type=int, nargs="*", default=[8, 16, 32], help="of images")
-    parser.add_argument("--cells", type=int, nargs="*", default=[240, 120, 60])
+    parser.add_argument("--cells", type=int, nargs="*", default=[800, 400, 150])
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
@@ -86,7 +86,7 @@ def scored(
         seconds = time.perf_counter() - start
         with Store(store) as opened:
             ends = sorted(record.created for record in opened.records())
-    first = len(ends) // 5
+    first = len(ends) // 2
     return (len(ends) - first - 1) / (ends[-1] - ends[first]), seconds
 
 
