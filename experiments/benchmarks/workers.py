@@ -1,7 +1,7 @@
 """Scoring by several processes against one: ``python experiments/benchmarks/workers.py``.
 
-Each contender is a command of its own with a store of its own, in turn. A rate is of the second half
-of the scores: in the first, programs are loaded and processes start; the last column has it all.
+Each contender is a command of its own with a store of its own, in turn. A rate is of the second
+half of the scores: in the first, programs are loaded and processes start; the last column has all.
 """
 
 import argparse
