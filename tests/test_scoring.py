@@ -92,7 +92,9 @@ def test_a_second_run_computes_nothing(tmp_path: Path, tiny_data: Dataset) -> No
     assert Counting.calls == keys(CELLS) + keys(more)
 
 
-def test_what_is_done_is_stored_before_the_next_begins(tmp_path: Path, tiny_data: Dataset) -> None:
+def test_what_is_done_is_stored_before_the_next_begins(
+    tmp_path: Path, tiny_data: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
     class Interrupting(Counting):
         def prepare(self, space: Any, data: Dataset, seed: int) -> Callable[[Cell], Score]:
             scorer = super().prepare(space, data, seed)
@@ -106,6 +108,7 @@ def test_what_is_done_is_stored_before_the_next_begins(tmp_path: Path, tiny_data
 
     with pytest.raises(KeyboardInterrupt):
         run(CELLS, Interrupting(), tiny_data, tmp_path / "s.db")
+    assert f"is in {tmp_path / 's.db'}; the same call goes on" in caplog.text
     run(CELLS, Counting(), tiny_data, tmp_path / "s.db")
     assert Counting.calls == keys(CELLS)
 

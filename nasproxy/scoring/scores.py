@@ -117,6 +117,10 @@ def score(
         frame = pd.DataFrame(columns, index=pd.Index(list(keyed), name="architecture"))
         frame.attrs |= {"failed": failed, "failed before": before}
         return frame
+    except KeyboardInterrupt:
+        place = opened.path or "memory, and lost with it: give a store to keep them"
+        _log.warning("stopped; what was scored is in %s; the same call goes on from there", place)
+        raise
     finally:
         if opened is not store:
             opened.close()
