@@ -104,29 +104,24 @@ class Crew:
             return
         self._hands.take(_packed(job))
         queue = _Queue(len(items), self._hands.size)
-        pending: dict[Future[_Answer], _Chunk] = {}
+        pending: dict[Future[Any], _Chunk] = {}
         while queue or pending:
             while queue and len(pending) < _AHEAD * self._hands.size:
-                chunk = queue.next()
-                pending[self._hands.submit([items[i] for i in chunk.places])] = chunk
+                self._hand_out(queue.next(), items, pending, queue)
+            if not pending:
+                continue  # The last of them died as it was handed a chunk.
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in finished:
-                if future not in pending:
-                    continue  # It went with a process that died.
+            for future in finished & pending.keys():  # Some go with a process that died.
                 chunk = pending.pop(future)
                 try:
                     answer = future.result()
                 except BrokenProcessPool as error:
-                    lost = [chunk, *pending.values()]
-                    pending.clear()
-                    self._hands.renew(error)
-                    queue.again(lost)
+                    self._replace(error, [chunk], pending, queue)
                     break
                 except BrokenExecutor as error:
                     raise ScoringError(f"the executor broke ({error}): give a new one") from error
                 if answer is None:  # A process that does not know the job yet.
-                    again = self._hands.submit([items[i] for i in chunk.places], send=True)
-                    pending[again] = chunk
+                    self._hand_out(chunk, items, pending, queue, send=True)
                     continue
                 queue.took(len(answer.results), answer.seconds)
                 if answer.results:
@@ -134,6 +129,36 @@ class Crew:
                     yield [Done(*done) for done in zip(there, answer.results, strict=True)]
                 if answer.error is not None:
                     raise answer.error
+
+    def _hand_out(
+        self,
+        chunk: "_Chunk",
+        items: Sequence[Any],
+        pending: "dict[Future[Any], _Chunk]",
+        queue: "_Queue",
+        *,
+        send: bool = False,
+    ) -> None:
+        try:
+            future = self._hands.submit([items[i] for i in chunk.places], send=send)
+        except BrokenProcessPool as error:  # It broke since we last looked.
+            self._replace(error, [chunk], pending, queue)
+        else:
+            pending[future] = chunk
+
+    def _replace(
+        self,
+        error: BaseException,
+        lost: "list[_Chunk]",
+        pending: "dict[Future[Any], _Chunk]",
+        queue: "_Queue",
+    ) -> None:
+        """New processes; what they had is handed out again, but for what was done already."""
+        for future in list(pending):
+            if not future.done() or future.cancelled() or future.exception() is not None:
+                lost.append(pending.pop(future))
+        self._hands.renew(error)
+        queue.again(lost)
 
 
 class _Chunk(NamedTuple):

@@ -1,5 +1,6 @@
 """Work on other processes: what comes back, who did it, and what a death costs."""
 
+import itertools
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,22 @@ def test_a_dead_processs_chunk_is_done_by_another(tmp_path: Path) -> None:
     found = collected(2, Squares(tmp_path, 0.002, deadly=17), list(range(40)))
     assert [found[i][0] for i in range(40)] == [i**2 for i in range(40)]
     assert len(list(tmp_path.glob("dead-*"))) == 1
+
+
+def test_a_pool_that_breaks_between_two_looks_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk may be handed to processes that have just died."""
+    submit, calls = cluster._Own.submit, itertools.count()
+
+    def breaking(self: Any, items: list[Any], *, send: bool = False) -> Any:
+        if next(calls) == 3:
+            raise BrokenProcessPool("just now")
+        return submit(self, items, send=send)
+
+    monkeypatch.setattr(cluster._Own, "submit", breaking)
+    found = collected(2, Squares(tmp_path, 0.002), list(range(30)))
+    assert [found[i][0] for i in range(30)] == [i**2 for i in range(30)]
 
 
 def test_what_kills_one_process_after_the_other_ends_the_run(tmp_path: Path) -> None:

@@ -89,7 +89,13 @@ def begun(folder: Path, code: str, *words: str) -> "subprocess.Popen[str]":
     script.write_text(code)
     command = [sys.executable, str(script), *words]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["experiments", os.getcwd()])}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=(folder / "errors.txt").open("a"),
+        text=True,
+        env=environment,
+    )
 
 
 def line(what: str, rounds: int, kept: int, lost: int, bad: int, again: int) -> Row:
