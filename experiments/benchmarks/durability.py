@@ -126,6 +126,7 @@ def killed(process: "subprocess.Popen[str]") -> list[str]:
 
 def writers_killed(folder: Path, kills: int, rng: random.Random) -> Row:
     path, acknowledged, corrupt = folder / "s.db", set[str](), 0
+    there: dict[str, float] = {}
     for number in range(kills):
         process = begun(folder, WRITER, str(path), str(number))
         assert process.stdout is not None
@@ -199,7 +200,7 @@ def large(folder: Path, rows: int) -> str:
     """What a put costs in an empty and in a large store, in words."""
     with Store(folder / "s.db") as store:
         store.put(make("first"))
-        times = []
+        times, memory = [], peak_memory()
         for batch in range(rows // 1_000):
             start = time.perf_counter()
             for i in range(20):
