@@ -85,7 +85,8 @@ def main() -> None:
 
 
 def begun(folder: Path, code: str, *words: str) -> "subprocess.Popen[str]":
-    script = folder / "script.py"
+    # A name of its own: another process may be reading the last one.
+    script = folder / f"script-{len(list(folder.glob('script-*')))}.py"
     script.write_text(code)
     command = [sys.executable, str(script), *words]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["experiments", os.getcwd()])}
