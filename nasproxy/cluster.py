@@ -251,10 +251,9 @@ def _portable(error: BaseException) -> BaseException:
     return error
 
 
-def _begin_process() -> None:
+def _begin_process(parent: int) -> None:
     """An interrupt is the driver's to handle; where the driver died there is nothing to do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -299,6 +298,7 @@ class _Own:
         self._pool: ProcessPoolExecutor | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="nasproxy-")
         self._stack = contextlib.ExitStack()
+        self._made: set[Any] = set()
         self._name, self._path = "", ""
 
     def take(self, packed: bytes) -> None:
@@ -315,20 +315,28 @@ class _Own:
                 self.size,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_begin_process,
+                initargs=(os.getpid(),),
             )
-        return self._pool.submit(_work, self._name, self._path, items)
+        future = self._pool.submit(_work, self._name, self._path, items)
+        self._made.update((self._pool._processes or {}).values())
+        return future
 
     def renew(self, error: BaseException) -> None:
         assert self._pool is not None
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._pool = None
+        self._end()
+
+    def _end(self) -> None:
+        """Ends what a pool left behind: one that breaks as it grows forgets its youngest."""
+        for process in self._made:
+            process.kill()
+        self._made.clear()
 
     def close(self, *, cancel: bool) -> None:
         if self._pool is not None:
-            processes = list((self._pool._processes or {}).values())
             self._pool.shutdown(wait=not cancel, cancel_futures=True)
-            for process in processes if cancel else ():
-                process.kill()
+            self._end()
         self._stack.close()
         self._folder.cleanup()
 
