@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -175,32 +175,60 @@ def _read(builder: Any, folder: Path, resolution: int | None) -> Prepared:
     return Prepared(info.name, classes, splits)
 
 
-def _split(builder: Any, split: str, image: str, label: str, folder: Path) -> Split:
-    import tensorflow_datasets as tfds
+@dataclass
+class _Source:
+    """The examples of a split; where it is sent, another process opens the files itself."""
 
+    folder: Path
+    split: str
+    image: str
+    label: str
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("folder", "split", "image", "label")}
+
+    @cached_property
+    def _builder(self) -> Any:
+        import tensorflow_datasets as tfds
+
+        return tfds.builder_from_directory(self.folder)
+
+    @cached_property
+    def _examples(self) -> Any:
+        return self._builder.as_data_source(self.split)
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def read(self, places: Sequence[int]) -> Iterator[Picture]:
+        for start in range(0, len(places), _DECODED):
+            with _as_data_error(self.folder):
+                examples = self._examples.__getitems__(list(places[start : start + _DECODED]))
+            yield from (example[self.image] for example in examples)
+
+    def read_labels(self) -> Labels:
+        import tensorflow_datasets as tfds
+
+        skipped = {self.image: tfds.decode.SkipDecoding()}
+        encoded = self._builder.as_data_source(self.split, decoders=skipped)
+        labels = np.empty(len(self), np.int32)
+        for start in range(0, len(labels), _CHUNK):
+            chunk = range(start, min(start + _CHUNK, len(labels)))
+            labels[start : chunk.stop] = [
+                example[self.label] for example in encoded.__getitems__(list(chunk))
+            ]
+        return labels
+
+
+def _split(builder: Any, split: str, image: str, label: str, folder: Path) -> Split:
     shards = [Path(os.fspath(path)) for path in builder.info.splits[split].filepaths]
     described = [file for file in sorted(folder.iterdir()) if file.suffix == ".json"]
     cache = cached_path(f"{folder.parent.name}-{split}", folder, [*described, *shards])
-    source = builder.as_data_source(split)
-    encoded = builder.as_data_source(split, decoders={image: tfds.decode.SkipDecoding()})
-
-    def read(places: Sequence[int]) -> Iterator[Picture]:
-        for start in range(0, len(places), _DECODED):
-            with _as_data_error(folder):
-                examples = source.__getitems__(list(places[start : start + _DECODED]))
-            yield from (example[image] for example in examples)
-
-    def read_labels() -> Labels:
-        labels = np.empty(len(source), np.int32)
-        for start in range(0, len(labels), _CHUNK):
-            chunk = range(start, min(start + _CHUNK, len(labels)))
-            labels[start : chunk.stop] = [e[label] for e in encoded.__getitems__(list(chunk))]
-        return labels
-
+    source = _Source(folder, split, image, label)
     with _quiet():
-        next(read([0]))  # warns of OpenCV once
+        next(source.read([0]))  # warns of OpenCV once
     digest = partial(contents, shards)
-    return Split(str(folder), split, len(source), read, read_labels, digest, cache)
+    return Split(str(folder), split, len(source), source.read, source.read_labels, digest, cache)
 
 
 @contextlib.contextmanager

@@ -60,7 +60,7 @@ class Split:
         if cached is not None and cached[0].shape == (self.count, *shape):
             return cached
         images = LazyImages(
-            self._resizing(resolution, shape),
+            _Resizing(self.read, resolution, shape, self.place, self.name),
             (self.count, *shape),
             np.arange(self.count),
             f"{self.name}{suffix}",
@@ -89,21 +89,28 @@ class Split:
         write_cached(path, held, labels)
         return held, labels
 
-    def _resizing(
-        self, resolution: int | None, shape: tuple[int, ...]
-    ) -> Callable[[Sequence[int]], Sequence[Picture]]:
-        def read(places: Sequence[int]) -> list[Picture]:
-            images = [resized(image, resolution) for image in self.read(places)]  # large ones go
-            for place, image in zip(places, images, strict=True):
-                if image.shape != shape:
-                    raise DataError(
-                        f"{self.place}: image {place} of {self.name} is {_by(image.shape)}, image 0"
-                        f" {_by(shape)}; one size is needed: give a resolution, such as"
-                        " --data NAME:resolution=64, to have all resized and cropped"
-                    )
-            return images
 
-        return read
+@dataclass(frozen=True)
+class _Resizing:
+    """Reads images and brings them to one shape; it can be sent to other processes."""
+
+    read: Callable[[Sequence[int]], Iterable[Picture]]
+    resolution: int | None
+    shape: tuple[int, ...]
+    place: str
+    name: str
+
+    def __call__(self, places: Sequence[int]) -> list[Picture]:
+        # A generator, so that large pictures go as soon as they are cut.
+        images = [resized(image, self.resolution) for image in self.read(places)]
+        for place, image in zip(places, images, strict=True):
+            if image.shape != self.shape:
+                raise DataError(
+                    f"{self.place}: image {place} of {self.name} is {_by(image.shape)},"
+                    f" image 0 {_by(self.shape)}; one size is needed: give a resolution, such as"
+                    " --data NAME:resolution=64, to have all resized and cropped"
+                )
+        return images
 
 
 def resized(image: Picture, resolution: int | None) -> Real[np.ndarray, "side across c"]:

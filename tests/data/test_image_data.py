@@ -2,6 +2,7 @@
 
 import math
 import os
+import pickle
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -194,6 +195,25 @@ def test_the_nngp_decodes_batch_by_batch(
     again = len(asked)
     scorer(architecture)
     assert sum(asked[again:]) == 64
+
+
+@pytest.mark.parametrize("prepared", [True, False], ids=["TFDS", "pictures"])
+def test_lazy_images_can_be_sent_to_other_processes(
+    prepared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent is where they lie; they are read there, and are the same set."""
+    monkeypatch.setattr(splits, "HELD_BYTES", 0)
+    if prepared:
+        folder = write_prepared(tmp_path, "mine", {"train": pictures(100)})
+    else:
+        folder = write_pictures(tmp_path / "pets")
+    lazy = load(str(folder), resolution=8)
+    assert isinstance(lazy.train_images, LazyImages)
+    sent = pickle.dumps(lazy)
+    assert len(sent) < 20_000
+    there = pickle.loads(sent)
+    assert there.fingerprint == lazy.fingerprint
+    np.testing.assert_array_equal(there.train_images[:], lazy.train_images[:])
 
 
 def test_training_reads_lazy_images(both: tuple[Dataset, Dataset, list[int]]) -> None:

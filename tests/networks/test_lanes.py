@@ -1,6 +1,11 @@
 """Features in lanes against XLA's and against NumPy networks in float64."""
 
+import os
+import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -46,7 +51,7 @@ from search_spaces import (
     NASBench201,
     NASBenchMacro,
 )
-from tests.conftest import network_of
+from tests.conftest import ROOT, network_of
 from tests.support import reference
 from tests.support.networks import close, far_variables, moved_statistics, some, weights
 
@@ -262,8 +267,6 @@ def test_threads_change_nothing(threads: int, monkeypatch: pytest.MonkeyPatch) -
     expected = engine.features(network, [images], images[:50], 0.0)
     monkeypatch.setattr(engine, "cores", lambda: threads)
     if threads > 2:  # A barrier needs all of its threads at once.
-        from concurrent.futures import ThreadPoolExecutor
-
         more = ThreadPoolExecutor(threads)
         monkeypatch.setattr(engine, "pool", lambda: more)
     np.testing.assert_array_equal(engine.features(network, [images], images[:50], 0.0), expected)
@@ -351,3 +354,68 @@ def test_shapes_of_features() -> None:
     joined = engine.features(network, parts, None, 1.0)
     np.testing.assert_array_equal(joined, engine.features(network, [images], None, 1.0))
     assert joined.dtype == np.float32
+
+
+def test_an_interrupt_waits_for_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They write memory that the next network gets."""
+    ended: list[int] = []
+
+    def slow(me: int) -> None:
+        if me == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.2)
+        ended.append(me)
+
+    with ThreadPoolExecutor(3) as threads:
+        monkeypatch.setattr(engine, "pool", lambda: threads)
+        with pytest.raises(KeyboardInterrupt):
+            engine._shared(slow, 3)
+        assert sorted(ended) == [1, 2]
+
+
+def test_memory_that_could_not_be_had_is_not_thought_to_be_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory, stage = engine.Memory(), next(iter(plan(CELL).planes))
+    memory.bases({stage: 2}, 1)
+
+    def full(rows: int, floats: int) -> Any:
+        if floats:
+            raise MemoryError
+        return aligned(rows, floats)
+
+    aligned = engine.aligned
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "aligned", full)
+        with pytest.raises(MemoryError):
+            memory.bases({stage: 9}, 1)
+    memory.bases({stage: 9}, 1)
+    assert memory.maps.shape[1] >= 9 * stage.plane
+
+
+@pytest.mark.slow
+def test_a_damaged_cache_of_programs_is_made_again(tmp_path: Path) -> None:
+    """Cut short at any place; and where nothing can be written it is compiled each time."""
+    code = "from nasproxy.networks import features; print(features.engine())"
+
+    def run(cache: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "NASPROXY_CACHE": cache},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert run(str(tmp_path)) == "lanes"
+    kept = [file for file in (tmp_path / "lanes").rglob("*") if file.is_file()]
+    assert kept
+    assert (tmp_path / "lanes").stat().st_mode & 0o777 == 0o700
+    for file in kept:
+        os.truncate(file, file.stat().st_size // 2)
+    assert run(str(tmp_path)) == "lanes"
+    assert all(file.stat().st_size > 100 for file in (tmp_path / "lanes").rglob("*.nbi"))
+    assert run("/proc/nowhere") == "lanes"

@@ -1,6 +1,7 @@
 """Features of networks by programs: memory, threads, and the order of the passes."""
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import wait
 from threading import Lock
 
 import numpy as np
@@ -18,9 +19,25 @@ STAGES = 24
 
 
 def _shared(function: Callable[[int], object], threads: int) -> None:
-    """Calls with 0, 1, … at once, the first in this thread; they may wait for each other."""
+    """Calls with 0, 1, … at once, the first in this thread; they may wait for each other.
+
+    It returns when all have ended, an interrupt or a limit of time notwithstanding: the memory that
+    they write is the next network's.
+    """
     others = [pool().submit(function, me) for me in range(1, threads)]
-    function(0)
+    interrupt: BaseException | None = None
+    try:
+        function(0)
+    except BaseException as error:
+        interrupt = error
+    while True:
+        try:
+            wait(others)
+            break
+        except BaseException as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
     for other in others:
         other.result()
 
@@ -50,10 +67,12 @@ class Memory:
         if small or rows > len(self.maps):
             known = self._planes if len(self._planes | needed) <= STAGES else {}
             grown = {s: n + n // 4 if n > known.get(s, 0) else known[s] for s, n in needed.items()}
-            self._planes = known | grown
-            floats = sum(stage.plane * n for stage, n in self._planes.items())
-            self.maps = aligned(1, 0)  # what is not needed goes before what is comes
+            planes = known | grown
+            floats = sum(stage.plane * n for stage, n in planes.items())
+            # What is not needed goes before what is comes; should that fail, nothing is held.
+            self._planes, self.maps = {}, aligned(1, 0)
             self.maps = aligned(rows, floats)
+            self._planes = planes
         places, at = {}, 0
         for stage, planes in self._planes.items():
             places[stage] = at

@@ -7,7 +7,9 @@ serves all pixels, each pixel all channels.
 """
 
 import hashlib
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from inspect import unwrap
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from nasproxy.cache import cache_dir
+from nasproxy.cache import cache_dir, make_folder
 
 _target = cpu_target.target_context
 FEATURES: str = _target.codegen().magic_tuple()[2]  # type: ignore[attr-defined]  # a lazy property
@@ -60,8 +62,14 @@ def entrance(*arguments: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def compile_(function: Callable[..., Any]) -> Any:
         before, config.CACHE_DIR = config.CACHE_DIR, str(folder)  # type: ignore[attr-defined]
+        with suppress(OSError):  # Where nothing can be kept it is compiled each time.
+            make_folder(folder)
         try:
-            return helper(function, types.void(*arguments), cache=True)
+            try:
+                return helper(function, types.void(*arguments), cache=True)
+            except Exception:  # A file that was cut short raises whatever pickle does.
+                shutil.rmtree(folder, ignore_errors=True)
+                return helper(function, types.void(*arguments), cache=True)
         finally:
             config.CACHE_DIR = before  # type: ignore[attr-defined]
 
