@@ -111,7 +111,10 @@ class Crew:
             if not pending:
                 continue  # The last of them died as it was handed a chunk.
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in finished & pending.keys():  # Some go with a process that died.
+            failure: BaseException | None = None
+            for future in sorted(finished, key=lambda future: pending[future].places[0]):
+                if future not in pending:
+                    continue  # It went with a process that died.
                 chunk = pending.pop(future)
                 try:
                     answer = future.result()
@@ -127,8 +130,9 @@ class Crew:
                 if answer.results:
                     there = chunk.places[: len(answer.results)]
                     yield [Done(*done) for done in zip(there, answer.results, strict=True)]
-                if answer.error is not None:
-                    raise answer.error
+                failure = failure or answer.error
+            if failure is not None:  # After all results that have come with it.
+                raise failure
 
     def _hand_out(
         self,

@@ -113,6 +113,7 @@ def test_an_error_comes_back_after_the_results_before_it(tmp_path: Path) -> None
         with Crew(1) as crew:
             for chunk in crew.run(Squares(tmp_path, wrong=12), list(range(20))):
                 done.extend(chunk)
+                time.sleep(0.2)  # The next two chunks come back together.
 
     with pytest.raises(DataError, match="item 12 is wrong"):
         work()
