@@ -36,7 +36,14 @@ def judged(
         gram = phi @ phi[:some].T
         return KernelSweep(gram[:some], targets[:some]), gram[N_TRAIN:]
 
-    return judge(problem, fit, 1.0, n_train=n_train, n_valid=N_VALID, resolution=ROUNDING**2)
+    return judge(
+        problem,
+        fit,
+        lambda *_: 1.0,
+        n_train=n_train,
+        n_valid=N_VALID,
+        resolution=ROUNDING**2,
+    )
 
 
 def blind(name: str, seed: int = 0) -> np.ndarray:
