@@ -244,7 +244,7 @@ def _of_training(
         predictions = sweep.leave_one_out(REGULARISERS)
         missed = np.square(targets - predictions).mean(-1).mean(1)
         gcv, evidence = sweep.gcv(REGULARISERS), sweep.log_evidence(REGULARISERS)
-    finite = np.isfinite(predictions).all((1, 2))
+    finite = np.asarray(np.isfinite(predictions).all((1, 2)))
     return {
         "loo_accuracy": _left_out(predictions, targets, finite, resolution),
         "negative_loo_mse": np.where(finite, -missed, np.nan),

@@ -1,4 +1,4 @@
-"""Which sizes and which measure of the NNGP rank best for their price: the default by experiment."""
+"""Which sizes and which measure of the NNGP rank best for their price."""
 
 from nasproxy_experiments.nngp_default.study import prepare
 
