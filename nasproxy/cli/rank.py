@@ -60,6 +60,63 @@ def rank(
         float | None, typer.Option(help="Percentile of the truth that PQETP thresholds at.")
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="The same, as a value of truth.")] = None,
+    failures: Annotated[
+        str, typer.Option(help="drop: failed architectures are left out; last: they rank last.")
+    ] = "drop",
+    given: Annotated[
+        str | None,
+        typer.Option(
+            help="Also τ among architectures that this does not tell apart: a stored proxy, all "
+            "its columns jointly (counts), or columns, as counts[conv3x3],params.",
+            show_default=False,
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="Also the paired gain in τ over this baseline: a stored proxy such as params, or "
+            "FILE:COLUMN.",
+            show_default=False,
+        ),
+    ] = None,
+    ceiling: Annotated[
+        str | None,
+        typer.Option(
+            help="Also the share of this measure's own τ that each reaches: FILE:COLUMN, as "
+            "validation accuracy of a full training, or a stored proxy.",
+            show_default=False,
+        ),
+    ] = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(
+            help="Search-space reduction: the share, above 0 and at most 1, that is kept by score; "
+            "--then picks among it.",
+            show_default=False,
+        ),
+    ] = None,
+    then: Annotated[
+        str | None,
+        typer.Option(
+            help="What picks among the share that is kept: FILE:COLUMN or a stored proxy.",
+            show_default=False,
+        ),
+    ] = None,
+    hybrid: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of the ranking, how well these rank together: stored proxies and "
+            "FILE:COLUMNs, separated by commas; their mean rank, and a linear fit on --fit-on.",
+            show_default=False,
+        ),
+    ] = None,
+    fit_on: Annotated[
+        str | None,
+        typer.Option(
+            help="The label that a hybrid is fitted on, by parts: never on those it is judged on.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         str, typer.Option("--format", help="table, markdown, latex, csv or json.")
     ] = "table",
@@ -69,7 +126,19 @@ def rank(
 ) -> None:
     """Rank stored proxies against a truth: Kendall tau with its interval, Pearson, PQETP, and cost.
 
+    Seeds of one proxy are ranked together; intervals are over architectures and seeds.
+
     Example: `nasproxy rank --store s.db --truth nasbench101_cells.parquet:test_accuracy_108`
+
+    More than parameters and counts of layers tell, and how much of what training reaches:
+    `--given counts --against params --ceiling nasbench101_budgets.parquet:validation_accuracy_108`
+
+    A search that trains the best 30 % for 12 epochs:
+    `--keep .3 --then nasbench101_budgets.parquet:validation_accuracy_12`
+
+    Together with a training of 4 epochs: `--hybrid
+    nngp,nasbench101_budgets.parquet:validation_accuracy_4 --fit-on
+    nasbench101_budgets.parquet:validation_accuracy_12`
     """
     from nasproxy import ranking
     from nasproxy.ranking import plots, reference
@@ -81,16 +150,45 @@ def rank(
     settings = {name: value for name, value in settings.items() if value is not None}
     if settings and latency is None:
         raise SettingError(f"--{next(iter(settings))} is of a reward: give --latency as well")
+    _check_together(keep, then, hybrid, fit_on)
+    beside = {"given": given, "against": against, "ceiling": ceiling, "keep": keep, "then": then}
+    asked = [name for name, value in beside.items() if value is not None]
+    asked += ["plot"] * (plot is not None) + ["failures"] * (failures != "drop")
+    if hybrid is not None and asked:
+        raise SettingError(f"--hybrid has a table of its own: leave out --{asked[0]}")
     with together(store) as opened:
         rows = {"where": _where(where), "average": average}
         values = reference.read_truth(truth, opened, key=key, **rows)
         if latency is not None:
             milliseconds = reference.read_latency(latency, opened, key=key, **rows)
             values = reference.reward(values, milliseconds, **settings)
-        table = ranking.rank_store(opened, values, percentile=percentile, threshold=threshold)
+        if hybrid is not None and fit_on is not None:
+            table = ranking.hybrid_store(opened, values, hybrid, fit_on, key=key, **rows)
+            typer.echo(harmless(ranking.render_hybrid(table, output)))
+            return
+        table = ranking.rank_store(
+            opened,
+            values,
+            percentile=percentile,
+            threshold=threshold,
+            failures=failures,
+            key=key,
+            **beside,
+            **rows,
+        )
         typer.echo(harmless(ranking.render(table, output)))
         if plot is not None:
             ranking.plot_store(opened, values, plot)
+
+
+def _check_together(
+    keep: float | None, then: str | None, hybrid: str | None, fit_on: str | None
+) -> None:
+    for pair in ({"keep": keep, "then": then}, {"hybrid": hybrid, "fit-on": fit_on}):
+        given = [name for name, value in pair.items() if value is not None]
+        if len(given) == 1:
+            (missing,) = pair.keys() - given
+            raise SettingError(f"--{given[0]} is given without --{missing}: give both")
 
 
 def _where(given: list[str] | None) -> dict[str, str]:

@@ -10,6 +10,7 @@ from nasproxy import metrics
 from nasproxy.errors import SettingError, TruthError
 from nasproxy.plugins import SPACES
 from nasproxy.proxies import Latency
+from nasproxy.ranking.pooled import Pooled, pool
 from nasproxy.settings import parse_settings
 from nasproxy.space import Tabular
 from nasproxy.store import Store
@@ -41,7 +42,7 @@ def read_truth(
         TruthError: see ``nasproxy.truth.read``.
         SettingError: see ``truth_from_store``; or ``where`` without a table.
     """
-    if not _is_table(text):
+    if not is_table(text):
         if where or average:
             raise SettingError(f"--where and --average choose rows of a table; {text!r} is none")
         return truth_from_store(store, text)
@@ -63,6 +64,8 @@ def truth_from_store(
     seed: int | None = None,
 ) -> pd.Series:
     """One column of a store's scores as truth, indexed by architecture key, failed ones left out.
+
+    Of several seeds that share their architectures it is the mean.
 
     Args:
         store: where they are.
@@ -87,6 +90,8 @@ def truth_from_store(
     ]
     exact = [c for c in fitting if proxy in (c.full, c.about["proxy"])]
     found = exact if len(exact) == 1 else fitting
+    if len(found) > 1 and len(pools := pool(found)) == 1:
+        return _mean_of_seeds(pools[0])
     if len(found) != 1:
         listed = [
             "{proxy} ({space}, {data}, seed {seed})".format(**c.about) for c in found or columns
@@ -105,6 +110,16 @@ def truth_from_store(
     return truth
 
 
+def _mean_of_seeds(pooled: Pooled) -> pd.Series:
+    """Of the architectures that all seeds scored: what is left of their noise is less."""
+    about = pooled.about
+    name = f"{about['proxy']}, {about['space']}, {about['data']}, mean of {pooled.seed_names}"
+    truth = pooled.mean.rename(name).rename_axis("architecture")
+    truth.attrs["columns"] = [(column.run, column.column) for column in pooled.columns]
+    truth.attrs["lower"] = pooled.first.lower
+    return truth
+
+
 def read_latency(
     text: str,
     store: Store,
@@ -119,7 +134,7 @@ def read_latency(
         TruthError: see ``nasproxy.truth.read``.
         SettingError: see ``truth_from_store``; or a stored proxy that measures no latency.
     """
-    if _is_table(text):
+    if is_table(text):
         return read_truth(text, store, key, where=where, average=average)
     if text.partition(":")[0].partition("[")[0] != Latency.name:
         raise SettingError(
@@ -170,6 +185,6 @@ def reward(
     return found
 
 
-def _is_table(text: str) -> bool:
+def is_table(text: str) -> bool:
     """Whether a file is meant, one that is there or not, and no stored proxy."""
     return ".parquet" in text.lower() or ".csv" in text.lower() or os.sep in text.partition(":")[0]
