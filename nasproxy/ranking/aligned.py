@@ -75,10 +75,10 @@ def by_seed(name: str, series: pd.Series) -> tuple[pd.DataFrame, int]:
     Raises:
         TruthError: an index of something else, or a (key, seed) that stands there twice.
     """
-    lower = {"lower": series.attrs.get("lower", False)}
+    lower = bool(series.attrs.get("lower"))
     if not isinstance(series.index, pd.MultiIndex):
         frame = series.to_frame(0)
-        frame.attrs = lower
+        frame.attrs["lower"] = lower
         return frame, 0
     index = series.index
     if index.nlevels != 2 or index.names[0] == "seed" or index.names[1] not in (None, "seed"):
@@ -97,7 +97,7 @@ def by_seed(name: str, series: pd.Series) -> tuple[pd.DataFrame, int]:
             f"{name} of {asked.shape[1]} seeds share no architecture: rank them a seed at a time"
         )
     frame = series.unstack()[shared]
-    frame.attrs = lower
+    frame.attrs["lower"] = lower
     return frame, int((~shared).sum())
 
 
@@ -110,12 +110,12 @@ def align(
         TruthError: no key is in both, or one occurs twice.
     """
     signs = [-1.0 if table.attrs.get("lower") else 1.0 for table in (frame, truth)]
-    finite = pd.Series(np.isfinite(frame.to_numpy(np.float64)).all(axis=1), frame.index)
+    finite = np.asarray(np.isfinite(frame.to_numpy(np.float64)).all(axis=1))
     kept = frame if failures == "last" else frame[finite]
     known = truth[np.isfinite(truth.to_numpy(np.float64))]
     joined = tables.join(kept.sort_index(), known)  # so that no number depends on their order
     found = joined.scores.to_numpy(np.float64).T * signs[0]
-    scored = np.isfinite(found).all(axis=0)
+    scored = np.asarray(np.isfinite(found).all(axis=0))
     scores = np.stack([_failed_last(row) for row in found])
     keys = joined.scores.index
     return Aligned(

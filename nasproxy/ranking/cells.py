@@ -50,7 +50,8 @@ def beside(row: dict[str, Any]) -> dict[str, Cell]:
     if "tau_given" in row:
         found["τ given"] = (*estimate(row, "tau_given"), f"{row['given_pairs']:,} pairs")
     if "gain" in row:
-        found["gain"] = (*estimate(row, "gain"), f"n {row['gain_n']:,}")
+        over = (f"n {row['gain_n']:,}",) if row["gain_n"] else ()
+        found["gain"] = (*estimate(row, "gain"), *over)
     if "ceiling_share" in row:
         share, low, high = (row[f"ceiling_share{end}"] for end in ("", "_low", "_high"))
         bounds = () if math.isnan(low) else (f"[{number(low, '.0%')}, {number(high, '.0%')}]",)
@@ -86,11 +87,11 @@ def notes(table: pd.DataFrame) -> list[str]:
     if alone:
         said.append(
             "1 seed: the interval is over architectures alone, too narrow for what another seed "
-            "would give."
+            "would give, of a score that depends on it."
         )
     if failed or last:
         what = "rank below all others (r is without them)" if last else "are left out"
-        said.append(f"failed architectures {what}: {failed} in all rows.")
+        said.append(f"failed architectures {what}; how many stands beneath a proxy.")
     return [
         *said,
         f"PQETP: AUROC of the score for truth {'<' if table['truth_lower'].any() else '>'} λ, "

@@ -55,7 +55,7 @@ def hybrid_store(
         measures with several have in common; ``kendall_tau`` with ``_low``, ``_high`` (over
         architectures and seeds, 95 %) and ``_seed_sd``; of the last two ``gain over NAME`` with
         ``_low`` and ``_high``, paired, for each measure, and of the last for the rank mean. Fits
-        are made once and kept in the resamples.  ``truth``, ``fit_on`` and ``folds`` say of what.
+        are made once and kept in the resamples. ``truth``, ``fit_on`` and ``folds`` say of what.
 
     Raises:
         SettingError: a name that fits no column or several, or fewer than two measures.
@@ -83,12 +83,14 @@ def hybrid_store(
             f"needs {MIN_FOR_INTERVAL}; score more of those that the tables hold"
         )
     # By name, (seeds, n).
-    by_name = dict(zip(shown, np.moveaxis(features, 2, 0), strict=True))
+    by_name = {
+        measure.name: features[: measure.frame.shape[1], :, k] for k, measure in enumerate(found)
+    }
     by_name[RANK_MEAN] = np.stack([metrics.rank_mean(one) for one in features])
     by_name[FITTED] = np.stack(
         [metrics.cross_fitted(one, target, folds=FOLDS, seed=seed) for one in features]
     )
-    settings = {"n_resamples": n_resamples, "seed": seed}
+    settings: dict[str, Any] = {"n_resamples": n_resamples, "seed": seed}
     rows = []
     for name, scores in by_name.items():
         tau = metrics.over_seeds(metrics.kendall_tau, scores, y, **settings)

@@ -54,7 +54,7 @@ def render_hybrid(table: pd.DataFrame, format: str = "table") -> str:
         f"{table['fit_on'].iloc[0]}, in {table['folds'].iloc[0]} parts, each scored by a fit to "
         "the others' labels.",
         "Gains: of τ, paired, with 95 % intervals over architectures"
-        + (" and seeds." if table["seeds"].iloc[0] > 1 else "; 1 seed, which leaves that out."),
+        + (" and seeds." if (table["seeds"] > 1).any() else " alone: of 1 seed, they are narrow."),
     ]
     match format:
         case "table":
