@@ -1,7 +1,7 @@
 """Ranking stored scores, and the tables of truth to rank them against."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,6 +60,59 @@ def rank(
         float | None, typer.Option(help="Percentile of the truth that PQETP thresholds at.")
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="The same, as a value of truth.")] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Baseline that τ is also told given: counts (all its columns jointly), "
+            "counts[conv3x3], FILE:COLUMN; again for more.",
+            show_default=False,
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Baseline, such as params, that each gain is over.", show_default=False),
+    ] = None,
+    ceiling: Annotated[
+        str | None,
+        typer.Option(
+            help="FILE:COLUMN of another measurement of the truth, such as one training: its τ is "
+            "what noise leaves to reach.",
+            show_default=False,
+        ),
+    ] = None,
+    failures: Annotated[
+        str,
+        typer.Option(help="drop: leave out what has no score; last: rank it below all others."),
+    ] = "drop",
+    keep: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead of the table: the share that each score keeps, of which --then picks.",
+            show_default=False,
+        ),
+    ] = None,
+    then: Annotated[
+        str | None,
+        typer.Option(
+            help="FILE:COLUMN or a stored proxy, such as 12 epochs' accuracy: picks of what --keep "
+            "leaves.",
+            show_default=False,
+        ),
+    ] = None,
+    hybrid: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of the table: scores to mix, separated by commas, each a stored proxy or "
+            "FILE:COLUMN.",
+            show_default=False,
+        ),
+    ] = None,
+    fit_on: Annotated[
+        str | None,
+        typer.Option(
+            help="FILE:COLUMN or a stored proxy that --hybrid is fitted to.", show_default=False
+        ),
+    ] = None,
     output: Annotated[
         str, typer.Option("--format", help="table, markdown, latex, csv or json.")
     ] = "table",
@@ -69,14 +122,22 @@ def rank(
 ) -> None:
     """Rank stored proxies against a truth: Kendall tau with its interval, Pearson, PQETP, and cost.
 
-    Example: `nasproxy rank --store s.db --truth nasbench101_cells.parquet:test_accuracy_108`
+    Scores of several seeds are one row: means over the seeds, intervals over architectures and
+    seeds. Example: `nasproxy rank --store s.db --truth nasbench101_cells.parquet:test_accuracy_108
+    --given counts --against params`
     """
     from nasproxy import ranking
-    from nasproxy.ranking import plots, reference
+    from nasproxy.ranking import plots, reference, screening
     from nasproxy.store.merging import together
 
     if plot is not None:
         plots.check_path(plot)  # Before the rest is read.
+    if (keep is None) != (then is None):
+        raise SettingError("--keep and --then belong together: give a share, and what picks of it")
+    if (hybrid is None) != (fit_on is None):
+        raise SettingError("--hybrid and --fit-on belong together: give scores, and what to fit to")
+    if keep is not None and hybrid is not None:
+        raise SettingError("--keep and --hybrid are two tables: give one of them")
     settings = {"target": target, "exponent": exponent}
     settings = {name: value for name, value in settings.items() if value is not None}
     if settings and latency is None:
@@ -87,10 +148,47 @@ def rank(
         if latency is not None:
             milliseconds = reference.read_latency(latency, opened, key=key, **rows)
             values = reference.reward(values, milliseconds, **settings)
-        table = ranking.rank_store(opened, values, percentile=percentile, threshold=threshold)
+
+        def read(text: str) -> Any:
+            return reference.read_scores_of(text, opened, key, **rows)
+
+        if keep is not None and then is not None:
+            columns = {s.name: s for s in reference.all_scores(opened, values)}
+            found = screening.reduction(columns, values, read(then), keep=keep, failures=failures)
+            said = f"Found by {then} in the {keep:.0%} that a score keeps, in units of the truth"
+            typer.echo(harmless(ranking.plain(found, output, said)))
+            return
+        if hybrid is not None and fit_on is not None:
+            columns = {s.name: s for s in map(read, filter(None, hybrid.split(",")))}
+            found = screening.hybrid(columns, values, read(fit_on), failures=failures)
+            said = f"Scores alone and together, fitted to {fit_on}, judged by the truth"
+            typer.echo(harmless(ranking.plain(found, output, said)))
+            return
+        beside = ranking.Beside(
+            [
+                c
+                for text in given or []
+                for c in reference.read_columns_of(text, opened, key, **rows)
+            ],
+            None if against is None else _only(reference, against, opened, key, rows),
+            None if ceiling is None else _only(reference, ceiling, opened, key, rows),
+        )
+        table = ranking.rank_store(
+            opened,
+            values,
+            percentile=percentile,
+            threshold=threshold,
+            beside=beside,
+            failures=failures,
+        )
         typer.echo(harmless(ranking.render(table, output)))
         if plot is not None:
             ranking.plot_store(opened, values, plot)
+
+
+def _only(reference: Any, text: str, store: Any, key: str | None, rows: dict[str, Any]) -> Any:
+    """One column; of a proxy with several its score."""
+    return reference.read_columns_of(text, store, key, **rows)[0]
 
 
 def _where(given: list[str] | None) -> dict[str, str]:

@@ -13,6 +13,7 @@ from nasproxy.networks.layers import (
     DepthwiseBN,
     MaxPool3x3,
     PointwiseConv,
+    ProjectAdd,
 )
 from nasproxy.proxies.base import Score, Scorer
 from nasproxy.space import SearchSpace
@@ -71,6 +72,10 @@ def _depth(graph: Graph) -> int:
     """Layers with weights on the longest path from the image to the logits."""
     longest = [0]
     for step in graph.steps:
-        own = isinstance(step.layer, WEIGHTED)
-        longest.append(own + max((longest[i] for i in step.inputs), default=0))
+        through = [longest[i] for i in step.inputs]
+        if isinstance(step.layer, ProjectAdd):  # The others are added to what the weights make.
+            through[0] += 1
+        elif isinstance(step.layer, WEIGHTED):
+            through = [length + 1 for length in through]
+        longest.append(max(through, default=0))
     return longest[-1]

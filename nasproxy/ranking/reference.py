@@ -10,10 +10,11 @@ from nasproxy import metrics
 from nasproxy.errors import SettingError, TruthError
 from nasproxy.plugins import SPACES
 from nasproxy.proxies import Latency
+from nasproxy.ranking.seeded import together
 from nasproxy.settings import parse_settings
 from nasproxy.space import Tabular
 from nasproxy.store import Store
-from nasproxy.store.columns import agrees, means, parsed, place, read_columns
+from nasproxy.store.columns import Column, agrees, means, parsed, place, read_columns
 from nasproxy.truth import tables
 
 _LISTED = 10  # candidates in an error message
@@ -103,6 +104,94 @@ def truth_from_store(
     truth.attrs["columns"] = [(column.run, column.column)]
     truth.attrs["lower"] = column.lower
     return truth
+
+
+def read_columns_of(
+    text: str,
+    store: Store,
+    key: str | None = None,
+    *,
+    where: Mapping[str, Any] | None = None,
+    average: bool = False,
+) -> list[pd.Series]:
+    """Columns to hold scores against: of a table, one; of the store, what a name stands for.
+
+    ``counts`` is all that the proxy reports, ``counts[conv3x3]`` that column alone. What a proxy
+    gave for several spaces is joined, and of several seeds the first is taken: baselines are of the
+    architecture.
+
+    Raises:
+        TruthError: see ``nasproxy.truth.read``.
+        SettingError: nothing in the store is of that name.
+    """
+    if _is_table(text):
+        return [read_truth(text, store, key, where=where, average=average)]
+    every = [c for c in read_columns(store) if len(c.series) and c.directed]
+    bare = "[" not in text
+    fitting = [c for c in every if means(text, c) or (bare and _of_proxy(text, c))]
+    if not fitting:
+        names = list(dict.fromkeys(c.about["proxy"] for c in every))[:_LISTED]
+        raise SettingError(
+            f"{text!r} is no column of {place(store)}: score it first, or name one of "
+            + (", ".join(names) or "what is scored")
+        )
+    joined: dict[str, pd.Series] = {}
+    for column in sorted(fitting, key=lambda c: c.run[3]):
+        name = column.about["proxy"]
+        series = -column.series if column.lower else column.series
+        joined[name] = series if name not in joined else joined[name].combine_first(series)
+    return [series.rename(name) for name, series in joined.items()]
+
+
+def _of_proxy(text: str, column: Column) -> bool:
+    """Whether a column is one that the named proxy reports beside its score."""
+    own, has, _ = column.meaning
+    return agrees(parsed(text), (own, has))
+
+
+def read_scores_of(
+    text: str,
+    store: Store,
+    key: str | None = None,
+    *,
+    where: Mapping[str, Any] | None = None,
+    average: bool = False,
+) -> pd.Series:
+    """One column of scores: of a table, or of the store by every seed it holds.
+
+    Raises:
+        TruthError: see ``nasproxy.truth.read``.
+        SettingError: none or several columns of the store are of that name.
+    """
+    if _is_table(text):
+        return read_truth(text, store, key, where=where, average=average)
+    every = [one for one in together(read_columns(store)) if one.first.directed]
+    fitting = [one for one in every if means(text, one.first)]
+    exact = [one for one in fitting if text == one.first.about["proxy"]]
+    found = exact if len(exact) == 1 else fitting
+    if len(found) != 1:
+        listed = dict.fromkeys(one.first.about["proxy"] for one in found or every)
+        raise SettingError(
+            f"{text!r} fits {len(found)} columns of {place(store)}: name one of "
+            + ", ".join(list(listed)[:_LISTED])
+        )
+    return found[0].series.rename(found[0].first.about["proxy"])
+
+
+def all_scores(store: Store, truth: pd.Series) -> list[pd.Series]:
+    """Every column that can rank, by every seed, but those that the truth comes from.
+
+    Where a name stands for several, as of two data sets, it says which.
+    """
+    own = truth.attrs.get("columns", [])
+    columns = [c for c in read_columns(store) if (c.run, c.column) not in own and c.directed]
+    found = [one for one in together(columns) if len(one.first.series)]
+    names = [one.first.about["proxy"] for one in found]
+    said = [
+        name if names.count(name) == 1 else "{proxy} ({space}, {data})".format(**one.about)
+        for name, one in zip(names, found, strict=True)
+    ]
+    return [one.series.rename(name) for name, one in zip(said, found, strict=True)]
 
 
 def read_latency(

@@ -14,6 +14,7 @@ from rich.text import Text
 from nasproxy import metrics
 from nasproxy.errors import SettingError
 from nasproxy.ranking import plots
+from nasproxy.ranking.table import DISJOINT_FROM
 from nasproxy.store.columns import CONTEXT
 
 FORMATS = ("table", "markdown", "latex", "csv", "json")
@@ -46,6 +47,48 @@ def render(table: pd.DataFrame, format: str = "table") -> str:
     raise SettingError(f"format {format!r}: choose one of {', '.join(FORMATS)}")
 
 
+def plain(table: pd.DataFrame, format: str, title: str) -> str:
+    """Another table, of numbers with the ends of their intervals, as :func:`render` writes its own.
+
+    Raises:
+        SettingError: another format.
+    """
+    if format in ("csv", "json"):
+        return render(table, format)
+    if format not in FORMATS:
+        raise SettingError(f"format {format!r}: choose one of {', '.join(FORMATS)}")
+    rows = [_with_ends(row) for row in _rows(table)]
+    if format == "markdown":
+        text = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+        return f"**{title}**\n\n{text}"
+    if format == "latex":
+        return f"% {title}\n" + pd.DataFrame(rows).to_latex(index=False, escape=True).rstrip()
+    text = io.StringIO()
+    console = Console(file=text, width=_WIDTH, force_terminal=False, color_system=None)
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, name in enumerate(rows[0]):
+        shown.add_column(name, justify="right" if i else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(cell) for cell in row.values()))
+    console.print(Text(title))
+    console.print(shown)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def _with_ends(row: dict[str, Any]) -> dict[str, str]:
+    """A number and its interval in one cell."""
+    shown = {}
+    for name, value in row.items():
+        if name.endswith(("_low", "_high")):
+            continue
+        text = _number(value, ".4f") if isinstance(value, float) else str(value)
+        low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+        if low is not None and high is not None and not math.isnan(low):
+            text += f" [{low:.4f}, {high:.4f}]"
+        shown[name.replace("_", " ")] = text
+    return shown
+
+
 Cell = tuple[str, ...]  # what is said, then what belongs beneath or behind it
 
 
@@ -57,13 +100,25 @@ def _cells(row: dict[str, Any]) -> dict[str, Cell]:
 
     counts = {"failed": row["failed"], "without truth": row["unmatched"]}
     left_out = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
+    several = () if row["seeds"] == 1 else (f"{row['seeds']} seeds",)
+    deviation = row["kendall_tau_seed_sd"]
+    between = () if math.isnan(deviation) else (f"± {_unsigned(deviation, 3)}",)
+    told: dict[str, Cell] = {}
+    if row.get("given"):
+        told["τ given"] = (_signed(row["given_tau"], 3), f"{row['given_pairs']:,} pairs")
+    if row.get("against"):
+        told["gain"] = correlation("gain")
+    if row.get("ceiling_of"):
+        share = row["kendall_tau"] / row["ceiling"] if row["ceiling"] > 0 else math.nan
+        told["of ceiling"] = (_number(100 * share, ".0f") + " %",)
     return {
         "proxy": (
             row["proxy"] + " ↓" * row["lower"] + " *" * row["same_run"],
             *([f"({left_out})"] if left_out else []),
         ),
-        "n": (str(row["n"]),),
-        "Kendall τ": correlation("kendall_tau"),
+        "n": (str(row["n"]), *several),
+        "Kendall τ": (*correlation("kendall_tau"), *between),
+        **told,
         "Pearson r": correlation("pearson"),
         "ρ": (_signed(row["spearman"], 3),),
         "PQETP": (_number(row["pqetp"], ".3f"),),
@@ -140,8 +195,10 @@ def _notes(table: pd.DataFrame) -> list[str]:
         *_of_truth(table),
         *(["↓: lower is better, τ, r and ρ are of its negative."] if table["lower"].any() else []),
         *(["*: of the same computation as the truth."] if table["same_run"].any() else []),
-        f"n: architectures with a score and a truth. Brackets: 95 % bootstrap intervals over them,"
-        f" from n = {plots.MIN_FOR_INTERVAL} on. ρ: Spearman's.",
+        f"n: architectures with a score and a truth. Brackets: 95 % bootstrap intervals over them"
+        f"{_of_seeds(table)}, from n = {plots.MIN_FOR_INTERVAL} on. ρ: Spearman's.",
+        *_of_beside(table),
+        *_of_failures(table),
         f"PQETP: AUROC of the score for truth {'<' if table['truth_lower'].any() else '>'} λ, "
         f"λ = {_range(table['threshold'])}.",
         _discovery(table[table["top"] > 0]),
@@ -170,9 +227,40 @@ def _discovery(table: pd.DataFrame) -> str:
         return f"discovered: needs more architectures, it is given from n = {plots.MIN_FOR_TOP} on."
     return (
         f"discovered: best truth of the {_range(table['top'])} best by score among"
-        f" {_range(table['subset'])} architectures, a random half; mean ± standard error of"
-        f" {metrics.N_SUBSETS} halves."
+        f" {_range(table['subset'])} architectures; mean ± standard error over"
+        f" {metrics.N_SUBSETS} random parts, disjoint from n = {DISJOINT_FROM} on, else"
+        " halves (jackknife)."
     )
+
+
+def _of_seeds(table: pd.DataFrame) -> str:
+    """What intervals are over besides architectures."""
+    if table["seeds"].max() == 1:
+        return " (one seed: another would give other numbers, by more than this)"
+    return " and, of several seeds, over these too; ± the deviation between them"
+
+
+def _of_beside(table: pd.DataFrame) -> list[str]:
+    row = table.iloc[0]
+    said = []
+    if row.get("given"):
+        said.append(f"τ given: of pairs of architectures that agree in all of {row['given']}.")
+    if row.get("against"):
+        said.append(f"gain: τ less that of {row['against']}, on the same architectures.")
+    if row.get("ceiling_of"):
+        taus = table["ceiling"].dropna()
+        reached = f", τ = {_range(taus.round(3))}" if len(taus) else ""
+        said.append(f"ceiling: {row['ceiling_of']}{reached}.")
+    return said
+
+
+def _of_failures(table: pd.DataFrame) -> list[str]:
+    """What became of architectures without a score, if there are any."""
+    if not table["failed"].any():
+        return []
+    if table["failures"].iloc[0] == "last":
+        return ["failed: ranked below all others, tied."]
+    return ["failed: left out; --failures last ranks them below all others."]
 
 
 def _range(values: pd.Series) -> str:
@@ -185,6 +273,10 @@ def _range(values: pd.Series) -> str:
 def _signed(value: float, digits: int) -> str:
     """A correlation: "+.51"."""
     return _number(value, f"+.{digits}f").replace("0.", ".", 1)
+
+
+def _unsigned(value: float, digits: int) -> str:
+    return _number(value, f".{digits}f").replace("0.", ".", 1)
 
 
 def _number(value: float, form: str) -> str:

@@ -9,49 +9,68 @@ drawn, and gives an interval. The same from a notebook, without a store::
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from nasproxy import metrics
-from nasproxy.checks import Optional, Real, checked
+from nasproxy.checks import OneOf, Optional, Real, checked
 from nasproxy.errors import StoreError, TruthError
 from nasproxy.plugins import PROXIES
-from nasproxy.ranking import plots
+from nasproxy.ranking import plots, seeded
+from nasproxy.ranking.seeded import together
 from nasproxy.store import Store
 from nasproxy.store.columns import CONTEXT, Column, Run, place, read_columns
 from nasproxy.truth import tables
 
 TOP = 10
+DISJOINT_FROM = 50 * metrics.N_SUBSETS
+"""Architectures from which on discovered performance is of disjoint parts."""
 _LEFT_OUT = ("missing", "repeated", "mended", "foreign")
 
 
 class Ranking(NamedTuple):
     """How one column of scores ranks; NaN where ``n`` architectures are too few, or all tie.
 
+    Of several seeds every measure is the mean of each seed's own, over the architectures that all
+    seeds scored.
+
     Attributes:
         n: architectures that have a score and a truth.
+        seeds: that scored them.
         kendall_tau: τ_b; ``_low`` and ``_high`` bound its 95 % bootstrap interval over
-            architectures.
+            architectures and, where there are several, seeds.
+        kendall_tau_seed_sd: standard deviation of τ between seeds; NaN of one, whose interval says
+            nothing of what another seed would give.
         pearson: r, likewise.
         spearman: ρ.
         pqetp: AUROC of the score as classifier of truth > ``threshold``.
         threshold: λ, in truth's units.
         discovered: best truth among the ``top`` by score, mean over 10 random subsets of ``subset``
-            architectures, half of them all; truth's units.
-        discovered_error: its standard error over those subsets. They overlap, so it understates how
-            much another draw of architectures would differ.
-        top, subset: see ``discovered``; min(10, n // 5) and n // 2.
-        failed: architectures without a finite score.
+            architectures; truth's units.
+        discovered_error: its standard error, see
+            :class:`~nasproxy.metrics.DiscoveredPerformance`.
+        top, subset: see ``discovered``: min(10, n // 5), and a tenth of the architectures, so that
+            subsets are disjoint, or a half where that would leave fewer than 50.
+        given_tau, given_pairs: τ_b over the pairs of architectures that agree in all baselines
+            ``given``, and how many there are.
+        gain: τ less that of the baseline ``against``, on the same architectures; with ``_low`` and
+            ``_high`` of the same resamples.
+        ceiling: τ of the measurement ``ceiling`` on the same architectures: what noise leaves to
+            reach.
+        failed: architectures without a finite score, left out or ranked last.
         unmatched: architectures with a score and no truth.
     """
 
     n: int
+    seeds: int = 1
     kendall_tau: float = math.nan
     kendall_tau_low: float = math.nan
     kendall_tau_high: float = math.nan
+    kendall_tau_seed_sd: float = math.nan
     pearson: float = math.nan
     pearson_low: float = math.nan
     pearson_high: float = math.nan
@@ -62,8 +81,40 @@ class Ranking(NamedTuple):
     discovered_error: float = math.nan
     top: int = 0
     subset: int = 0
+    given_tau: float = math.nan
+    given_pairs: int = 0
+    gain: float = math.nan
+    gain_low: float = math.nan
+    gain_high: float = math.nan
+    ceiling: float = math.nan
     failed: int = 0
     unmatched: int = 0
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What rankings are held against, each indexed by architecture key.
+
+    Attributes:
+        given: baselines; τ is also told among architectures that agree in all of them.
+        against: a baseline that the gain is over.
+        ceiling: another measurement of the truth, such as a single training.
+    """
+
+    given: Sequence[pd.Series] = ()
+    against: pd.Series | None = None
+    ceiling: pd.Series | None = None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Of what there is."""
+        named = {"against": self.against, "ceiling_of": self.ceiling}
+        said = {name: str(one.name) for name, one in named.items() if one is not None}
+        given = {"given": ", ".join(str(one.name) for one in self.given)} if self.given else {}
+        return given | said
+
+
+NOTHING = Beside()
 
 
 def rank(
@@ -72,74 +123,132 @@ def rank(
     *,
     threshold: float | None = None,
     percentile: float | None = None,
+    beside: Beside = NOTHING,
+    failures: str = "drop",
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> Ranking:
-    """Every measure of one column of scores against the truth, both indexed by architecture key.
+    """Every measure of one column of scores against the truth.
 
     Scores and truths that are not finite are left out, and the scores counted as failed.
 
     Args:
-        scores: larger means predicted better; where ``.attrs["lower"]`` is true, smaller.
-        truth: larger means better; likewise.
+        scores: larger means predicted better; where ``.attrs["lower"]`` is true, smaller. By
+            architecture key, or by key and seed, as :func:`nasproxy.score` gives them.
+        truth: larger means better; likewise. By architecture key.
         threshold: λ of PQETP, in truth's units; or
         percentile: λ is this percentile of the truth ranked against, from the worst; the median by
             default.
+        beside: baselines and a ceiling, of which the architectures that lack one are left out.
+        failures: ``drop``, or ``last``: architectures without a score tie below all others, as a
+            search that meets them would see it.
         n_resamples: bootstrap resamples of an interval, each O(n log n).
         seed: of the bootstrap and of the subsets of discovered performance.
 
     Raises:
         TruthError: no key is in both, or one occurs twice; no keys at all, or values that are no
             numbers.
-        SettingError: a λ that is none, or two.
+        SettingError: a λ that is none, or two; or another word for ``failures``.
     """
     checked("rank", "threshold", threshold, Optional(Real()))
+    checked("rank", "failures", failures, OneOf(*seeded.FAILURES))
     scores, truth = _numbers("scores", scores), _numbers("truth", truth)
-    signs = [-1.0 if s.attrs.get("lower") else 1.0 for s in (scores, truth)]
-    present, known = (s[np.isfinite(s.to_numpy(np.float64))] for s in (scores, truth))
-    joined = tables.join(present.sort_index(), known)  # so that no number depends on their order
-    x, y = (s.to_numpy(np.float64) * sign for s, sign in zip(joined[:2], signs, strict=True))
-    n = len(x)
-    ranking = Ranking(n, failed=len(scores) - len(present), unmatched=joined.unmatched_scores)
+    sign = -1.0 if truth.attrs.get("lower") else 1.0
+    found = seeded.scores(scores, failures)
+    known = truth[np.isfinite(truth.to_numpy(np.float64))]
+    places = pd.Series(np.arange(len(found.keys)), index=found.keys)
+    joined = tables.join(places, known)
+    x = found.values[:, joined.scores.to_numpy(int)]
+    y = joined.truth.to_numpy(np.float64) * sign
+    n = len(y)
+    ranking = Ranking(n, len(x), failed=found.failed, unmatched=joined.unmatched_scores)
     if n < 2:
         return ranking
     if percentile is None and threshold is None:
         percentile = 50.0
-    level = None if threshold is None else threshold * signs[1]
-    pqetp = metrics.pqetp(x, y, level, percentile=percentile)
+    level = None if threshold is None else threshold * sign
+    exceeding = [metrics.pqetp(row, y, level, percentile=percentile) for row in x]
     if percentile is not None:
-        threshold = float(np.percentile(y, percentile)) * signs[1]
+        threshold = float(np.percentile(y, percentile)) * sign
     assert threshold is not None
+    resamples = n_resamples if n >= plots.MIN_FOR_INTERVAL else 0
+    tau, r = (_estimate(of, x, y, resamples, seed) for of in (metrics.kendall_tau, metrics.pearson))
     ranking = ranking._replace(
-        kendall_tau=metrics.kendall_tau(x, y),
-        pearson=metrics.pearson(x, y),
-        spearman=metrics.spearman(x, y),
-        pqetp=pqetp,
+        kendall_tau=tau.value,
+        kendall_tau_low=tau.low,
+        kendall_tau_high=tau.high,
+        kendall_tau_seed_sd=tau.deviation,
+        pearson=r.value,
+        pearson_low=r.low,
+        pearson_high=r.high,
+        spearman=float(np.mean([metrics.spearman(row, y) for row in x])),
+        pqetp=float(np.mean(exceeding)),
         threshold=threshold,
     )
-    if n >= plots.MIN_FOR_INTERVAL:
-        tau, r = (
-            metrics.bootstrap(statistic, x, y, n_resamples=n_resamples, seed=seed)
-            for statistic in (metrics.kendall_tau, metrics.pearson)
-        )
-        ranking = ranking._replace(
-            kendall_tau_low=tau.low,
-            kendall_tau_high=tau.high,
-            pearson_low=r.low,
-            pearson_high=r.high,
-        )
+    ranking = ranking._replace(**_held_against(beside, joined.scores.index, x, y, resamples, seed))
+    subset = n // metrics.N_SUBSETS if n >= DISJOINT_FROM else n // 2
     top = min(TOP, n // plots.MIN_FOR_TOP)
     if top:
-        found = metrics.discovered_performance(
-            x, y, top=top, subset=n // 2, n_subsets=metrics.N_SUBSETS, seed=seed
-        )
+        best = [
+            metrics.discovered_performance(
+                row, y, top=top, subset=subset, n_subsets=metrics.N_SUBSETS, seed=seed
+            )
+            for row in x
+        ]
         ranking = ranking._replace(
-            discovered=found.mean * signs[1],  # in the truth's own units
-            discovered_error=found.standard_error,
+            discovered=float(np.mean([b.mean for b in best])) * sign,  # in the truth's own units
+            discovered_error=float(np.mean([b.standard_error for b in best])),
             top=top,
-            subset=n // 2,
+            subset=subset,
         )
     return ranking
+
+
+def _estimate(
+    statistic: Any, x: np.ndarray, y: np.ndarray, n_resamples: int, seed: int
+) -> metrics.Estimate:
+    """With an interval, if there are resamples to take it from."""
+    found = metrics.over_seeds(statistic, x, y, n_resamples=n_resamples or 1, seed=seed)
+    return found if n_resamples else found._replace(low=math.nan, high=math.nan)
+
+
+def _held_against(
+    beside: Beside, keys: pd.Index, x: np.ndarray, y: np.ndarray, n_resamples: int, seed: int
+) -> dict[str, Any]:
+    """Measures that need another column of the same architectures."""
+    measured: dict[str, Any] = {}
+    if beside.given:
+        baselines, there = _beside(beside.given, keys)
+        if there.sum() >= 2:
+            found = [
+                metrics.kendall_tau_given(row[there], y[there], *baselines[:, there]) for row in x
+            ]
+            measured["given_tau"] = float(np.mean([one.tau for one in found]))
+            measured["given_pairs"] = found[0].pairs
+    if beside.against is not None:
+        (baseline,), there = _beside([beside.against], keys)
+        if there.sum() >= 2:
+            gain = metrics.paired_gain(
+                x[:, there], baseline[there], y[there], n_resamples=n_resamples or 1, seed=seed
+            )
+            ends = (gain.low, gain.high) if n_resamples else (math.nan, math.nan)
+            measured |= {"gain": gain.value, "gain_low": ends[0], "gain_high": ends[1]}
+    if beside.ceiling is not None:
+        (ceiling,), there = _beside([beside.ceiling], keys)
+        if there.sum() >= 2:
+            measured["ceiling"] = metrics.kendall_tau(ceiling[there], y[there])
+    return measured
+
+
+def _beside(columns: Sequence[pd.Series], keys: pd.Index) -> tuple[np.ndarray, np.ndarray]:
+    """Columns ``[k, n]`` for those architectures, and which of them have them all."""
+    rows = []
+    for column in columns:
+        sign = -1.0 if column.attrs.get("lower") else 1.0
+        by_key = column.set_axis(column.index.astype(str))
+        rows.append(sign * by_key.reindex(keys).to_numpy(np.float64))
+    values = np.stack(rows)
+    return values, np.asarray(np.isfinite(values).all(0))
 
 
 def rank_store(
@@ -148,23 +257,26 @@ def rank_store(
     *,
     threshold: float | None = None,
     percentile: float | None = None,
+    beside: Beside = NOTHING,
+    failures: str = "drop",
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Ranks all that a store holds: a row each (space, proxy, data, seed) and further column.
+    """Ranks all that a store holds: a row each (space, proxy, data) and further column.
 
     Args:
         store: what was scored.
         truth: indexed by architecture key; ``.name`` says what it is. The columns of the store that
             a truth of ``nasproxy.ranking.reference`` comes from are left out, others of the same
             computation are marked.
-        threshold, percentile, n_resamples, seed: as in ``rank``.
+        threshold, percentile, beside, failures, n_resamples, seed: as in ``rank``.
 
     Returns:
-        Within each ``space``, ``data``, ``seed`` and ``drawn`` the best τ first, signs kept.
-        Columns are those of ``Ranking``, and:
+        Within each ``space``, ``data`` and ``drawn`` the best τ first, signs kept. Columns are
+        those of ``Ranking``, and:
 
-        - ``proxy``, ``space``: with the settings that are not defaults; ``data``, ``seed``;
+        - ``proxy``, ``space``: with the settings that are not defaults; ``data``; ``seed``, those
+          that the row is over, as text;
         - ``drawn``: how the ranked architectures were drawn, several ways separated by semicolons,
           ``unknown`` where the store does not say;
         - ``same_run``: whether the truth is of the same computation (test accuracy, say, beside a
@@ -174,8 +286,9 @@ def rank_store(
           table, and ``truth_missing``, ``truth_repeated``, ``truth_mended``, ``truth_foreign``, how
           many of them had no number, were averaged, had a key that was brought to the spaces' form,
           or one that is none of theirs;
-        - ``seconds``, ``flops``: median and mean cost of scoring an architecture, of the whole
-          computation where it gave several columns.
+        - ``failures``, and where they were asked for ``given``, ``against``, ``ceiling_of``: names;
+        - ``seconds``: median cost of scoring an architecture, of the whole computation where it
+          gave several columns; ``flops``: mean cost of what the column stands for.
 
         A row without a match is there, with n = 0 and NaN.
 
@@ -188,32 +301,34 @@ def rank_store(
     read, lower = truth, bool(truth.attrs.get("lower"))
     columns, truth, runs = _opposed(store, truth)
     truth.attrs["lower"] = lower
-    matched = [column.series[tables.known(column.series.index, truth)] for column in columns]
     rows = []
-    for column, known in zip(columns, matched, strict=True):
-        ranking = Ranking(0, unmatched=len(column.series))
-        if len(known):
-            column.series.attrs["lower"] = column.lower
+    for column in together(columns):
+        series = column.series
+        keys = pd.Index(series.index.get_level_values(0).unique().astype(str))
+        known = tables.known(keys, truth)
+        ranking = Ranking(0, len(column.columns), unmatched=len(keys))
+        if len(known) and np.isfinite(series.to_numpy(np.float64)).any():
             ranking = rank(
-                column.series,
+                series,
                 truth,
                 threshold=threshold,
                 percentile=percentile,
+                beside=beside,
+                failures=failures,
                 n_resamples=n_resamples,
                 seed=seed,
             )
-        ranking = ranking._replace(failed=column.failed)
-        drawn = column.drawn(known.index if len(known) else column.series.index)
-        cost = {"seconds": column.seconds, "flops": column.flops}
         about = {
-            "drawn": drawn,
+            "drawn": column.drawn(known if len(known) else keys),
             "truth": str(truth.name or "truth"),
             "truth_lower": lower,
             "truth_rows": int(read.attrs.get("rows", len(read))),
             **{f"truth_{what}": int(read.attrs.get(what, 0)) for what in _LEFT_OUT},
-            "same_run": column.run in runs,
-            "lower": column.lower,
-        }
+            "same_run": any(one.run in runs for one in column.columns),
+            "lower": column.first.lower,
+            "failures": failures,
+        } | beside.names
+        cost = {"seconds": column.seconds, "flops": column.flops}
         rows.append(column.about | about | ranking._asdict() | cost)
     frame = pd.DataFrame(rows)
     by = [*CONTEXT, "kendall_tau"]

@@ -17,7 +17,7 @@ from nasproxy.store.rows import Record
 
 Run = tuple[str, str, str, int]
 """Space, proxy, data and seed, as stores name them."""
-CONTEXT = ("space", "data", "seed", "drawn")
+CONTEXT = ("space", "data", "drawn")
 """What rows must share for their measures to be comparable."""
 Scores = dict[str, float]
 """Scores by architecture key."""
