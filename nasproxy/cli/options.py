@@ -26,6 +26,21 @@ SeedOption = Annotated[
     int,
     typer.Option(min=0, max=2**63 - 1, help="Of the sample, the subsets and the initialisations."),
 ]
+SeedsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Several in place of --seed, each scored at every one: 0,1,2.", show_default=False
+    ),
+]
+SampleSeedOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=2**63 - 1,
+        help="Of the sample alone; the (first) seed where it is not given.",
+        show_default=False,
+    ),
+]
 WidthOption = Annotated[
     int,
     typer.Option(

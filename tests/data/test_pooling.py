@@ -102,7 +102,7 @@ def test_cifar_keeps_the_papers_constants(tmp_path: Path) -> None:
     write_prepared(tmp_path, "cifar10", {"train": images, "test": images[:10]})
     found = load("cifar10", data_dir=tmp_path, pool=2)
     assert found.image_shape == (16, 16, 3)
-    np.testing.assert_array_equal(found.mean, np.float32((125.3, 123.0, 113.9)))
+    np.testing.assert_array_equal(found.mean, np.array([125.3, 123.0, 113.9], np.float32))
     means = by_hand(np.stack([image for image, _ in images]), 2)
     expected = (means[40:] - found.mean) / found.std
     np.testing.assert_allclose(found.standardise(found.valid_images), expected, atol=1e-5)
