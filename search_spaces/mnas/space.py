@@ -235,7 +235,7 @@ class MNAS(BlockSpace):
 
     def counts(self, architecture: Blocks) -> dict[str, int]:
         """Also ``skips`` and ``pools``: layers that add their input, or its 3×3 average."""
-        later = dict.fromkeys(SKIPS, 0)
+        later: dict[str, int] = dict.fromkeys(SKIPS, 0)
         for block in architecture:
             later[block.skip] += block.layers - 1
         return super().counts(architecture) | {"skips": later[IDENTITY], "pools": later[POOL]}

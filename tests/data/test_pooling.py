@@ -35,7 +35,7 @@ def by_hand(images: Any, block: int) -> np.ndarray:
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_each_pixel_is_the_mean_of_its_block(block: int, dtype: type) -> None:
     images = random_image(3, 6, 12, 2).astype(dtype)
-    found = pooled(images, block)
+    found = np.asarray(pooled(images, block))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, by_hand(images, block), rtol=1e-7)
     lazy = LazyImages(lambda places: list(images[places]), images.shape, np.arange(3), "some")
@@ -79,22 +79,27 @@ def test_digits_are_measured_as_they_are_then() -> None:
     images, _ = small.subset("train", len(small.train_labels), 0, balanced=False)
     assert abs(images.mean()) < 1e-5
     assert images.std() == pytest.approx(1, abs=1e-5)
-    everything = load_digits().images.reshape(-1, 4, 2, 4, 2).mean((2, 4))
+    raw: Any = load_digits()
+    everything = raw.images.reshape(-1, 4, 2, 4, 2).mean((2, 4))
     known = {image.tobytes() for image in everything.astype(np.float32)}
-    assert all(np.asarray(image)[..., 0].tobytes() in known for image in small.valid_images)
+    assert all(
+        np.asarray(image)[..., 0].tobytes() in known for image in np.asarray(small.valid_images)
+    )
 
 
 def test_an_npz(tmp_path: Path) -> None:
-    arrays = {f"x_{s}": random_image(20, 4, 4, 3, seed=i) for i, s in enumerate(("train", "valid"))}
+    arrays: dict[str, Any] = {
+        f"x_{s}": random_image(20, 4, 4, 3, seed=i) for i, s in enumerate(("train", "valid"))
+    }
     arrays |= {f"y_{split}": np.arange(20) % 4 for split in ("train", "valid")}
     np.savez(tmp_path / "own.npz", **arrays)
-    found = load(tmp_path / "own.npz", pool=2)
+    found = load(str(tmp_path / "own.npz"), pool=2)
     np.testing.assert_array_equal(found.valid_images, by_hand(arrays["x_valid"], 2))
     np.testing.assert_allclose(found.std, by_hand(arrays["x_train"], 2).std((0, 1, 2)), rtol=1e-6)
     first = random_image(20, 3, 4, 4)
     np.savez(tmp_path / "first.npz", **(arrays | {"x_train": first, "x_valid": first}))
     with pytest.raises(DataError, match="transpose"):
-        load(tmp_path / "first.npz", pool=2)
+        load(str(tmp_path / "first.npz"), pool=2)
 
 
 def test_cifar_keeps_the_papers_constants(tmp_path: Path) -> None:

@@ -170,7 +170,8 @@ def counted(space: Any, architectures: list[Any]) -> pd.DataFrame:
 
 
 def tau(x: Any, y: Any) -> float:
-    return float(kendalltau(x, y)[0])
+    found: Any = kendalltau(x, y)
+    return float(found.statistic)
 
 
 def test_cells_of_101_rank_as_the_whole_table_says(shared: Path) -> None:
