@@ -52,7 +52,7 @@ class Pool:
             self.space,
             request.proxy,
             self.images,
-            seed=request.seed,
+            seeds=request.seed,
             store=self.store,
             drawn=drawn,
             progress=self.progress,
