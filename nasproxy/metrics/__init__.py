@@ -1,59 +1,70 @@
-"""How well a score ranks architectures: pure functions of two arrays, the score and the truth.
+"""How well a score ranks architectures: pure functions of arrays, the score and the truth.
 
 Scores of few distinct values are the rule (an NNGP accuracy is k / n_v), so every metric says what
 ties do to it. What is undefined (a constant array, a single class) is NaN, without a warning; what
 is wrong (NaN, infinite, unequal lengths) raises ``MetricError``. Signs are kept: a score that ranks
 backwards has a negative correlation and an AUROC below one half.
 
-The set is that of Park et al., "Towards NNGP-guided Neural Architecture Search" (2020), 2.2.
+The set is that of Park et al., "Towards NNGP-guided Neural Architecture Search" (2020), 2.2, and
+what tells how much of it to believe: baselines, another score, the truth's own noise, seeds.
 """
 
-from nasproxy.metrics.checked import MetricError
-from nasproxy.metrics.correlation import (
-    Given,
-    kendall_tau,
-    kendall_tau_given,
-    noise_corrected_pearson,
-    partial_kendall_tau,
-    pearson,
-    reliability,
-    spearman,
+from nasproxy.metrics.arrays import MetricError
+from nasproxy.metrics.baselines import (
+    GivenTau,
+    group_pairs,
+    partial_kendall,
+    partial_spearman,
+    tau_given,
 )
-from nasproxy.metrics.exceedance import pqetp, pqetp_curve
-from nasproxy.metrics.hybrid import LinearMetric, cross_fitted, linear_metric, rank_mean
-from nasproxy.metrics.resampling import Estimate, Interval, bootstrap, over_seeds, paired_gain
-from nasproxy.metrics.reward import mnas_reward
-from nasproxy.metrics.selection import (
+from nasproxy.metrics.correlation import kendall_tau, pearson, spearman
+from nasproxy.metrics.discovery import (
     N_SUBSETS,
     DiscoveredPerformance,
     discovered_performance,
-    search_space_reduction,
+    disjoint_parts,
 )
+from nasproxy.metrics.exceedance import pqetp, pqetp_curve
+from nasproxy.metrics.hybrids import cross_fitted, rank_mean
+from nasproxy.metrics.noise import NoiseCorrected, noise_corrected
+from nasproxy.metrics.reduction import Reduction, search_space_reduction
+from nasproxy.metrics.resampling import (
+    Estimate,
+    Interval,
+    bootstrap,
+    over_seeds,
+    paired_gain,
+    share_of_ceiling,
+)
+from nasproxy.metrics.reward import mnas_reward
 
 __all__ = [
     "N_SUBSETS",
     "DiscoveredPerformance",
     "Estimate",
-    "Given",
+    "GivenTau",
     "Interval",
-    "LinearMetric",
     "MetricError",
+    "NoiseCorrected",
+    "Reduction",
     "bootstrap",
     "cross_fitted",
     "discovered_performance",
+    "disjoint_parts",
+    "group_pairs",
     "kendall_tau",
-    "kendall_tau_given",
-    "linear_metric",
     "mnas_reward",
-    "noise_corrected_pearson",
+    "noise_corrected",
     "over_seeds",
     "paired_gain",
-    "partial_kendall_tau",
+    "partial_kendall",
+    "partial_spearman",
     "pearson",
     "pqetp",
     "pqetp_curve",
     "rank_mean",
-    "reliability",
     "search_space_reduction",
+    "share_of_ceiling",
     "spearman",
+    "tau_given",
 ]

@@ -1,4 +1,4 @@
-"""Whether a score tells architectures above a threshold from those below."""
+"""How well a score tells architectures better than λ from the others."""
 
 from numbers import Real
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from nasproxy.errors import SettingError
-from nasproxy.metrics.checked import Vector, vectors
+from nasproxy.metrics.arrays import Vector, vectors
 
 
 def pqetp(

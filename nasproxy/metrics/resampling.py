@@ -1,6 +1,5 @@
-"""Intervals over architectures and seeds."""
+"""Intervals: architectures and seeds resampled together, two scores by the same resamples."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nasproxy.errors import SettingError
-from nasproxy.metrics.checked import MetricError, Vector, vectors, whole
+from nasproxy.metrics.arrays import MetricError, Vector, of_seeds, vectors, whole
 from nasproxy.metrics.correlation import kendall_tau
 
 
@@ -17,6 +16,22 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+class Estimate(NamedTuple):
+    """A statistic with its confidence interval.
+
+    Attributes:
+        value: the mean over seeds.
+        low, high: of the interval over architectures and seeds; over architectures alone where
+            there is one seed. NaN where it is undefined.
+        seed_deviation: sample standard deviation of the seeds' own values; NaN of one seed.
+    """
+
+    value: float
+    low: float
+    high: float
+    seed_deviation: float = float("nan")
 
 
 def bootstrap(
@@ -47,32 +62,14 @@ def bootstrap(
     """
     if not arrays:
         raise MetricError("bootstrap got no array to resample; pass the statistic's own arguments")
-    if not 0 < confidence < 1:
-        raise SettingError(f"confidence={confidence!r} is not between 0 and 1; pass .95 for 95 %")
+    _check_confidence(confidence)
     n_resamples = whole("n_resamples", n_resamples, 1)
     rng = np.random.default_rng(whole("seed", seed, 0))
-    checked = vectors(**{f"array {i}": array for i, array in enumerate(arrays)})
-    n = checked[0].size
+    given = vectors(**{f"array {i}": array for i, array in enumerate(arrays)})
+    n = given[0].size
     draws = (rng.integers(n, size=n) for _ in range(n_resamples))
-    values = np.array([float(statistic(*(vector[i] for vector in checked))) for i in draws])
-    return _ends(values, confidence)
-
-
-class Estimate(NamedTuple):
-    """A statistic of all architectures and seeds, with its 95 % interval.
-
-    Attributes:
-        value: the mean over seeds of the statistic of each.
-        low, high: the interval's ends; NaN where it is undefined.
-        deviation: between seeds, the sample's standard deviation; NaN of one seed.
-        seeds: how many there are.
-    """
-
-    value: float
-    low: float
-    high: float
-    deviation: float
-    seeds: int
+    values = np.array([float(statistic(*(vector[i] for vector in given))) for i in draws])
+    return _interval(values, confidence)
 
 
 def over_seeds(
@@ -80,46 +77,30 @@ def over_seeds(
     scores: ArrayLike,
     *arrays: ArrayLike,
     n_resamples: int = 1000,
+    confidence: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
-    """A statistic of scores by several seeds, resampled over architectures and seeds together.
+    """The mean over seeds of ``statistic(score, *arrays)``, its interval over both.
 
-    Each resample draws architectures and, by themselves, seeds, both with replacement, and takes
-    the mean over the drawn seeds: the interval says what other architectures *and* other images and
-    weights would give (a crossed bootstrap; Owen 2007). Of one seed it is over architectures alone,
-    and says nothing of other seeds. Of few seeds it is somewhat too narrow.
+    Each resample draws n architectures and, independently, as many seeds as there are, both with
+    replacement (Owen, "The pigeonhole bootstrap", 2007). What seeds add to the spread is stretched
+    by √(seeds / (seeds − 1)), since so few draws show too little of it. An interval of two or three
+    seeds still rests on those: ``seed_deviation`` says how far apart they are. Of one seed it is
+    that of ``bootstrap``, over architectures alone, which is too narrow for what another seed does.
 
     Args:
-        statistic: of one seed's scores and the arrays, such as ``kendall_tau``.
-        scores: ``[seeds, n]``, or ``[n]`` of one seed.
-        arrays: ``[n]`` each, the same for all seeds.
-        n_resamples, seed: how many resamples, and which.
+        statistic: a function of (n,) arrays that returns a float, such as ``kendall_tau``.
+        scores: (seeds, n), or (n,) of one seed.
+        arrays: further (n,) arrays, the same for all seeds: the truth.
+        n_resamples, confidence, seed: as of ``bootstrap``.
 
     Raises:
-        MetricError: bad arrays.
-        SettingError: a setting out of its range.
+        MetricError, SettingError: as of ``bootstrap``.
     """
-    rows = np.atleast_2d(np.asarray(scores, np.float64))
-    if rows.ndim != 2 or not len(rows):
-        raise MetricError(f"scores have the shape {list(rows.shape)}: give [seeds, n]")
-    n_resamples = whole("n_resamples", n_resamples, 1)
-    named = {f"scores of seed {i}": row for i, row in enumerate(rows)}
-    named |= {f"array {i}": array for i, array in enumerate(arrays)}
-    checked = vectors(**named)
-    by_seed, fixed = checked[: len(rows)], checked[len(rows) :]
-    rng = np.random.default_rng(whole("seed", seed, 0))
-    own = np.array([float(statistic(row, *fixed)) for row in by_seed])
-    n, count = len(by_seed[0]), len(by_seed)
-    values = np.empty(n_resamples)
-    for i in range(n_resamples):
-        chosen = rng.integers(n, size=n)
-        drawn, times = np.unique(rng.integers(count, size=count), return_counts=True)
-        taken = [array[chosen] for array in fixed]
-        found = [float(statistic(by_seed[k][chosen], *taken)) for k in drawn]
-        values[i] = np.average(found, weights=times)
-    low, high = _ends(values)
-    deviation = float(own.std(ddof=1)) if count > 1 else math.nan
-    return Estimate(float(own.mean()), low, high, deviation, count)
+    (matrix,), given = of_seeds(
+        {"score": scores}, **{f"array {i}": array for i, array in enumerate(arrays)}
+    )
+    return _estimate(statistic, [matrix], given, lambda s: s, n_resamples, confidence, seed)
 
 
 def paired_gain(
@@ -127,47 +108,118 @@ def paired_gain(
     other: ArrayLike,
     truth: ArrayLike,
     *,
-    statistic: Callable[..., float] = kendall_tau,
+    statistic: Callable[[Vector, Vector], float] = kendall_tau,
     n_resamples: int = 1000,
+    confidence: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
-    """How much larger a score's statistic is than another's, on the same resamples.
+    """How much better one score ranks than another: the difference of their τ, and its interval.
+
+    Both are of the same architectures and resampled alike, so that what the two share, which
+    architectures were drawn above all, cancels. Where both have as many seeds, these are drawn
+    alike too. ``seed_deviation`` is of the difference then, otherwise NaN.
 
     Args:
-        score, other: ``[seeds, n]`` or ``[n]``; of one seed and several, the one is held against
-            each of the several.
-        truth: ``[n]``.
-        statistic: of scores and the truth.
-        n_resamples, seed: how many resamples, and which.
+        score, other: (n,) or (seeds, n); each may have seeds of its own.
+        truth: (n,).
+        statistic: what is compared.
+        n_resamples, confidence, seed: as of ``bootstrap``; intervals as of ``over_seeds``.
 
     Raises:
-        MetricError, SettingError: as :func:`over_seeds`.
+        MetricError, SettingError: as of ``bootstrap``.
     """
-    mine, others = (np.atleast_2d(np.asarray(a, np.float64)) for a in (score, other))
-    if len(mine) != len(others) and 1 not in (len(mine), len(others)):
-        raise MetricError(
-            f"{len(mine)} seeds of one score and {len(others)} of the other: give as many of "
-            "both, or one of either"
-        )
-    count = max(len(mine), len(others))
-    mine, others = (np.broadcast_to(a, (count, a.shape[1])) for a in (mine, others))
-    # A seed's two rows travel as one, so that a resample draws both.
-    places = np.tile(np.arange(count, dtype=np.float64)[:, None], mine.shape[1])
-
-    def gain(row: Vector, index: Vector, truth: Vector) -> float:
-        own, chosen = int(row[0]), index.astype(int)
-        return statistic(mine[own][chosen], truth) - statistic(others[own][chosen], truth)
-
-    vectors(**{f"score, seed {i}": row for i, row in enumerate(mine)}, truth=truth)
-    vectors(**{f"other, seed {i}": row for i, row in enumerate(others)}, truth=truth)
-    index = np.arange(mine.shape[1], dtype=np.float64)
-    return over_seeds(gain, places, index, truth, n_resamples=n_resamples, seed=seed)
+    return _compared(score, other, truth, np.subtract, statistic, n_resamples, confidence, seed)
 
 
-def _ends(values: Vector, confidence: float = 0.95) -> Interval:
-    """Of the resamples on which a statistic is defined, if those are half of them or more."""
+def share_of_ceiling(
+    score: ArrayLike,
+    ceiling: ArrayLike,
+    truth: ArrayLike,
+    *,
+    statistic: Callable[[Vector, Vector], float] = kendall_tau,
+    n_resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """The score's τ as a share of that of a ceiling, such as a repeated or a shorter training.
+
+    Arguments and intervals as of ``paired_gain``. NaN where the ceiling's τ is not positive, since
+    a share of that says nothing.
+    """
+
+    def share(own: Vector, best: Vector) -> Vector:
+        return np.divide(own, best, out=np.full_like(own, np.nan), where=best > 0)
+
+    return _compared(score, ceiling, truth, share, statistic, n_resamples, confidence, seed)
+
+
+def _compared(
+    score: ArrayLike,
+    other: ArrayLike,
+    truth: ArrayLike,
+    combine: Callable[..., Vector],
+    statistic: Callable[[Vector, Vector], float],
+    n_resamples: int,
+    confidence: float,
+    seed: int,
+) -> Estimate:
+    matrices, given = of_seeds({"score": score, "other": other}, truth=truth)
+    return _estimate(statistic, matrices, given, combine, n_resamples, confidence, seed)
+
+
+def _estimate(
+    statistic: Callable[..., float],
+    matrices: list[Vector],
+    arrays: list[Vector],
+    combine: Callable[..., Vector],
+    n_resamples: int,
+    confidence: float,
+    seed: int,
+) -> Estimate:
+    """``combine`` of the mean statistic of each matrix's seeds, with its interval."""
+    _check_confidence(confidence)
+    n_resamples = whole("n_resamples", n_resamples, 1)
+    seed = whole("seed", seed, 0)
+    # Architectures are those of `bootstrap`, whatever the number of seeds.
+    rng, n = np.random.default_rng(seed), matrices[0].shape[1]
+    draws = [np.arange(n), *(rng.integers(n, size=n) for _ in range(n_resamples))]
+    # By matrix, (1 + resamples, seeds).
+    values = [np.empty((len(draws), len(matrix))) for matrix in matrices]
+    for r, i in enumerate(draws):
+        fixed = [array[i] for array in arrays]
+        for of, matrix in zip(values, matrices, strict=True):
+            of[r] = [statistic(score[i], *fixed) for score in matrix]
+    chosen = {
+        seeds: np.random.default_rng((seed, seeds)).integers(seeds, size=(n_resamples, seeds))
+        for seeds in {len(matrix) for matrix in matrices}
+    }
+    whole_value = float(combine(*(of[:1].mean(1) for of in values))[0])
+    resampled = combine(*(_seed_means(of[1:], chosen[of.shape[1]]) for of in values))
+    deviation = float("nan")
+    alike = {of.shape[1] for of in values}
+    if len(alike) == 1 and alike != {1}:
+        deviation = float(np.std(combine(*(of[0] for of in values)), ddof=1))
+    return Estimate(whole_value, *_interval(resampled, confidence), deviation)
+
+
+def _seed_means(values: Vector, drawn: Vector) -> Vector:
+    """Means over the drawn seeds, (resamples,), with the spread that infinitely many would have."""
+    seeds = values.shape[1]
+    centre = values.mean(1)
+    if seeds == 1:
+        return centre
+    means = np.take_along_axis(values, drawn, 1).mean(1)
+    return centre + np.sqrt(seeds / (seeds - 1)) * (means - centre)
+
+
+def _interval(values: Vector, confidence: float) -> Interval:
     defined = values[~np.isnan(values)]
     if 2 * defined.size < values.size:
-        return Interval(math.nan, math.nan)
+        return Interval(float("nan"), float("nan"))
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(low), float(high))
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise SettingError(f"confidence={confidence!r} is not between 0 and 1; pass .95 for 95 %")

@@ -1,10 +1,10 @@
-"""Accuracy traded against latency."""
+"""MNAS's reward of accuracy and latency."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from nasproxy.errors import SettingError
-from nasproxy.metrics.checked import MetricError, Vector, vectors
+from nasproxy.metrics.arrays import MetricError, Vector, vectors
 
 
 def mnas_reward(

@@ -18,6 +18,7 @@ from nasproxy.metrics import (
     MetricError,
     bootstrap,
     discovered_performance,
+    disjoint_parts,
     kendall_tau,
     pearson,
     pqetp,
@@ -235,19 +236,34 @@ def test_discovered_performance_over_subsets() -> None:
     assert not np.array_equal(result.values, other.values)
 
 
-def test_discovered_performance_subsets_are_drawn_without_replacement() -> None:
-    # Drawn with replacement, a subset of all would almost surely miss the one best.
-    score, truth = sample(50)
-    result = discovered_performance(score, truth, top=50, subset=50, n_subsets=20)
-    assert result.values.tolist() == [truth.max()] * 20
-    assert math.isnan(result.standard_error), "all of them, so that nothing is left to vary"
+def test_discovered_performance_subsets_are_disjoint() -> None:
+    # All of each part is taken, so that the best of the parts are the best of blocks of a shuffle.
+    truth = np.arange(1.0, 21.0)
+    result = discovered_performance(truth, truth, top=5, subset=5, n_subsets=100)
+    assert len(set(result.values)) == 4, "as many as fit, and none holds another's best"
+    assert result.values.max() == 20
+    parts = disjoint_parts(20, 5, 4)
+    assert sorted(np.concatenate(parts)) == list(range(20))
+    assert result.values.tolist() == [truth[part].max() for part in parts]
+    with pytest.raises(SettingError, match=r"count=5 is out of range; .* at most 4"):
+        disjoint_parts(20, 5, 5)
 
 
 def test_discovered_performance_subset_mean_is_unbiased() -> None:
     # With k = the subset, the best of 5 of 20 at random: 5 · 21 / 6 on average.
     truth = np.arange(1.0, 21.0)
-    result = discovered_performance(truth, truth, top=5, subset=5, n_subsets=2000)
-    assert abs(result.mean - 5 * 21 / 6) < 4 * stats.sem(result.values) < 0.4
+    means = [
+        discovered_performance(truth, truth, top=5, subset=5, seed=seed).mean for seed in range(500)
+    ]
+    assert np.mean(means) == pytest.approx(5 * 21 / 6, abs=4 * stats.sem(means))
+
+
+def test_discovered_performance_error_is_that_of_another_draw() -> None:
+    # Halves that overlap said a third of this: the deviation over many draws of architectures.
+    found = [discovered_performance(*sample(200, seed=s), top=1, subset=20) for s in range(200)]
+    deviation = np.std([one.mean for one in found], ddof=1)
+    stated = np.sqrt(np.mean([one.standard_error**2 for one in found]))
+    assert stated == pytest.approx(deviation, rel=0.2)
 
 
 def test_discovered_performance_of_one_subset_has_no_error() -> None:
