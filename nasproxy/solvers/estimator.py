@@ -21,8 +21,6 @@ from nasproxy.kernels.inputs import Inputs
 from nasproxy.solvers.kernel import Kernel, block, check_gram, product
 
 SINGLE = [np.float64, np.float32]
-PREDICTED = 2**27
-"""Entries of the kernel that predictions are made from at once."""
 
 
 @dataclass(eq=False, repr=False)
@@ -121,14 +119,7 @@ class KernelMachine(BaseEstimator):
                     f"inputs of shape {list(X.shape[1:])}, but {list(fitted[1:])} were fitted: "
                     "give inputs of one shape"
                 )
-        x = self._kernel.prepare(X)
-        step = max(1, PREDICTED // len(self.dual_coef_))
-        return np.concatenate(
-            [
-                product(self._kernel(x[start : start + step], self._inputs), self.dual_coef_)
-                for start in range(0, len(x), step)
-            ]
-        )
+        return self._kernel.times(self._kernel.prepare(X), self._inputs, self.dual_coef_)
 
     def _points(self, X: Any) -> Any:
         """Training inputs, checked."""

@@ -23,6 +23,8 @@ AGREEMENT = 1e-2
 """Share of the largest entry that half-precision kernels may differ by from call to call."""
 CHECKED = 1024
 """Rows that are looked at at once."""
+MULTIPLIED = 2**27
+"""Entries of a kernel that are computed at once to be multiplied."""
 
 
 class Precomputed:
@@ -135,6 +137,31 @@ class Kernel:
         parts = [np.diagonal(np.asarray(self(x[i : i + 64]))) for i in range(0, len(x), 64)]
         return np.concatenate(parts).astype(np.float64)
 
+    def times(
+        self, x1: Any, x2: Any, vectors: Float64[np.ndarray, "m c"], *, exact: bool = False
+    ) -> Float64[np.ndarray, "n c"]:
+        """The block of some inputs times right-hand sides, never the whole block at once.
+
+        A stored kernel, which has ``times`` itself, reads each of its entries once.
+
+        Args:
+            x1, x2: inputs of n and m points.
+            vectors: right-hand sides, a column each.
+            exact: multiply in float64, whatever the entries are.
+
+        Raises:
+            DataError: as :func:`block` and :func:`product`.
+        """
+        own = getattr(self._given, "times", None)
+        if own is not None:
+            return own(x1, x2, vectors, exact=exact)
+        step = max(1, MULTIPLIED // max(len(x2), 1))
+        parts = []
+        for start in range(0, len(x1), step):
+            found = self(x1[start : start + step], x2)
+            parts.append(product(np.asarray(found, np.float64) if exact else found, vectors))
+        return np.concatenate(parts)
+
     def check(self, x: Any) -> None:
         """Holds the kernel of some points to what solvers take for granted of all.
 
@@ -144,8 +171,8 @@ class Kernel:
         Raises:
             DataError: it is not, or the points' matrix is no kernel, see :func:`check_gram`.
         """
-        if isinstance(self._given, FullyConnected):
-            return
+        if isinstance(self._given, FullyConnected) or hasattr(self._given, "times"):
+            return  # Ours, or stored: that was looked at before it was computed.
         step = math.ceil(len(x) / PROBED)
         some, few = x[::step], x[:: 3 * step]
         gram = np.asarray(self(some), np.float64)
