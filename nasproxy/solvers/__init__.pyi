@@ -1,7 +1,7 @@
 from . import ridge
-from .conjugate_gradient import ConjugateGradient, ConjugateGradientClassifier
 from .direct import KernelRidge, KernelRidgeClassifier
 from .eigenpro import EigenPro, EigenProClassifier
+from .iterative import ConjugateGradient, ConjugateGradientClassifier, sweep
 from .kernel import Precomputed
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "KernelRidgeClassifier",
     "Precomputed",
     "ridge",
+    "sweep",
 ]

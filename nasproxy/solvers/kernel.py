@@ -112,6 +112,11 @@ class Kernel:
             )
         self._takes_one = _accepts(given, 1)
 
+    @property
+    def stored(self) -> bool:
+        """Whether products read the kernel's entries, which need not be kept then."""
+        return hasattr(self._given, "times")
+
     def prepare(self, x: Any) -> Any:
         """Inputs as the kernel wants to meet them again."""
         prepare = getattr(self._given, "prepare", None)
@@ -171,7 +176,7 @@ class Kernel:
         Raises:
             DataError: it is not, or the points' matrix is no kernel, see :func:`check_gram`.
         """
-        if isinstance(self._given, FullyConnected) or hasattr(self._given, "times"):
+        if isinstance(self._given, FullyConnected) or self.stored:
             return  # Ours, or stored: that was looked at before it was computed.
         step = math.ceil(len(x) / PROBED)
         some, few = x[::step], x[:: 3 * step]

@@ -1,4 +1,4 @@
-"""Products with a stored kernel: each tile read once, ahead of its use, for all right-hand sides."""
+"""Products with a stored kernel: a tile is read once, ahead of its use, for all columns."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator

@@ -60,8 +60,8 @@ class Tiles:
     machines that see the folder may compute at once, be killed, and go on.
 
     It is a kernel object whose inputs are numbers of points: 0 … n−1 the training points, n … n+m−1
-    those of validation. ``ConjugateGradient(kernel=tiles).fit(tiles.train, y)`` reads each tile once
-    an iteration; ``model.predict(tiles.valid)`` likewise.
+    those of validation. ``ConjugateGradient(kernel=tiles).fit(tiles.train, y)`` reads each tile
+    once an iteration; ``model.predict(tiles.valid)`` likewise.
 
     Attributes:
         folder: where they are.
