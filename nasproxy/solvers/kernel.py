@@ -133,6 +133,11 @@ class Kernel:
         found = self._given(x1) if self._takes_one else self._given(x1, x1)
         return block(found, len(x1), len(x1))
 
+    @property
+    def knows_diagonal(self) -> bool:
+        """Whether :meth:`diagonal` is the kernel's own."""
+        return hasattr(self._given, "diagonal")
+
     def diagonal(self, x: Any) -> Float64[np.ndarray, " n"]:
         """k(x, x), from small blocks where the kernel has no diagonal of its own."""
         own = getattr(self._given, "diagonal", None)

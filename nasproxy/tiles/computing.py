@@ -87,7 +87,8 @@ def block(kernel: Kernel, inputs: Stored, place: Place) -> NDArray[Any]:
         return np.asarray(kernel(rows, kernel.prepare(inputs.band(place.column))))
     made = np.array(kernel(rows))
     made = (made + made.T) / 2  # Rounding is not symmetric.
-    np.fill_diagonal(made, kernel.diagonal(rows))
+    if kernel.knows_diagonal:
+        np.fill_diagonal(made, kernel.diagonal(rows))
     return made
 
 

@@ -89,7 +89,6 @@ class Tiles:
         self.manifest = layout.read_manifest(self.folder)
         self._kernel = kernel
         self._reader = products.Reader(self.folder, self.manifest, self.memory * 2**30)
-        self._diagonal: NDArray[np.float64] | None = None
         if kernel is not None:
             self._recognise(kernel)
 
@@ -149,12 +148,9 @@ class Tiles:
                 sample.astype(np.float64).tolist(),
             )
             _save(folder / "inputs.npy", train)
-            both = [train]
             if valid is not None:
                 _save(folder / "inputs_valid.npy", valid)
-                both.append(valid)
-            own = [called.diagonal(called.prepare(one)) for one in both]
-            _save(folder / "diagonal.npy", np.concatenate(own))
+                _save(folder / "diagonal_valid.npy", called.diagonal(called.prepare(valid)))
             found = found.write(folder)
         if found.data != data:
             raise SettingError(
@@ -290,9 +286,16 @@ class Tiles:
 
     def diagonal(self, points: ArrayLike) -> Float64[np.ndarray, " n"]:
         """k(x, x) of some points, training or validation."""
-        if self._diagonal is None:
-            self._diagonal = np.load(self.folder / "diagonal.npy")
-        return self._diagonal[self.prepare(points)]
+        chosen, n = self.prepare(points), self.manifest.points
+        out = np.empty(len(chosen))
+        for band, at in self._by_band(chosen):
+            if band < self.manifest.bands:
+                tile = self._reader.look(Place(band, band))
+                local = chosen[at] - self.manifest.span(band).start
+                out[at] = tile[local, local]
+            else:
+                out[at] = np.load(self.folder / "diagonal_valid.npy", mmap_mode="r")[chosen[at] - n]
+        return out
 
     def times(
         self,

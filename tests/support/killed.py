@@ -1,0 +1,47 @@
+"""Kills writers of tiles again and again, and counts what was lost: its own process, that forks.
+
+    python -m tests.support.killed FOLDER KILLS LOG
+
+The folder was begun. Prints the number of kills that hit a writer, and of tiles that were there
+when it was killed and are not, or are others, later.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from nasproxy.tiles import Tiles
+from tests.support.kernels import Gauss
+
+
+def main(folder: Path, kills: int, log: str) -> None:
+    rng = random.Random(0)
+    hit = lost = 0
+    known: dict[Path, tuple[int, int]] = {}
+    while hit < kills:
+        child = os.fork()
+        if not child:
+            Tiles(folder, kernel=Gauss(seconds=0.002, log=log)).compute()
+            os._exit(0)
+        time.sleep(rng.uniform(0.004, 0.03))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        hit += os.WIFSIGNALED(status)
+        found = {path: _stamp(path) for path in folder.glob("[0-9]*/[0-9]*.npy")}
+        lost += sum(found.get(path) != stamp for path, stamp in known.items())
+        known = found
+        if not os.WIFSIGNALED(status):
+            break  # All is done: there is nobody left to kill.
+    print(hit, lost, len(known))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
