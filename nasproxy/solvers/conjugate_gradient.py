@@ -142,7 +142,7 @@ class Run:
         active: those that go on, ``[c]``.
         residuals: true ones, relative to the targets, ``[c]``, of the last look; NaN before it.
         history: a row an iteration: ``iteration``, ``seconds``, ``residual``, the largest of the
-            recursion, and ``validation``, the least loss, where there is one.
+            recursion, and ``validation``, the least loss of all groups, where it is looked at.
         reasons: why each group of right-hand sides ended: ``tolerance``, ``rounding`` (the true
             residual does not fall any more), ``validation`` or ``iterations``.
     """
@@ -205,8 +205,7 @@ class Run:
         relative = np.linalg.norm(some.residual, axis=0) / self._scale[which]
         row = {"iteration": iteration, "seconds": seconds, "residual": float(relative.max())}
         if self._judge is not None:
-            self._validate(which)
-            row["validation"] = float(self.losses.min())
+            row["validation"] = self._validate(which)
         self.history.append(row)
         self.active[which[relative <= self._tolerance]] = False
         if not self.active.any() or iteration % LOOKED == 0:
@@ -216,12 +215,15 @@ class Run:
         for whole, part in zip(self.state, some, strict=True):
             whole[..., which] = part
 
-    def _validate(self, which: NDArray[np.intp]) -> None:
+    def _validate(self, which: NDArray[np.intp]) -> float:
+        """The least loss of the groups that are active; ends those that have waited too long."""
         assert self._judge is not None
         errors = self._judge(self.state.alpha[:, which], which)
+        losses: list[float] = []
         for group in np.unique(self._groups[which]):
             loss = float(errors[self._groups[which] == group].mean())
             columns = self._groups == group
+            losses.append(loss)
             if loss < self.losses[group] * (1 - FALLS):
                 self.losses[group], self.waited[group] = loss, 0
                 self.best[:, columns] = self.state.alpha[:, columns]
@@ -231,6 +233,7 @@ class Run:
                 self.state.alpha[:, columns] = self.best[:, columns]
                 self.active[columns] = False
                 self.reasons[group] = "validation"
+        return min(losses)
 
     def _look(self) -> None:
         """At the true residuals: who is done, and who has gone astray and goes on from there."""
@@ -238,18 +241,19 @@ class Run:
         image = self._system.apply(self.state.alpha, everything, exact=True)
         true = self._targets - image
         found = np.linalg.norm(true, axis=0) / self._scale
-        rests = found > RESTS * self.residuals  # Never at the first look: NaN.
+        drift = np.linalg.norm(true - self.state.residual, axis=0) / self._scale
+        astray = drift > DRIFT * found
+        rests = astray & (found > RESTS * self.residuals)  # Never at the first look: NaN.
         self.residuals = found
         stopped = np.array([reason == "validation" for reason in self.reasons])[self._groups]
-        going = (found > self._tolerance) & ~stopped & ~(rests & ~self.active)
+        going = (found > self._tolerance) & ~stopped & ~rests
         for group, reason in enumerate(self.reasons):
             own = self._groups == group
             if reason != "validation" and not going[own].any():
                 done = bool((found[own] <= self._tolerance).all())
                 self.reasons[group] = "tolerance" if done else "rounding"
         self.active = going
-        drift = np.linalg.norm(true - self.state.residual, axis=0) / self._scale
-        which = np.flatnonzero(going & (drift > DRIFT * found))
+        which = np.flatnonzero(going & astray)
         if which.size:  # Begun again: directions of a wrong residual are none of the right one.
             residual = true[:, which]
             direction = self._system.precondition(residual, which)

@@ -116,18 +116,21 @@ def solve(
         None if mask is None else np.tile(mask, (1, many)),
     )
 
-    judge = None
-    if validation is not None:
+    def judged(alpha: Columns, which: NDArray[np.intp]) -> NDArray[np.float64]:
+        assert validation is not None
         points, wanted = validation
-
-        def judge(alpha: Columns, which: NDArray[np.intp]) -> NDArray[np.float64]:
-            found = kernel.times(points, inputs, alpha)
-            return np.square(found - wanted[:, which % count]).mean(0)
+        found = kernel.times(points, inputs, alpha)
+        return np.square(found - wanted[:, which % count]).mean(0)
 
     repeated = np.tile(targets, (1, many))
     groups = np.repeat(np.arange(many), count)
     run = Run(
-        system, repeated, groups, tolerance=settings.tolerance, judge=judge, patience=patience
+        system,
+        repeated,
+        groups,
+        tolerance=settings.tolerance,
+        judge=None if validation is None else judged,
+        patience=patience,
     )
     kept = None
     if checkpoint is not None:

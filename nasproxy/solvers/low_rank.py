@@ -9,12 +9,13 @@ Tropp and Udell 2023, the closest of all for one product of the whole kernel.
 """
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 from numpy.typing import NDArray
-from scipy.linalg import eigh, qr, solve_triangular
+from scipy.linalg import eigh, solve_triangular
 
 from nasproxy.errors import DataError, DivergedError
 from nasproxy.kernels.memory import check_memory
@@ -123,7 +124,7 @@ def _candidates(
 ) -> NDArray[np.intp]:
     """Points that are tried next, the best first; all different."""
     if fixed is not None:
-        return np.array([i for i, _ in zip(fixed, range(size), strict=False)], np.intp)
+        return np.fromiter(islice(fixed, size), np.intp)
     if pivot == "greedy":
         best = np.argsort(left)[::-1][:size]
         return best[left[best] > noise]
@@ -200,7 +201,7 @@ class Preconditioner:
         self._vectors = np.zeros((len(low), 0))
         self._values = np.zeros(0)
         if low.shape[1]:
-            orthogonal, small = qr(low, mode="economic", check_finite=False)
+            orthogonal, small = np.linalg.qr(low)
             rotation, values, _ = np.linalg.svd(small)
             self._vectors, self._values = orthogonal @ rotation, np.square(values)
 

@@ -28,12 +28,12 @@ class Status(NamedTuple):
     """How far a folder is.
 
     Attributes:
-        there, count: tiles, and tiles that there are to be.
+        there, wanted: tiles, and tiles that there are to be.
         bytes: on the disk.
     """
 
     there: int
-    count: int
+    wanted: int
     bytes: int
 
 

@@ -247,7 +247,7 @@ def test_a_nan_ends_the_work_and_names_the_inputs(tmp_path: Path) -> None:
     x = points()[0]
     kernel = Gauss(broken=float(x[71, 0]))
     tiles = Tiles.create(tmp_path, kernel, x, side=SIDE)
-    with pytest.raises(DataError, match="the kernel of inputs .*71.* is nan"):
+    with pytest.raises(DataError, match=r"the kernel of inputs .*71.* is nan"):
         tiles.compute()
     assert all(np.isfinite(np.load(path)).all() for path in tmp_path.glob("[0-9]*/*.npy"))
 
