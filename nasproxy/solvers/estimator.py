@@ -119,7 +119,11 @@ class KernelMachine(BaseEstimator):
                     f"inputs of shape {list(X.shape[1:])}, but {list(fitted[1:])} were fitted: "
                     "give inputs of one shape"
                 )
-        return self._kernel.times(self._kernel.prepare(X), self._inputs, self.dual_coef_)
+        return self._combined(self._kernel.prepare(X))
+
+    def _combined(self, x: Any) -> Float64[np.ndarray, "m c"]:
+        """f at points made ready for the kernel."""
+        return self._kernel.times(x, self._inputs, self.dual_coef_)
 
     def _points(self, X: Any) -> Any:
         """Training inputs, checked."""

@@ -190,20 +190,28 @@ def _resolved(kernel: Kernel, inputs: Any) -> float:
     return float(np.finfo(np.asarray(kernel(inputs[:1], inputs[:1])).dtype).eps)
 
 
-class Preconditioner:
-    """(L Lᵀ + λI)⁻¹ for right-hand sides that may have each its own λ, by one decomposition of L.
+def decomposed(
+    low: Float64[np.ndarray, "n k"],
+) -> tuple[Float64[np.ndarray, "n k"], Float64[np.ndarray, " k"], Float64[np.ndarray, "k k"]]:
+    """U, s and V of L = U s Vᵀ.
 
-    An orthogonal one of L itself, not of LᵀL, whose small eigenvalues rounding would drown.
+    Of L itself, not of LᵀL, whose small eigenvalues rounding would drown.
     """
+    orthogonal, small = np.linalg.qr(low)
+    rotation, roots, other = np.linalg.svd(small)
+    return orthogonal @ rotation, roots, other.T
+
+
+class Preconditioner:
+    """(L Lᵀ + λI)⁻¹ for right-hand sides that may have each its own λ, by one decomposition."""
 
     def __init__(self, low: Float64[np.ndarray, "n k"]) -> None:
         """Of L, of any rank, 0 among them."""
         self._vectors = np.zeros((len(low), 0))
         self._values = np.zeros(0)
         if low.shape[1]:
-            orthogonal, small = np.linalg.qr(low)
-            rotation, values, _ = np.linalg.svd(small)
-            self._vectors, self._values = orthogonal @ rotation, np.square(values)
+            self._vectors, roots, _ = decomposed(low)
+            self._values = np.square(roots)
 
     def __call__(self, vectors: Columns, damping: Float64[np.ndarray, " c"]) -> Columns:
         """Of right-hand sides ``[n, c]`` with λ ``[c]``."""

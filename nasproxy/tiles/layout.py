@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasproxy import files
-from nasproxy.checks import OneOf, Rule, Unfit, Whole, check
+from nasproxy.checks import Flag, OneOf, Rule, Unfit, Whole, check
 from nasproxy.errors import SettingError, StoreError
 from nasproxy.settings import describe
 
@@ -61,6 +61,7 @@ class Manifest:
             is stored too.
         side: points of a band, a multiple of 64; the last bands are shorter.
         dtype: of entries, ``float32`` or ``float64``.
+        joint: whether the kernel of validation points with each other is stored, too.
         sample: the kernel of the first points with themselves, by rows: what is recognised by its
             settings alone may have changed.
         format: of the folder.
@@ -72,6 +73,7 @@ class Manifest:
     valid: int
     side: int
     dtype: str
+    joint: bool
     sample: list[list[float]]
     format: int = FORMAT
 
@@ -81,6 +83,7 @@ class Manifest:
             "valid": Whole(0),
             "side": Side(STEP),
             "dtype": OneOf("float32", "float64"),
+            "joint": Flag(),
         }
         check("tiles", self, **rules)
 
@@ -102,7 +105,8 @@ class Manifest:
     @property
     def count(self) -> int:
         """Tiles in all."""
-        return self.bands * (self.bands + 1) // 2 + self.bands * self.valid_bands
+        both = self.valid_bands * (self.valid_bands + 1) // 2 if self.joint else 0
+        return self.bands * (self.bands + 1) // 2 + self.bands * self.valid_bands + both
 
     def span(self, band: int) -> slice:
         """The points of a band; validation points are numbered on from n."""
@@ -128,6 +132,9 @@ class Manifest:
         for row in range(self.bands, self.bands + self.valid_bands):
             for column in range(self.bands):
                 yield Place(row, column)
+            if self.joint:
+                for column in range(row, self.bands + self.valid_bands):
+                    yield Place(row, column)
 
     def write(self, folder: Path) -> "Manifest":
         """Puts it into a folder, unless another process has put one there; returns what is there.

@@ -164,6 +164,6 @@ def across(
 
 def stored_at(manifest: Manifest, row: int, column: int) -> Place:
     """Where the block of two bands is stored, transposed if it is on the other side."""
-    if row >= manifest.bands or row <= column < manifest.bands:
-        return Place(row, column)
-    return Place(column, row)
+    if (row < manifest.bands) == (column < manifest.bands):
+        return Place(min(row, column), max(row, column))
+    return Place(max(row, column), min(row, column))  # Of validation points with training points.

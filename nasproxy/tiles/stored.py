@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nasproxy import files
 from nasproxy.arrays import dense
-from nasproxy.checks import Optional, Real, checked
+from nasproxy.checks import Flag, Optional, Real, checked
 from nasproxy.cluster import Workers
 from nasproxy.errors import DataError, SettingError, StoreError
 from nasproxy.files import StrPath
@@ -101,6 +101,7 @@ class Tiles:
         x_valid: ArrayLike | None = None,
         *,
         side: int | None = None,
+        joint: bool = False,
         memory: float = MEMORY,
     ) -> Self:
         """Begins a folder of tiles, or opens it where it was begun with the same arguments.
@@ -113,6 +114,7 @@ class Tiles:
             x_valid: validation inputs ``[m, ...]``.
             side: of tiles, a multiple of 64; None for one that takes about a minute, by a timed
                 sample. Where tiles are already, it is theirs.
+            joint: store the kernel of validation points with each other, too.
             memory: see above.
 
         Raises:
@@ -121,6 +123,7 @@ class Tiles:
             SettingError: the folder holds tiles of another kernel, other data or another side.
         """
         side = checked("tiles", "side", side, Optional(Side(layout.STEP)))
+        joint = checked("tiles", "joint", joint, Flag())
         memory = checked("tiles", "memory", memory, Real(above=0, hint="GiB"))
         train, valid = _inputs(x, "inputs"), None
         if x_valid is not None:
@@ -145,6 +148,7 @@ class Tiles:
                 0 if valid is None else len(valid),
                 side or computing.chosen_side(called, train, memory * 2**30),
                 sample.dtype.name,
+                joint,
                 sample.astype(np.float64).tolist(),
             )
             _save(folder / "inputs.npy", train)
@@ -156,6 +160,11 @@ class Tiles:
             raise SettingError(
                 f"{folder} holds tiles of other data (fingerprint {found.data}, not {data}): give "
                 "another folder"
+            )
+        if joint != found.joint:
+            raise SettingError(
+                f"{folder} holds tiles of joint={found.joint}, not {joint}: give that, or another "
+                "folder"
             )
         if side is not None and side != found.side:
             raise SettingError(
@@ -245,20 +254,20 @@ class Tiles:
         return found
 
     def __call__(self, rows: ArrayLike, columns: ArrayLike | None = None) -> NDArray[Any]:
-        """The block of some points, at least one side of it training points; in memory.
+        """The block of some points, in memory.
 
         Raises:
-            DataError: validation points with each other, which are not stored.
+            DataError: validation points with each other, which are stored only if ``joint``.
             StoreError: a tile that is needed is missing or damaged; names it.
             SettingError: it takes more memory than there is.
         """
         chosen = self.prepare(rows)
         other = chosen if columns is None else self.prepare(columns)
         n = self.manifest.points
-        if (chosen >= n).any() and (other >= n).any():
+        if not self.manifest.joint and (chosen >= n).any() and (other >= n).any():
             raise DataError(
                 "kernels of validation points with each other are not stored: give training points "
-                "on one side"
+                "on one side, or make tiles with joint=True"
             )
         itemsize = np.dtype(self.manifest.dtype).itemsize
         check_memory(
