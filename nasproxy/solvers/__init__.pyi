@@ -7,9 +7,11 @@ from .approximation import (
 )
 from .direct import KernelRidge, KernelRidgeClassifier
 from .eigenpro import EigenPro, EigenProClassifier
+from .gaussian_process import GaussianProcess, deviations
 from .iterative import ConjugateGradient, ConjugateGradientClassifier, sweep
 from .kernel import Precomputed
 from .partition import BlockDiagonal, BlockDiagonalClassifier, Committee, CommitteeClassifier
+from .saving import load, save
 
 __all__ = [
     "BlockDiagonal",
@@ -20,6 +22,7 @@ __all__ = [
     "ConjugateGradientClassifier",
     "EigenPro",
     "EigenProClassifier",
+    "GaussianProcess",
     "KernelRidge",
     "KernelRidgeClassifier",
     "Nystrom",
@@ -27,6 +30,9 @@ __all__ = [
     "Precomputed",
     "SubsetOfRegressors",
     "SubsetOfRegressorsClassifier",
+    "deviations",
+    "load",
     "ridge",
+    "save",
     "sweep",
 ]

@@ -111,6 +111,14 @@ class KernelMachine(BaseEstimator):
         if isinstance(self.kernel, str) and self.kernel == "precomputed":
             rows: Any = validate_data(self, _given(X), reset=False, dtype=SINGLE)
             return product(block(rows, *rows.shape), self.dual_coef_)
+        return self._combined(self._kernel.prepare(self._new_points(X)))
+
+    def _combined(self, x: Any) -> Float64[np.ndarray, "m c"]:
+        """f at points made ready for the kernel."""
+        return self._kernel.times(x, self._inputs, self.dual_coef_)
+
+    def _new_points(self, X: Any) -> Any:
+        """Inputs, checked against those that were fitted."""
         if not _raw(self.kernel, X):
             X = validate_data(self, _given(X), reset=False, allow_nd=True, dtype=SINGLE)
             fitted = getattr(self._inputs, "shape", X.shape)  # Those made ready are flat.
@@ -119,11 +127,7 @@ class KernelMachine(BaseEstimator):
                     f"inputs of shape {list(X.shape[1:])}, but {list(fitted[1:])} were fitted: "
                     "give inputs of one shape"
                 )
-        return self._combined(self._kernel.prepare(X))
-
-    def _combined(self, x: Any) -> Float64[np.ndarray, "m c"]:
-        """f at points made ready for the kernel."""
-        return self._kernel.times(x, self._inputs, self.dual_coef_)
+        return X
 
     def _points(self, X: Any) -> Any:
         """Training inputs, checked."""

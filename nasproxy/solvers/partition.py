@@ -89,7 +89,6 @@ class _Committee(_Partitioned):
                 "other; give a kernel object, such as Precomputed or Tiles"
             )
         kernel.check(inputs)
-        self._parts, self._damping = self._blocks(len(targets)), 0.0
         self._damping = self._setting("ridge") * float(kernel.diagonal(inputs).mean())
         alpha = np.empty_like(targets)
         for part, factor in self._members(kernel, inputs):
@@ -100,7 +99,7 @@ class _Committee(_Partitioned):
         self, kernel: Kernel, inputs: Any
     ) -> Iterator[tuple[Int[np.ndarray, " b"], tuple[Columns, bool]]]:
         """Each block, and the factor of its K + λI; one at a time in memory."""
-        for part in self._parts:
+        for part in self._blocks(len(inputs)):
             gram = np.asarray(kernel(inputs[part])).astype(np.float64)
             gram.flat[:: len(gram) + 1] += self._damping
             try:
@@ -120,7 +119,8 @@ class _Committee(_Partitioned):
         queries = [x[start : start + size] for start in range(0, len(x), size)]
         prior = [self._jittered(np.asarray(kernel(q), np.float64)) for q in queries]
         count = self.dual_coef_.shape[1]
-        precision = [-(len(self._parts) - 1) * _inverse(own) for own in prior]
+        others = len(self._blocks(len(self.dual_coef_))) - 1
+        precision = [-others * _inverse(own) for own in prior]
         pulled = [np.zeros((len(q), count)) for q in queries]
         for part, (lower, _) in self._members(kernel, self._inputs):
             for i, query in enumerate(queries):
