@@ -14,7 +14,8 @@ from nasproxy.checks import Optional, Real, Rule, Whole, checked
 from nasproxy.errors import SettingError
 from nasproxy.kernels.memory import check_memory
 from nasproxy.solvers.estimator import KernelMachine, Regressor
-from nasproxy.solvers.iterative import ConjugateGradient, Settings, solve
+from nasproxy.solvers.iteration import Settings, solve
+from nasproxy.solvers.iterative import ConjugateGradient
 from nasproxy.solvers.kernel import Kernel, check_gram
 
 Columns = Float64[np.ndarray, "_ _"]

@@ -106,7 +106,8 @@ def test_more_is_better_and_a_committee_better_than_a_mean() -> None:
     def error(model: Any) -> float:
         return float(np.square(model.fit(x, y).predict(fresh) - wanted).mean())
 
-    for kind, name in ((SubsetOfRegressors, "rank"), (BlockDiagonal, "size"), (Committee, "size")):
+    kinds: Any = ((SubsetOfRegressors, "rank"), (BlockDiagonal, "size"), (Committee, "size"))
+    for kind, name in kinds:
         few, more, all_of_them = (
             error(kind(gauss, ridge=1e-3, **{name: number})) for number in (30, 150, 600)
         )
