@@ -138,24 +138,40 @@ def tile(context, pixels, channels, maps, weights, places, kernel, steps, bounds
                     b.store(shift, register)
             used, tap = cgutils.alloca_once(b, I64), cgutils.alloca_once(b, I64)
             b.store(b.add(w, b.mul(b.add(first, I64(1)), I64(c))), used)
+            one_input = b.mul(inputs, I64(c))
+
+            def taps(count: int) -> None:
+                """Adds the products of so many neighbouring columns of the kernel with an input."""
+                here, own = b.load(tap), b.load(used)
+                seen = [
+                    clamped(b.load(at(b.add(here, b.mul(step, I64(j)))), align=4), "<", least)
+                    for j in range(p + count - 1)
+                ]
+                for k in range(count):
+                    for i, registers in enumerate(sums):
+                        factor = weight(b.add(own, I64(i)))
+                        for pixel, register in zip(seen[k:], registers, strict=False):
+                            b.store(b.call(fma, [pixel, factor, b.load(register)]), register)
+                    own = b.add(own, one_input)
+                b.store(b.add(here, plane), tap)
+                b.store(b.add(b.load(used), I64(c)), used)
+
             with cgutils.for_range(b, rows) as ky:
                 along = b.add(x, b.mul(ky.index, row))
-                with cgutils.for_range(b, columns) as kx:
+                three = b.and_(
+                    b.icmp_signed("==", columns, I64(3)), b.icmp_signed("==", step, I64(LANES))
+                )
+                by_one = b.select(three, I64(0), columns) if p == PIXELS else columns
+                with cgutils.for_range(b, by_one) as kx:
                     b.store(b.add(along, b.mul(kx.index, I64(LANES))), tap)
                     with cgutils.for_range(b, inputs):
-                        here, own = b.load(tap), b.load(used)
-                        seen = [
-                            clamped(
-                                b.load(at(b.add(here, b.mul(step, I64(j)))), align=4), "<", least
-                            )
-                            for j in range(p)
-                        ]
-                        for i, registers in enumerate(sums):
-                            factor = weight(b.add(own, I64(i)))
-                            for pixel, register in zip(seen, registers, strict=True):
-                                b.store(b.call(fma, [pixel, factor, b.load(register)]), register)
-                        b.store(b.add(here, plane), tap)
-                        b.store(b.add(own, I64(c)), used)
+                        taps(1)
+                if p == PIXELS:
+                    with b.if_then(three):
+                        b.store(along, tap)
+                        with cgutils.for_range(b, inputs):
+                            taps(3)
+                        b.store(b.add(b.load(used), b.mul(one_input, I64(2))), used)
                 b.store(b.add(b.load(used), b.mul(skipped, I64(c))), used)
             with b.if_else(b.icmp_signed("<", z, I64(0))) as (alone, added):
                 for branch, adds in ((alone, False), (added, True)):
