@@ -100,6 +100,8 @@ class Tiles:
         x: ArrayLike,
         x_valid: ArrayLike | None = None,
         *,
+        y: ArrayLike | None = None,
+        y_valid: ArrayLike | None = None,
         side: int | None = None,
         joint: bool = False,
         memory: float = MEMORY,
@@ -112,14 +114,15 @@ class Tiles:
                 be pickled if others are to compute.
             x: training inputs ``[n, ...]``.
             x_valid: validation inputs ``[m, ...]``.
+            y, y_valid: labels or targets to keep beside them, ``[n, ...]`` and ``[m, ...]``.
             side: of tiles, a multiple of 64; None for one that takes about a minute, by a timed
                 sample. Where tiles are already, it is theirs.
             joint: store the kernel of validation points with each other, too.
             memory: see above.
 
         Raises:
-            DataError: inputs are not numbers, or of different shapes; or the kernel is none, see
-                :meth:`nasproxy.solvers.kernel.Kernel.check`.
+            DataError: inputs or targets are not numbers, or do not match; or the kernel is none,
+                see :meth:`nasproxy.solvers.kernel.Kernel.check`.
             SettingError: the folder holds tiles of another kernel, other data or another side.
         """
         side = checked("tiles", "side", side, Optional(Side(layout.STEP)))
@@ -133,6 +136,7 @@ class Tiles:
                     f"validation inputs are {list(valid.shape[1:])} and inputs "
                     f"{list(train.shape[1:])}: give inputs of one shape"
                 )
+        targets = _targets("targets.npy", y, train) | _targets("targets_valid.npy", y_valid, valid)
         folder = Path(folder).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         called, data = Kernel(kernel), layout.fingerprint(train, valid)
@@ -171,7 +175,24 @@ class Tiles:
                 f"{folder} holds tiles of side={found.side}, not {side}: give that or none, or "
                 "another folder"
             )
+        for name, array in targets.items():
+            if not (folder / name).exists():
+                _save(folder / name, array)
+            elif not np.array_equal(np.load(folder / name), array):
+                raise SettingError(f"{folder} holds other targets, {name}: give another folder")
         return cls(folder, kernel=kernel, memory=memory)
+
+    @property
+    def targets(self) -> NDArray[Any] | None:
+        """Labels or targets of the training points, if they were given."""
+        path = self.folder / "targets.npy"
+        return np.load(path) if path.exists() else None
+
+    @property
+    def valid_targets(self) -> NDArray[Any] | None:
+        """Those of the validation points."""
+        path = self.folder / "targets_valid.npy"
+        return np.load(path) if path.exists() else None
 
     @property
     def train(self) -> range:
@@ -388,6 +409,17 @@ def _inputs(given: ArrayLike, what: str) -> NDArray[Any]:
         row = int(np.argwhere(~np.isfinite(found))[0, 0])
         raise DataError(f"{what} hold NaN or infinity, row {row} first: leave it out or repair it")
     return found
+
+
+def _targets(name: str, given: ArrayLike | None, x: NDArray[Any] | None) -> dict[str, NDArray[Any]]:
+    if given is None:
+        return {}
+    found = _inputs(given, "targets")
+    if x is None or len(found) != len(x):
+        raise DataError(
+            f"{len(found)} targets of {0 if x is None else len(x)} points: give one each"
+        )
+    return {name: found}
 
 
 def _sample(kernel: Kernel, x: NDArray[Any]) -> NDArray[Any]:
