@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from numpy.typing import NDArray
 
 from nasproxy.tiles import file
@@ -104,46 +104,46 @@ def _readers() -> Iterator[ThreadPoolExecutor]:
 
 
 def symmetric(
-    reader: Reader, manifest: Manifest, vectors: Float64[np.ndarray, "n c"], *, exact: bool
+    reader: Reader,
+    manifest: Manifest,
+    places: Iterable[Place],
+    vectors: Float[np.ndarray, "n c"],
 ) -> Float64[np.ndarray, "n c"]:
-    """K v of all training points: y_I += K_IJ v_J and y_J += K_IJᵀ v_I from one read of a tile.
+    """What some tiles of the upper triangle add to K v of all training points.
 
-    Bands where v is 0 throughout are not multiplied, and a tile between two of them is not read.
+    y_I += K_IJ v_J and y_J += K_IJᵀ v_I from one read of a tile, in the vectors' dtype, summed in
+    float64.
 
     Args:
         reader, manifest: of the tiles.
+        places: those to read, see :func:`needed`.
         vectors: v, all right-hand sides.
-        exact: multiply in float64 what is stored in float32, at three times the cost.
     """
-    out = np.zeros_like(vectors)
-    dtype = np.dtype(np.float64 if exact else manifest.dtype)
-    single = vectors.astype(dtype, copy=False)
-    spans = [manifest.span(band) for band in range(manifest.bands)]
-    live = [bool(single[span].any()) for span in spans]
-    places = (p for p in manifest.training() if live[p.row] or live[p.column])
+    out = np.zeros(vectors.shape)
     for place, entries in reader.stream(places):
-        rows, columns = spans[place.row], spans[place.column]
-        entries = entries.astype(dtype, copy=False)
-        if live[place.column]:
-            out[rows] += entries @ single[columns]
-        if live[place.row] and place.row != place.column:
-            out[columns] += entries.T @ single[rows]
+        rows, columns = manifest.span(place.row), manifest.span(place.column)
+        entries = entries.astype(vectors.dtype, copy=False)
+        out[rows] += entries @ vectors[columns]
+        if place.row != place.column:
+            out[columns] += entries.T @ vectors[rows]
     return out
+
+
+def needed(manifest: Manifest, vectors: Float[np.ndarray, "n c"]) -> list[Place]:
+    """Tiles of the upper triangle that meet a band where the vectors are not 0 throughout."""
+    live = [bool(vectors[manifest.span(band)].any()) for band in range(manifest.bands)]
+    return [place for place in manifest.training() if live[place.row] or live[place.column]]
 
 
 def across(
     reader: Reader,
     manifest: Manifest,
     bands: list[int],
-    vectors: Float64[np.ndarray, "n c"],
-    *,
-    exact: bool,
+    vectors: Float[np.ndarray, "n c"],
 ) -> dict[int, Float64[np.ndarray, "m c"]]:
     """K_b v for some bands b of points, training or validation, with all training points."""
-    dtype = np.dtype(np.float64 if exact else manifest.dtype)
-    single = vectors.astype(dtype, copy=False)
     spans = [manifest.span(band) for band in range(manifest.bands)]
-    live = [bool(single[span].any()) for span in spans]
+    live = [bool(vectors[span].any()) for span in spans]
     shapes = {band: manifest.shape(Place(band, 0))[0] for band in bands}
     out = {band: np.zeros((size, vectors.shape[1])) for band, size in shapes.items()}
     wanted = {
@@ -153,12 +153,12 @@ def across(
         if live[column]
     }
     for place, entries in reader.stream(sorted(wanted)):
-        entries = entries.astype(dtype, copy=False)
+        entries = entries.astype(vectors.dtype, copy=False)
         if place.row in out and live[place.column]:
-            out[place.row] += entries @ single[spans[place.column]]
+            out[place.row] += entries @ vectors[spans[place.column]]
         training = place.row < manifest.bands
         if training and place.row != place.column and place.column in out and live[place.row]:
-            out[place.column] += entries.T @ single[spans[place.row]]
+            out[place.column] += entries.T @ vectors[spans[place.row]]
     return out
 
 

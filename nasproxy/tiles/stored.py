@@ -19,6 +19,7 @@ from nasproxy.kernels.memory import check_memory
 from nasproxy.solvers.kernel import Kernel
 from nasproxy.tiles import computing, file, layout, products
 from nasproxy.tiles.layout import Manifest, Place, Side
+from nasproxy.tiles.spread import Spread
 
 MEMORY = 4.0
 """GiB of tiles in memory, where nothing else is said."""
@@ -89,6 +90,7 @@ class Tiles:
         self.manifest = layout.read_manifest(self.folder)
         self._kernel = kernel
         self._reader = products.Reader(self.folder, self.manifest, self.memory * 2**30)
+        self._spread: Spread | None = None
         if kernel is not None:
             self._recognise(kernel)
 
@@ -227,6 +229,22 @@ class Tiles:
         computing.compute(self.folder, self._kernel, self.manifest, workers, progress=progress)
         return self
 
+    def on(self, client: Any) -> Self:
+        """The same tiles, whose products of all training points a Dask cluster makes.
+
+        Each worker reads a share of the tiles, the same every time, and keeps what fits into
+        ``memory`` GiB of its own; vectors and their products are all that travels.
+
+        Args:
+            client: a ``dask.distributed.Client``, whose workers see the folder under the same path.
+
+        Raises:
+            SettingError: it is none.
+        """
+        found = type(self)(self.folder, kernel=self._kernel, memory=self.memory)
+        found._spread = Spread(client, self.folder, self.manifest, self.memory * 2**30)
+        return found
+
     def missing(self) -> Iterator[Place]:
         """Tiles that are not there yet."""
         return (p for p in self.manifest.places() if not file.exists(self.folder, p))
@@ -355,12 +373,15 @@ class Tiles:
             raise DataError(f"column {other.max()} is a validation point: give training points")
         spread = np.zeros((n, vectors.shape[1]))
         np.add.at(spread, other, vectors)
+        spread = spread.astype(np.float64 if exact else self.manifest.dtype, copy=False)
         where = self._by_band(chosen)
         if len(where) == self.manifest.bands and where[-1][0] < self.manifest.bands:
-            whole = products.symmetric(self._reader, self.manifest, spread, exact=exact)
-            return whole[chosen]
+            places = products.needed(self.manifest, spread)
+            if self._spread is not None:
+                return self._spread.symmetric(places, spread)[chosen]
+            return products.symmetric(self._reader, self.manifest, places, spread)[chosen]
         bands = [band for band, _ in where]
-        parts = products.across(self._reader, self.manifest, bands, spread, exact=exact)
+        parts = products.across(self._reader, self.manifest, bands, spread)
         out = np.empty((len(chosen), vectors.shape[1]))
         for band, at in where:
             out[at] = parts[band][chosen[at] - self.manifest.span(band).start]
