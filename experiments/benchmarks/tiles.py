@@ -57,7 +57,11 @@ def work(args: argparse.Namespace) -> None:
         values = []
         for ridge in args.ridges:
             damping = np.float32(ridge * scale)
-            system = LinearOperator(gram.shape, lambda v, d=damping: gram @ v + d * v, dtype="f4")
+
+            def damped(vector: Any, damping: Any = damping) -> Any:
+                return gram @ vector + damping * vector
+
+            system: Any = LinearOperator(gram.shape, damped, dtype=np.float32)  # type: ignore[call-arg]
             columns = []
             for target in y.T.astype(np.float32):
                 columns.append(cg(system, target, rtol=args.tolerance, maxiter=args.most)[0])

@@ -39,12 +39,12 @@ def test_workers_make_tiles_keep_them_and_may_die(scheduler: str, tmp_path: Path
         for _ in range(2):
             found = there.times(there.train, there.train, y)
             np.testing.assert_allclose(found, matrix @ y, atol=1e-12)
-        counts = client.run(kept)
+        counts: Any = client.run(kept)
         assert sorted(counts.values()) == [18, 18], "each keeps its half, and no more"
         model = ConjugateGradient(there, rank=30, ridge=1e-2, tolerance=1e-8).fit(there.train, y)
         other = ConjugateGradient(tiles, rank=30, ridge=1e-2, tolerance=1e-8).fit(tiles.train, y)
         np.testing.assert_allclose(model.dual_coef_, other.dual_coef_, atol=1e-6)
-        pids: dict[str, Any] = client.run(os.getpid)
+        pids: Any = client.run(os.getpid)
         os.kill(next(iter(pids.values())), signal.SIGKILL)  # its nanny makes another
         found = there.times(there.train, there.train, y, exact=True)
         np.testing.assert_allclose(found, matrix @ y, atol=1e-12)
