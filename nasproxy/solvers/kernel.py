@@ -53,6 +53,9 @@ class Precomputed:
         chosen = self.prepare(rows)
         other = chosen if columns is None else self.prepare(columns)
         self._check_columns(other)
+        some, all_of_them = _run(chosen), _run(other)
+        if some is not None and all_of_them is not None:  # Where it lies, not a copy.
+            return np.asarray(self._matrix[some, all_of_them])
         return np.asarray(self._matrix[np.ix_(chosen, other)])
 
     def diagonal(self, rows: ArrayLike) -> NDArray[Any]:
@@ -87,6 +90,13 @@ class Precomputed:
                 'or fit a matrix in memory with kernel="precomputed"'
             )
         return found
+
+
+def _run(indices: NDArray[np.integer]) -> slice | None:
+    """The slice that indices are, if they follow each other."""
+    if len(indices) and (np.diff(indices) == 1).all():
+        return slice(int(indices[0]), int(indices[-1]) + 1)
+    return None
 
 
 class Kernel:
