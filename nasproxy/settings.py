@@ -5,16 +5,21 @@ from typing import Any
 
 from nasproxy.errors import SettingError
 
+UNSAID = "unsaid"
+"""In a field's metadata: the value that what was stored before the field existed stands for. Stores
+never name it, so that their old rows go on being found, whatever the default becomes."""
+
 
 def describe(settings: object, name: str, *, full: bool) -> str:
     """``name:field=value,…`` of a dataclass: with ``full`` every field, else those not default.
 
-    Written so that :func:`parse_settings` reads it back.
+    Written so that :func:`parse_settings` reads it back, and :func:`said` what is ``UNSAID``.
     """
     shown = []
     for entry in dataclasses.fields(settings):  # type: ignore[arg-type]  # a dataclass
         value = getattr(settings, entry.name)
-        if value is not None and (full or value != entry.default):
+        unsaid = full and value == entry.metadata.get(UNSAID)
+        if value is not None and not unsaid and (full or value != entry.default):
             shown.append(f"{entry.name}={_text(value)}")
     return f"{name}:{','.join(shown)}" if shown else name
 
@@ -81,6 +86,13 @@ def make(kind: type, name: str, settings: dict[str, Any]) -> Any:
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise SettingError(f"{name} has no setting {key!r}: {has}")
     return kind(**settings)
+
+
+def said(kind: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that a full description gave, with those that it leaves out."""
+    entries = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    unsaid = {e.name: e.metadata[UNSAID] for e in entries if UNSAID in e.metadata}
+    return unsaid | settings
 
 
 def first_line(kind: Any) -> str:

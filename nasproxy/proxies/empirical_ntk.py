@@ -1,8 +1,8 @@
 """Validation accuracy of the empirical NTK, and what else its kernel says of a network."""
 
 import math
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +16,16 @@ from nasproxy.networks.features import BatchNorm
 from nasproxy.networks.graph import Graph
 from nasproxy.proxies import ensemble, kernel_regression
 from nasproxy.proxies.base import NoScore, Score, Scorer
-from nasproxy.proxies.kernel_regression import COLAB, Fit, Problem, Sizes
+from nasproxy.proxies.kernel_regression import (
+    ACCURACY,
+    COLAB,
+    NETWORKS,
+    PAPER,
+    Fit,
+    Problem,
+    Sizes,
+)
+from nasproxy.settings import UNSAID
 from nasproxy.solvers.ridge import KernelSweep
 from nasproxy.space import SearchSpace
 
@@ -48,6 +57,7 @@ class NTK:
         balanced: whether subsets are class-balanced.
         valid_from: ``valid``, or ``train`` for the training split's images after n_train.
         output: ``sum``, ``logit`` or ``trace``, see :func:`nasproxy.kernels.empirical_ntk.ntk`.
+        measure: which of the measures is the score, see :class:`~nasproxy.proxies.nngp.NNGP`.
     """
 
     n_train: Sizes = 512
@@ -59,9 +69,13 @@ class NTK:
     balanced: bool = True
     valid_from: str = "valid"
     output: str = "sum"
+    measure: str = field(default=ACCURACY, metadata={UNSAID: ACCURACY})
 
     name: ClassVar[str] = "ntk"
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "colab": COLAB}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": PAPER | NETWORKS | {"output": "sum"},
+        "colab": COLAB | NETWORKS | {"output": "sum"},
+    }
 
     def __post_init__(self) -> None:
         kernel_regression.check(self)
@@ -101,10 +115,11 @@ class NTK:
         judged = kernel_regression.judge(
             problem,
             fit,
-            flops(graph, classes, n_train, n_valid, len(members), self.output),
+            partial(flops, graph, classes, output=self.output),
             n_train=self.n_train,
             n_valid=self.n_valid,
             ensemble=self.ensemble,
+            measure=self.measure,
             resolution=RESOLUTION,
         )
         sweep, _ = fit(n_train, len(members))

@@ -1,6 +1,6 @@
 """Validation accuracy of the kernel that a fully-connected network becomes as its width grows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,7 +15,8 @@ from nasproxy.kernels.inputs import Inputs
 from nasproxy.kernels.tiles import Pass
 from nasproxy.proxies import kernel_regression
 from nasproxy.proxies.base import NoScore, Score, Scorer
-from nasproxy.proxies.kernel_regression import Fit, Problem, Sizes, sizes
+from nasproxy.proxies.kernel_regression import ACCURACY, Fit, Problem, Sizes, sizes
+from nasproxy.settings import UNSAID
 from nasproxy.solvers.eigenpro import EigenProClassifier
 from nasproxy.solvers.kernel import Precomputed
 from nasproxy.solvers.ridge import KernelSweep
@@ -61,6 +62,8 @@ class NTKRegression:
         weight_variance, bias_variance: of :class:`~nasproxy.kernels.FullyConnected`.
         balanced: whether subsets are class-balanced.
         valid_from: ``valid``, or ``train`` for the training split's images after n_train.
+        measure: which of the measures is the score, see :class:`~nasproxy.proxies.nngp.NNGP`;
+            ``eigenpro`` has accuracy alone.
     """
 
     kernel: str = "ntk"
@@ -79,6 +82,7 @@ class NTKRegression:
     bias_variance: float = 0.01
     balanced: bool = True
     valid_from: str = "valid"
+    measure: str = field(default=ACCURACY, metadata={UNSAID: ACCURACY})
 
     name: ClassVar[str] = "ntk_regression"
     undirected: ClassVar[tuple[str, ...]] = ("epochs", "fit_seconds")
@@ -95,6 +99,11 @@ class NTKRegression:
             bias_variance=RULES["bias_variance"],
             **{name: EigenProClassifier.rules[name] for name in (*eigenpro, "ridge")},
         )
+        if self.solver == "eigenpro" and self.measure != ACCURACY:
+            raise SettingError(
+                f"measure={self.measure} of ntk_regression comes of a factorisation: give "
+                "solver=ridge, or measure=accuracy"
+            )
         if self.solver == "eigenpro" and len(sizes(self.n_train) + sizes(self.n_valid)) > 2:
             raise SettingError(
                 "several sizes of ntk_regression at once need solver=ridge: give one n_train and "
@@ -159,7 +168,12 @@ class NTKRegression:
                 return sweep, valid[:, :some]
 
             return kernel_regression.judge(
-                problem, fit, flops, n_train=self.n_train, n_valid=self.n_valid
+                problem,
+                fit,
+                lambda train, valid, _: self._flops(data, train, valid),
+                n_train=self.n_train,
+                n_valid=self.n_valid,
+                measure=self.measure,
             )
 
         return score

@@ -8,13 +8,13 @@ from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int
 
 from nasproxy import checks
 from nasproxy.checks import Flag, OneOf, Optional, Rule, Several, Whole
 from nasproxy.data import Dataset
 from nasproxy.data.dataset import Subset
-from nasproxy.errors import DataError
+from nasproxy.errors import DataError, SettingError
 from nasproxy.networks import features
 from nasproxy.proxies.base import NoScore, Score
 from nasproxy.solvers.ridge import KernelSweep, RidgeSweep
@@ -27,11 +27,28 @@ Fit: TypeAlias = tuple[RidgeSweep | KernelSweep, Float64[np.ndarray, "n_v d"]]
 """A factorised kernel of training images, and what it predicts validation images from."""
 Predictions: TypeAlias = Float64[np.ndarray, "r m classes"]
 
-MEASURES = ("", "loo_accuracy", "negative_mse")
-"""Of every combination of sizes; the first goes by the sizes' own name."""
+Curves: TypeAlias = dict[str, Float64[np.ndarray, " r"]]
+"""Measures by regulariser; NaN where one is undefined."""
+
+ACCURACY = "accuracy"
+OF_VALIDATION = (ACCURACY, "negative_mse")
+MEASURES = (*OF_VALIDATION, "loo_accuracy", "negative_loo_mse", "negative_gcv", "log_evidence")
+"""What a kernel is judged by, the first two on validation images; larger is better for all."""
+FLOPS = "flops"
+"""In a score's info: operations of columns that cost something else than the score."""
 EPSILON = float(np.finfo(np.float64).eps)
 
-COLAB = {
+NETWORKS: dict[str, Any] = {"momentum": 0.997, "norm_images": 128}
+PAPER: dict[str, Any] = {
+    "n_train": 512,
+    "n_valid": 512,
+    "ensemble": 1,
+    "balanced": True,
+    "valid_from": "valid",
+    "measure": ACCURACY,
+}
+"""Settings in the manner of Park et al. 2020, who vary the sizes."""
+COLAB = PAPER | {
     "n_train": 100,
     "n_valid": 200,
     "ensemble": 2,
@@ -39,13 +56,13 @@ COLAB = {
     "valid_from": "train",
 }
 """Settings of the notebook of Park et al. 2020, whose subsets come out of one shuffled training
-split, not balanced."""
+split, not balanced. Presets name every setting, so that no default changes what they are."""
 
 
 _SIZES = Several(Whole(), "100/200/400")
 RULES: dict[str, Rule] = {
     "n_train": _SIZES,
-    "n_valid": _SIZES,
+    "n_valid": Several(Whole(0), "100/200/400"),
     "ensemble": Several(Whole(), "1/4/16"),
     "width": Optional(Whole()),
     "momentum": features.MOMENTUM,
@@ -53,6 +70,7 @@ RULES: dict[str, Rule] = {
     "norm_images": features.IMAGES,
     "balanced": Flag(),
     "valid_from": OneOf("valid", "train"),
+    "measure": OneOf(*MEASURES),
 }
 """Of the fields that such proxies share."""
 
@@ -66,6 +84,19 @@ def check(settings: Any) -> None:
     """Raises SettingError for a field out of its range, of those that such proxies have."""
     fields = {field.name for field in dataclasses.fields(settings)}
     checks.check(settings.name, settings, **{f: r for f, r in RULES.items() if f in fields})
+    unseen = sizes(settings.n_valid)
+    if 0 not in unseen:
+        return
+    if len(unseen) > 1:
+        raise SettingError(
+            f"n_valid={'/'.join(map(str, unseen))} of {settings.name}: give 0 alone, or sizes"
+        )
+    if settings.measure in OF_VALIDATION:
+        others = ", ".join(m for m in MEASURES if m not in OF_VALIDATION)
+        raise SettingError(
+            f"n_valid=0 of {settings.name} leaves nothing for measure={settings.measure}: give "
+            f"validation images, or one of the measures {others}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +131,7 @@ class Problem:
             DataError: more images than the data has, or training images of one class alone.
         """
         most_train, most_valid = max(sizes(n_train)), max(sizes(n_valid))
-        if valid_from == "valid":
+        if valid_from == "valid" and most_valid:
             train, y_train = data.select("train", most_train, seed, balanced)
             valid, y_valid = data.select("valid", most_valid, seed, balanced)
             images = train + valid
@@ -120,66 +151,118 @@ class Problem:
 def judge(
     problem: Problem,
     fit: Callable[[int, int], Fit],
-    flops: float,
+    flops: Callable[[int, int, int], float],
     *,
     n_train: Sizes,
     n_valid: Sizes,
     ensemble: Sizes = 1,
+    measure: str = ACCURACY,
     resolution: float = 0.0,
 ) -> Score:
-    """The score of a kernel: the best validation accuracy over ``REGULARISERS``.
+    """The score of a kernel by one of ``MEASURES``, each at the best of ``REGULARISERS``.
 
-    Where a kernel tells no images apart at some sizes, their columns are NaN.
+    The value is of the largest sizes; the other measures and sizes are columns. Where a kernel
+    tells no images apart at some sizes, their columns are NaN.
 
     Args:
         problem: the images that the kernel is of.
         fit: from n_train and ensemble to the kernel's fit on so many images and networks; may
             raise NoScore.
-        flops: operations that the score is said to have taken.
-        n_train, n_valid, ensemble: the sizes asked for; the value is of the largest, the others are
-            columns.
+        flops: operations that a score takes, of n_train, n_valid and ensemble; a measure that needs
+            no validation images is charged for none.
+        n_train, n_valid, ensemble: the sizes asked for. With 0 validation images there are no
+            measures that need them.
+        measure: which is the value.
         resolution: of the kernel, relative to its mean eigenvalue, if it is coarser than float64's.
 
     Raises:
-        NoScore: there is none at the largest sizes, see :func:`check_told`.
+        NoScore: there is none at the largest sizes, see :func:`check_told`; or the value's measure
+            is undefined there, such as the leave-one-out error of images that determine themselves.
     """
     n_trains, n_valids, ensembles = map(sizes, (n_train, n_valid, ensemble))
-    targets, labels = problem.targets, problem.valid_labels
-    valid_targets = np.eye(targets.shape[1])[labels] - 1 / targets.shape[1]
-    curves: dict[tuple[int, int, int], np.ndarray] = {}
-    columns: dict[str, float] = {}
     largest = max(n_trains), max(n_valids), max(ensembles)
+    columns: dict[str, float] = {}
+    charged: dict[str, float] = {}
+    found: dict[str, Curves] = {}
     for images, networks in product(n_trains, ensembles):
         try:
             sweep, valid = _predicted(fit, images, networks, resolution)
         except NoScore:
             if (images, networks) == (largest[0], largest[2]):
                 raise
-            for unseen in n_valids:
-                prefix = _label((images, unseen, networks))
-                columns |= {",".join(filter(None, (prefix, m))): math.nan for m in MEASURES}
-            continue
-        missed = np.square(valid - valid_targets).mean(-1)
-        correct = valid.argmax(-1) == labels
-        left_out = _left_out(sweep, targets[:images], resolution)
+            sweep = valid = None
+        by_train = None
+        if sweep is not None:
+            by_train = _of_training(sweep, problem.targets[:images], resolution)
         for unseen in n_valids:
-            own = images, unseen, networks
-            curves[own] = correct[:, :unseen].mean(1)
-            measures = (curves[own].max(), left_out, -missed[:, :unseen].mean(1).min())
-            prefix = "" if own == largest else _label(own)
-            for measure, value in zip(MEASURES, measures, strict=True):
-                columns[",".join(filter(None, (prefix, measure)))] = float(value)
-    value = columns.pop("")
-    best = np.flatnonzero(curves[largest] == value)[-1]
-    return Score(
-        value,
-        flops,
-        columns,
-        {
-            "epsilon": float(REGULARISERS[best]),
-            "accuracy": {_label(own): curve.tolist() for own, curve in curves.items()},
+            label = _label((images, unseen, networks))
+            if by_train is None or valid is None:
+                curves = dict.fromkeys(_measures(unseen), np.full(len(REGULARISERS), np.nan))
+            else:
+                curves = _of_validation(problem, valid[:, :unseen]) | by_train
+            found[label] = curves
+            prefix = "" if (images, unseen, networks) == largest else label
+            for name, curve in curves.items():
+                own = "" if name == measure else name
+                column = ",".join(filter(None, (prefix, own)))
+                columns[column] = _best(curve)
+                used = unseen if name in OF_VALIDATION else 0
+                charged[column] = flops(images, used, networks)
+    value, cost = columns.pop(""), charged.pop("")
+    if math.isnan(value):
+        raise NoScore(f"{measure} is undefined at every regulariser")
+    curve = found[_label(largest)][measure]
+    info: dict[str, Any] = {
+        "epsilon": float(REGULARISERS[np.flatnonzero(curve == value)[-1]]),
+        # As the paper draws it; NaN is no JSON.
+        "accuracy": {
+            label: curves[ACCURACY].tolist()
+            for label, curves in found.items()
+            if ACCURACY in curves and not np.isnan(curves[ACCURACY]).any()
         },
-    )
+        FLOPS: {column: one for column, one in charged.items() if one != cost},
+    }
+    return Score(value, cost, columns, {name: entry for name, entry in info.items() if entry})
+
+
+def _measures(n_valid: int) -> tuple[str, ...]:
+    return tuple(name for name in MEASURES if n_valid or name not in OF_VALIDATION)
+
+
+def _best(curve: Float64[np.ndarray, " r"]) -> float:
+    """The largest that is finite; NaN if none is."""
+    finite = curve[np.isfinite(curve)]
+    return float(finite.max()) if len(finite) else math.nan
+
+
+def _of_training(
+    sweep: RidgeSweep | KernelSweep, targets: Float64[np.ndarray, "n c"], resolution: float
+) -> Curves:
+    """Measures of the training images alone."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # Of an image that determines itself: its error is 0/0.
+        predictions = sweep.leave_one_out(REGULARISERS)
+        missed = np.square(targets - predictions).mean(-1).mean(1)
+        gcv, evidence = sweep.gcv(REGULARISERS), sweep.log_evidence(REGULARISERS)
+    finite = np.asarray(np.isfinite(predictions).all((1, 2)))
+    return {
+        "loo_accuracy": _left_out(predictions, targets, finite, resolution),
+        "negative_loo_mse": np.where(finite, -missed, np.nan),
+        "negative_gcv": -gcv,
+        "log_evidence": evidence,
+    }
+
+
+def _of_validation(problem: Problem, valid: Predictions) -> Curves:
+    if not valid.shape[1]:
+        return {}
+    labels = problem.valid_labels[: valid.shape[1]]
+    classes = problem.targets.shape[1]
+    targets = np.eye(classes)[labels] - 1 / classes
+    return {
+        ACCURACY: (valid.argmax(-1) == labels).mean(1),
+        "negative_mse": -np.square(valid - targets).mean(-1).mean(1),
+    }
 
 
 def _predicted(
@@ -188,13 +271,17 @@ def _predicted(
     """A fit and its predictions for validation images, if they say something."""
     try:
         sweep, described = fit(images, networks)
-        valid = sweep.predict(described, REGULARISERS)
+        fitted = sweep.fitted(REGULARISERS)
+        if not len(described):
+            valid, reach = fitted[:, :0], 0.0
+        else:
+            valid = sweep.predict(described, REGULARISERS)
+            # Where images have little in common, so little rounding comes from it.
+            reach = min(1.0, sweep.reach(described))
     except DataError as error:  # Of the kernel, and so of the architecture, not of the images.
         raise NoScore(str(error)) from error
     rounding = _rounding(images, resolution)
-    # Where images have little in common, so little rounding comes from it.
-    reach = min(1.0, sweep.reach(described))
-    check_told(sweep.fitted(REGULARISERS), valid, rounding, reach * rounding)
+    check_told(fitted, valid, rounding, reach * rounding)
     return sweep, valid
 
 
@@ -224,7 +311,8 @@ def check_told(
         np.where(_margins(predictions) > limit[:, None], predictions.argmax(-1), -1)
         for predictions, limit in ((fitted, rounding), (valid, valid_rounding))
     ]
-    if (named[1] < 0).all():
+    unseen = bool(valid.shape[1])
+    if (named[int(unseen)] < 0).all():
         raise NoScore("predictions tie between classes, for all images and regularisers")
     contrast = valid - valid.mean(-1, keepdims=True)
     if valid.shape[1] > 1 and (np.ptp(contrast, axis=1).max(-1) <= valid_rounding).all():
@@ -246,17 +334,18 @@ def _rounding(images: int, resolution: float) -> Float64[np.ndarray, " r"]:
 
 
 def _left_out(
-    sweep: RidgeSweep | KernelSweep, targets: Float64[np.ndarray, "n c"], resolution: float
-) -> float:
-    """The best leave-one-out accuracy, of the regularisers that have one; NaN if none has."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # Of an image that determines itself.
-        predictions = sweep.leave_one_out(REGULARISERS)
-    finite = np.isfinite(predictions).all((1, 2))
-    margins = _margins(predictions).max(1)
-    finite &= margins > 8 * EPSILON  # They are differences of numbers of size 1.
+    predictions: Predictions,
+    targets: Float64[np.ndarray, "n c"],
+    finite: Bool[np.ndarray, " r"],
+    resolution: float,
+) -> Float64[np.ndarray, " r"]:
+    """Leave-one-out accuracy, of the regularisers that have one."""
+    with np.errstate(invalid="ignore"):
+        margins = _margins(predictions).max(1)
+    finite = finite & (margins > 8 * EPSILON)  # They are differences of numbers of size 1.
     told = margins > _rounding(len(targets), resolution)
     right = (predictions.argmax(-1) == targets.argmax(-1)).mean(1)
-    return right[finite].max() if (finite & told).any() else math.nan
+    return np.where(finite & (finite & told).any(), right, np.nan)
 
 
 def solve_flops(n_train: int, n_valid: int, classes: int) -> float:

@@ -1,6 +1,7 @@
 """Validation accuracy of the Monte-Carlo NNGP (Park et al. 2020, algorithm 1)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,16 @@ from nasproxy.networks.features import BatchNorm
 from nasproxy.networks.graph import Graph
 from nasproxy.proxies import ensemble, kernel_regression
 from nasproxy.proxies.base import NoScore, Score, Scorer
-from nasproxy.proxies.kernel_regression import COLAB, Fit, Problem, Sizes
+from nasproxy.proxies.kernel_regression import (
+    ACCURACY,
+    COLAB,
+    NETWORKS,
+    PAPER,
+    Fit,
+    Problem,
+    Sizes,
+)
+from nasproxy.settings import UNSAID
 from nasproxy.solvers.ridge import RidgeSweep
 from nasproxy.space import SearchSpace
 
@@ -23,17 +33,21 @@ ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True)
 class NNGP:
-    """The best validation accuracy, over regularisers, of the NNGP of networks drawn at random.
+    """How well the NNGP of networks drawn at random predicts: best accuracy over regularisers.
 
     Several sizes may be asked for at once (``n_train=(100, 200, 400)``): one set of features serves
     them all, because subsets and ensembles are nested. The value is that of the largest; every
     other combination has a column of its own. (With ``valid_from="train"``, or batch norm in
     training mode, other sizes on their own would meet other validation images or batches.)
 
-    Two further measures come out of the same factorisation, each a column: ``loo_accuracy``, the
-    leave-one-out accuracy over the training images, which needs no validation images; and
-    ``negative_mse``, minus the smallest mean squared error on the validation images, which does not
-    tie.
+    Further measures come out of the same factorisation, each a column, at its own best regulariser,
+    larger being better. On the validation images: ``accuracy``, and ``negative_mse``, minus the
+    mean squared error, which does not tie. On the training images, so that none need be run for
+    validation (``n_valid=0``): ``loo_accuracy`` and ``negative_loo_mse``, accuracy and minus the
+    squared error of leaving each image out; ``negative_gcv``, minus the generalised
+    cross-validation error; ``log_evidence``, the log marginal likelihood of a Gaussian process, see
+    :class:`~nasproxy.solvers.ridge.RidgeSweep`. On balanced subsets leave-one-out accuracy is
+    biased downwards: to leave an image out makes its class the rarest.
 
     Accuracies are multiples of 1/n_valid, so architectures tie. Ties are kept as they are: rank
     correlations count them for neither side, and discovered performance takes the mean over their
@@ -50,6 +64,7 @@ class NNGP:
         norm_images: images of the batch-norm pass.
         balanced: whether subsets are class-balanced.
         valid_from: ``valid``, or ``train`` for the training split's images after n_train.
+        measure: which of the measures is the score; the others are columns.
     """
 
     n_train: Sizes = 512
@@ -61,9 +76,13 @@ class NNGP:
     norm_images: int = 128
     balanced: bool = True
     valid_from: str = "valid"
+    measure: str = field(default=ACCURACY, metadata={UNSAID: ACCURACY})
 
     name: ClassVar[str] = "nngp"
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "colab": COLAB}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": PAPER | NETWORKS | {"batch_norm": "inference"},
+        "colab": COLAB | NETWORKS | {"batch_norm": "inference"},
+    }
     """Settings of the paper, and of its notebook."""
 
     def __post_init__(self) -> None:
@@ -102,10 +121,11 @@ class NNGP:
         return kernel_regression.judge(
             problem,
             fit,
-            flops(graph, classes, n_train, n_valid, len(members)),
+            partial(flops, graph, classes),
             n_train=self.n_train,
             n_valid=self.n_valid,
             ensemble=self.ensemble,
+            measure=self.measure,
             resolution=ROUNDING**2,
         )
 

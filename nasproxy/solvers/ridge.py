@@ -90,11 +90,58 @@ class _Sweep:
             residual = weights / diagonal[:, :, None]
         return self._targets - residual
 
-    def _inverse(self, regularisers: ArrayLike) -> Matrix:
+    def gcv(self, regularisers: ArrayLike) -> Matrix:
+        """Generalised cross-validation, ‖(I − H)Y‖² / (n·classes) over (tr(I − H) / n)².
+
+        The leave-one-out squared error with each image's leverage replaced by their mean, which
+        does not change if images are rotated into one another (Golub, Heath and Wahba 1979).
+
+        Returns:
+            ``[r]``, in units of squared targets.
+        """
+        inverse = self._inverse(regularisers)
+        n = len(self._targets)
+        if self._primal:
+            residual = self._targets - self.fitted(regularisers)
+            free = 1 - (inverse * self.spectrum).sum(1) / n
+        else:  # λ is a factor of both.
+            residual = self._scores @ (inverse[:, :, None] * self._moments)
+            free = inverse.sum(1) / n
+        return np.square(residual).mean((1, 2)) / np.square(free)
+
+    def log_evidence(self, regularisers: ArrayLike) -> Matrix:
+        """Log marginal likelihood of the targets, a target and image, at the best signal variance.
+
+        Targets of all classes are draws of N(0, σ²(K + λI)) with one σ², of which the likelihood's
+        maximum is taken: a kernel's scale does not matter (Rasmussen and Williams 2006, section
+        5.4.1).
+
+        Returns:
+            ``[r]``, in nats; infinite where the targets are 0.
+        """
+        inverse = self._inverse(regularisers)
+        n, classes = self._targets.shape
+        determinant = -np.log(inverse).sum(1)
+        if self._primal:
+            noise = self._noise(regularisers)
+            missed = self._targets - self.fitted(regularisers)
+            quadratic = (self._targets * missed).sum((1, 2)) / noise
+            determinant += (n - len(self.spectrum)) * np.log(noise)
+        else:
+            quadratic = (inverse @ np.square(self._moments)).sum(1)
+        with np.errstate(divide="ignore"):
+            variance = np.log(np.maximum(quadratic, 0) / (n * classes))
+        return -(1 + np.log(2 * np.pi) + variance + determinant / n) / 2
+
+    def _noise(self, regularisers: ArrayLike) -> Matrix:
+        """λ, ``[r]``."""
         epsilons = real(regularisers, "regularisers", "[r]")
         if not (epsilons > 0).all():
             raise SettingError(f"regulariser {epsilons.min():g}: give positive ones, such as 1e-3")
-        return 1 / (self.spectrum + epsilons[:, None] * self._mean_eigenvalue)
+        return epsilons * self._mean_eigenvalue
+
+    def _inverse(self, regularisers: ArrayLike) -> Matrix:
+        return 1 / (self.spectrum + self._noise(regularisers)[:, None])
 
 
 class RidgeSweep(_Sweep):

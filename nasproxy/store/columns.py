@@ -11,7 +11,7 @@ import pandas as pd
 
 from nasproxy.errors import SettingError
 from nasproxy.plugins import PROXIES, SPACES
-from nasproxy.settings import describe, make, parse_settings
+from nasproxy.settings import describe, make, parse_settings, said
 from nasproxy.store.database import Store
 from nasproxy.store.rows import Record
 
@@ -85,7 +85,7 @@ class _Group:
 
     values: dict[str, Scores] = field(default_factory=lambda: defaultdict(dict, {"": {}}))
     seconds: Scores = field(default_factory=dict)
-    flops: Scores = field(default_factory=dict)
+    charged: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     draws: dict[str, str] = field(default_factory=dict)
 
     def add(self, record: Record) -> None:
@@ -93,17 +93,18 @@ class _Group:
         self.draws[key] = str(record.info.get("drawn", "unknown"))
         if record.value is None:
             return
-        self.seconds[key], self.flops[key] = record.seconds, record.flops
+        self.seconds[key] = record.seconds
+        own = record.info.get("flops", {})
         for column, value in {"": record.value, **record.info.get("columns", {})}.items():
             if value is not None:
                 self.values[column][key] = value
+                self.charged[column] += own.get(column, record.flops)
 
     def columns(self, run: Run) -> list[Column]:
         meanings = _meanings(run[1], list(self.values))
         found = []
         for (column, values), meaning in zip(self.values.items(), meanings, strict=True):
             seconds = [self.seconds[key] for key in values]
-            flops = [self.flops[key] for key in values]
             found.append(
                 Column(
                     run,
@@ -112,7 +113,7 @@ class _Group:
                     pd.Series(values, dtype=np.float64, index=pd.Index(values, dtype=str)),
                     failed=len(self.draws) - len(values),
                     seconds=float(np.median(seconds)) if seconds else math.nan,
-                    flops=float(np.mean(flops)) if flops else math.nan,
+                    flops=self.charged[column] / len(values) if values else math.nan,
                     draws=self.draws,
                 )
             )
@@ -140,6 +141,7 @@ def _meanings(stored: str, columns: list[str]) -> list[_Meaning]:
     of the largest.
     """
     proxy, settings = parsed(stored)
+    settings = said(PROXIES.get(proxy), settings)
     parted = []
     for column in columns:
         parts = column.split(",") if column else []

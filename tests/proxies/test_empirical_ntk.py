@@ -94,7 +94,7 @@ def test_limits_of_the_measures() -> None:
 
 def test_nested_sizes_equal_separate_runs(tiny_data: Dataset) -> None:
     nested = scored(replace(TINY, n_train=(16, 32), n_valid=(20, 40), ensemble=(1, 2)), tiny_data)
-    assert len(nested.columns) == 8 * 3 - 1 + 3, "and three of the kernel at the largest sizes"
+    assert len(nested.columns) == 8 * 6 - 1 + 3, "and three of the kernel at the largest sizes"
     for n_t, n_v, m in itertools.product((16, 32), (20, 40), (1, 2)):
         alone = scored(replace(TINY, n_train=n_t, n_valid=n_v, ensemble=m), tiny_data)
         label = f"n_train={n_t},n_valid={n_v},ensemble={m}"

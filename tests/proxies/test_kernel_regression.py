@@ -1,5 +1,6 @@
 """Kernels that tell no images apart have no score, whatever the proxy; others keep theirs."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from nasproxy.data import Dataset, load
 from nasproxy.errors import DataError, SettingError
 from nasproxy.proxies import NNGP, NTK, NTKRegression
 from nasproxy.proxies.base import NoScore, Score
-from nasproxy.proxies.kernel_regression import Problem, judge
+from nasproxy.proxies.kernel_regression import MEASURES, OF_VALIDATION, Problem, judge
 from nasproxy.proxies.nngp import ROUNDING
+from nasproxy.settings import describe, parse_settings, said
 from nasproxy.solvers.ridge import KernelSweep, RidgeSweep
 from search_spaces import FullyConnectedNetworks, NASBench101
 from tests.conftest import tiny_dataset
@@ -22,21 +24,36 @@ LABELS = np.arange(N_TRAIN + N_VALID) % CLASSES
 
 
 def judged(
-    phi: Any, *, kernel: bool = False, n_train: Any = N_TRAIN, balanced: bool = True
+    phi: Any,
+    *,
+    kernel: bool = False,
+    n_train: Any = N_TRAIN,
+    n_valid: int = N_VALID,
+    balanced: bool = True,
+    measure: str = "accuracy",
 ) -> Score:
     """The score of features ``[n_train + n_valid, d]``, by features or by their kernel."""
     phi = np.asarray(phi, np.float64)
     labels = LABELS if balanced else np.where(np.arange(len(LABELS)) < 9, 2, LABELS)
     targets = np.eye(CLASSES)[labels[:N_TRAIN]] - 1 / CLASSES
-    problem = Problem(None, targets, labels[N_TRAIN:])  # type: ignore[arg-type]  # no images
+    unseen = labels[N_TRAIN : N_TRAIN + n_valid]
+    problem = Problem(None, targets, unseen)  # type: ignore[arg-type]  # no images
 
     def fit(some: int, _: int) -> Any:
         if not kernel:
-            return RidgeSweep(phi[:some], targets[:some]), phi[N_TRAIN:]
+            return RidgeSweep(phi[:some], targets[:some]), phi[N_TRAIN : N_TRAIN + n_valid]
         gram = phi @ phi[:some].T
-        return KernelSweep(gram[:some], targets[:some]), gram[N_TRAIN:]
+        return KernelSweep(gram[:some], targets[:some]), gram[N_TRAIN : N_TRAIN + n_valid]
 
-    return judge(problem, fit, 1.0, n_train=n_train, n_valid=N_VALID, resolution=ROUNDING**2)
+    return judge(
+        problem,
+        fit,
+        lambda train, valid, _: float(train + 1000 * valid),
+        n_train=n_train,
+        n_valid=n_valid,
+        measure=measure,
+        resolution=ROUNDING**2,
+    )
 
 
 def blind(name: str, seed: int = 0) -> np.ndarray:
@@ -133,7 +150,7 @@ def test_of_several_sizes_only_those_that_say_something_count() -> None:
     score = judged(phi, n_train=(8, 24))
     assert score.value == 1
     small = {name: v for name, v in score.columns.items() if name.startswith("n_train=8")}
-    assert len(small) == 3
+    assert len(small) == len(MEASURES)
     assert all(np.isnan(v) for v in small.values())
 
 
@@ -195,7 +212,7 @@ def test_images_with_hardly_anything_in_common_have_a_score() -> None:
     score = judge(
         problem,
         lambda *_: (KernelSweep(gram[:N_TRAIN], problem_targets), gram[N_TRAIN:]),
-        1.0,
+        lambda *_: 1.0,
         n_train=N_TRAIN,
         n_valid=N_VALID,
     )
@@ -221,3 +238,70 @@ def test_sizes_that_do_not_fit_are_refused_before_scoring(tiny_data: Dataset) ->
         proxy = NTKRegression(**own)
         with pytest.raises(SettingError, match=message):
             proxy.prepare(FullyConnectedNetworks(), tiny_data, 0)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("n_valid", [0, N_VALID])
+def test_any_measure_is_the_score_and_the_others_columns(measure: str, n_valid: int) -> None:
+    """Without validation images those that need none are the same numbers."""
+    phi = np.random.default_rng(0).normal(size=(N_TRAIN + N_VALID, 12)) + np.eye(12)[LABELS]
+    usual = judged(phi, n_train=(16, N_TRAIN))
+    if not n_valid and measure in OF_VALIDATION:
+        with pytest.raises(KeyError):
+            judged(phi, n_valid=0, measure=measure)
+        return
+    score = judged(phi, n_train=(16, N_TRAIN), n_valid=n_valid, measure=measure)
+    assert score.value == (usual.columns | {"accuracy": usual.value})[measure]
+    there = [m for m in MEASURES if n_valid or m not in OF_VALIDATION]
+    assert len(score.columns) == 2 * len(there) - 1
+    for name in set(there) - {measure, "accuracy"}:
+        assert score.columns[name] == usual.columns[name]
+    used = 1000 * n_valid if measure in OF_VALIDATION else 0
+    assert score.flops == N_TRAIN + used, "what a measure does not use, it is not charged for"
+    small = f"n_train=16,n_valid={n_valid},ensemble=1"
+    assert score.info["flops"][small] == 16 + used
+
+
+def test_a_measure_that_needs_validation_images_gets_some() -> None:
+    for measure in OF_VALIDATION:
+        with pytest.raises(SettingError, match="negative_gcv"):
+            NNGP(n_valid=0, measure=measure)
+    with pytest.raises(SettingError, match="0 alone"):
+        NNGP(n_valid=(0, 5), measure="log_evidence")
+    with pytest.raises(SettingError, match="measure"):
+        NNGP(measure="gcv")
+    with pytest.raises(SettingError, match="solver=ridge"):
+        NTKRegression(solver="eigenpro", measure="log_evidence")
+
+
+@pytest.mark.parametrize("kind", [NNGP, NTK])
+def test_presets_leave_nothing_to_defaults(kind: Any) -> None:
+    """But the width, which is the space's."""
+    names = {field.name for field in dataclasses.fields(kind)} - {"width"}
+    for preset in kind.presets.values():
+        assert set(preset) == names
+
+
+@pytest.mark.parametrize("kind", [NNGP, NTK, NTKRegression])
+def test_stores_do_not_name_the_measure_that_old_rows_have(kind: Any) -> None:
+    assert "measure" not in describe(kind(), kind.name, full=True)
+    other = describe(kind(measure="log_evidence"), kind.name, full=True)
+    assert "measure=log_evidence" in other
+    assert said(kind, parse_settings(describe(kind(), kind.name, full=True))[1])["measure"] == (
+        "accuracy"
+    )
+
+
+def test_leave_one_out_accuracy_is_biased_on_balanced_images() -> None:
+    """Of features that say nothing: each image left out is of the rarest class among the others.
+
+    Chance is 1/4; twenty draws of 40 images, of which each class has 10.
+    """
+    labels = np.arange(40) % CLASSES
+    found = []
+    for seed in range(20):
+        phi = 1 + 0.01 * np.random.default_rng(seed).normal(size=(40, 8))
+        targets = np.eye(CLASSES)[labels] - 1 / CLASSES
+        left_out = RidgeSweep(phi, targets).leave_one_out([10.0])[0]
+        found.append((left_out.argmax(1) == labels).mean())
+    assert np.mean(found) < 0.05

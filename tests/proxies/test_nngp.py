@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.stats
 
 import nasproxy
 from nasproxy.data import Dataset, load
@@ -92,7 +93,7 @@ def test_solves_equal_scipys_on_the_same_features(tiny_data: Dataset) -> None:
     assert only_curve(score) == plain_curve(members, 32, targets, y_valid)
 
     kernel = sum((phi @ phi[:32].T for phi in members), np.zeros(())) / 2
-    errors, hits = [], []
+    errors, hits, left_errors, gcv, evidence = [], [], [], [], []
     for epsilon in REGULARISERS:
         damping = epsilon * np.trace(kernel[:32]) / 32 * np.eye(32)
         predictions = kernel[32:] @ scipy.linalg.solve(kernel[:32] + damping, targets)
@@ -103,14 +104,25 @@ def test_solves_equal_scipys_on_the_same_features(tiny_data: Dataset) -> None:
             system = (kernel[:32] + damping)[np.ix_(kept, kept)]
             left_out.append(kernel[i, kept] @ scipy.linalg.solve(system, targets[kept]))
         hits.append(np.mean(np.argmax(left_out, 1) == y_train))
+        left_errors.append(np.mean((left_out - targets) ** 2))
+        system = kernel[:32] + damping
+        residual = targets - kernel[:32] @ np.linalg.solve(system, targets)
+        free = 1 - np.trace(kernel[:32] @ np.linalg.inv(system)) / 32
+        gcv.append(np.mean(residual**2) / free**2)
+        variance = np.sum(targets * np.linalg.solve(system, targets)) / targets.size
+        gaussian = scipy.stats.multivariate_normal(np.zeros(32), variance * system)
+        evidence.append(gaussian.logpdf(targets.T).sum() / targets.size)
     np.testing.assert_allclose(score.columns["negative_mse"], -min(errors), rtol=1e-6)
     assert score.columns["loo_accuracy"] == max(hits)
+    np.testing.assert_allclose(score.columns["negative_loo_mse"], -min(left_errors), rtol=1e-6)
+    np.testing.assert_allclose(score.columns["negative_gcv"], -min(gcv), rtol=1e-6)
+    np.testing.assert_allclose(score.columns["log_evidence"], max(evidence), rtol=1e-6)
 
 
 @pytest.mark.parametrize("n_train", [(16, 32), (32, 16)])
 def test_nested_sizes_equal_separate_runs(n_train: tuple[int, ...], tiny_data: Dataset) -> None:
     nested = scored(replace(TINY, n_train=n_train, n_valid=(20, 40), ensemble=(1, 2)), tiny_data)
-    assert len(nested.columns) == 8 * 3 - 1, "three measures of eight settings; one is the value"
+    assert len(nested.columns) == 8 * 6 - 1, "six measures of eight settings; one is the value"
     for n_t, n_v, m in itertools.product((16, 32), (20, 40), (1, 2)):
         alone = scored(replace(TINY, n_train=n_t, n_valid=n_v, ensemble=m), tiny_data)
         label = f"n_train={n_t},n_valid={n_v},ensemble={m}"

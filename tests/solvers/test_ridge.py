@@ -1,10 +1,13 @@
 """One factorisation for all regularisers against a solve for each."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.linalg
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
 
 from nasproxy.solvers import ridge
 
@@ -162,3 +165,39 @@ def test_a_kernel_by_itself_gives_what_its_features_give(n_train: int, features:
     np.testing.assert_allclose(by_kernel.spectrum[-12:], largest, rtol=1e-10)
     assert len(by_kernel.spectrum) == n_train
     assert by_kernel.spectrum.min() >= 0
+
+
+@pytest.mark.parametrize(("n_train", "features"), [(30, 50), (60, 12), (25, 25)])
+@pytest.mark.parametrize("scale", [1.0, 1e3])
+def test_measures_of_training_images_equal_their_definitions(
+    n_train: int, features: int, scale: float
+) -> None:
+    """GCV by the hat matrix, the evidence by SciPy's density; neither depends on the scale."""
+    train, _, targets = problem(n_train, features)
+    epsilons = np.logspace(-4, 1, 6)
+    for sweep in (
+        ridge.RidgeSweep(scale * train, targets),
+        ridge.KernelSweep(scale**2 * train @ train.T, targets),
+    ):
+        gcv, evidence = sweep.gcv(epsilons), sweep.log_evidence(epsilons)
+        for i, epsilon in enumerate(epsilons):
+            system = train @ train.T + damping(train, epsilon) * np.eye(n_train)
+            hat = train @ train.T @ np.linalg.inv(system)
+            residual = targets - hat @ targets
+            free = np.trace(np.eye(n_train) - hat) / n_train
+            np.testing.assert_allclose(gcv[i], np.mean(residual**2) / free**2, rtol=1e-7)
+            variance = np.sum(targets * np.linalg.solve(system, targets)) / targets.size
+            gaussian: Any = multivariate_normal(np.zeros(n_train), variance * system)  # type: ignore[arg-type]  # its stub is of one dimension
+            mean = gaussian.logpdf(targets.T).sum() / targets.size
+            np.testing.assert_allclose(evidence[i], mean, rtol=1e-7)
+
+
+def test_the_evidence_is_at_its_best_where_the_targets_were_drawn_from() -> None:
+    """Targets of N(0, K + λI): the likelihood's maximum over ε is near λ, n = 400."""
+    rng = np.random.default_rng(0)
+    train = rng.normal(size=(400, 40))
+    kernel = train @ train.T
+    noise = 0.1 * np.trace(kernel) / 400
+    root = np.linalg.cholesky(kernel + noise * np.eye(400))
+    evidence = ridge.RidgeSweep(train, root @ rng.normal(size=(400, 10))).log_evidence(EPSILONS)
+    assert 0.03 < EPSILONS[evidence.argmax()] < 0.3
