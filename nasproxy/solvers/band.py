@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import LinAlgError, lapack, solveh_banded
+from scipy.linalg import LinAlgError, get_lapack_funcs, solveh_banded
 
 from nasproxy.arrays import real
 from nasproxy.errors import DataError, SettingError
@@ -130,7 +130,8 @@ def reduce(
 
 def _reflections(panel: Matrix) -> tuple[Matrix, Matrix, Matrix]:
     """V, T and R of panel = (I − V T Vᵀ) R."""
-    packed, scales, _, info = lapack.dgeqrf(panel)
+    (factorise,) = get_lapack_funcs(("geqrf",), (panel,))
+    packed, scales, _, info = factorise(panel, lwork=64 * panel.shape[1])
     assert info == 0
     count = len(scales)
     basis = np.tril(packed[:, :count], -1)
