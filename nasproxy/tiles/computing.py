@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasproxy.cluster import Crew, Workers
-from nasproxy.errors import SettingError
+from nasproxy.errors import SettingError, StoreError
 from nasproxy.progress import bar
 from nasproxy.solvers.kernel import Kernel
 from nasproxy.tiles import claims, file
-from nasproxy.tiles.layout import Manifest, Place, read_manifest
+from nasproxy.tiles.layout import Manifest, Place, fingerprint, read_manifest
 
 SECONDS = 60.0
 """A tile's time that a side is chosen for: long against all overheads, short against a kill."""
@@ -66,11 +66,31 @@ class Stored:
     """The inputs in a folder, a band of them at a time in memory."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self._manifest = manifest
-        self._train = np.load(folder / "inputs.npy", mmap_mode="r")
+        """Raises StoreError if they are not there or of another number."""
+        self._folder, self._manifest = folder, manifest
+        self._train = self._opened("inputs.npy", manifest.points)
         self._valid = self._train[:0]
         if manifest.valid:
-            self._valid = np.load(folder / "inputs_valid.npy", mmap_mode="r")
+            self._valid = self._opened("inputs_valid.npy", manifest.valid)
+
+    def _opened(self, name: str, count: int) -> NDArray[Any]:
+        path = self._folder / name
+        try:
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise StoreError(f"{path} cannot be read ({error}): restore it from a copy") from error
+        if len(found) != count:
+            raise StoreError(f"{path} has {len(found)} inputs, not {count}: restore it from a copy")
+        return found
+
+    def verify(self) -> None:
+        """Raises StoreError if they are others than the tiles were begun with."""
+        valid = self._valid if self._manifest.valid else None
+        if fingerprint(self._train, valid) != self._manifest.data:
+            raise StoreError(
+                f"the inputs in {self._folder} are not those that its tiles were begun with: "
+                "restore them from a copy, or begin again in another folder"
+            )
 
     def band(self, band: int) -> NDArray[Any]:
         """``[side, ...]``, or as many as there are."""
@@ -102,7 +122,7 @@ def compute(
     Raises:
         DataError: the kernel gives NaN or infinity somewhere.
         ScoringError: processes died over one tile again and again.
-        OSError: the folder cannot be written.
+        StoreError: a tile cannot be written, or the inputs beside them cannot be read.
     """
     claims.sweep(folder)
     missing = [place for place in manifest.places() if not file.exists(folder, place)]

@@ -25,7 +25,7 @@ def write(folder: Path, manifest: Manifest, place: Place, block: Float[np.ndarra
 
     Raises:
         DataError: it has NaN or infinity.
-        OSError: it cannot be written.
+        StoreError: it cannot be written.
     """
     block = np.ascontiguousarray(block, manifest.dtype)
     if not _finite(block):
@@ -38,12 +38,18 @@ def write(folder: Path, manifest: Manifest, place: Place, block: Float[np.ndarra
     head = _header(block)
     check = zlib.crc32(block.data, zlib.crc32(head))
     path = tile_path(folder, place)
-    path.parent.mkdir(exist_ok=True)
-    with files.replacing(path) as file:
-        file.write(head)
-        file.write(block.data)
-        identity = manifest.identity.encode()
-        file.write(_TRAILER.pack(_MAGIC, identity, place.row, place.column, check))
+    identity = manifest.identity.encode()
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with files.replacing(path) as file:
+            file.write(head)
+            file.write(block.data)
+            file.write(_TRAILER.pack(_MAGIC, identity, place.row, place.column, check))
+    except OSError as error:
+        raise StoreError(
+            f"tile {path} cannot be written ({error.strerror}): make room, or mend the folder, and "
+            "compute again; tiles made so far stay"
+        ) from error
 
 
 def exists(folder: Path, place: Place) -> bool:

@@ -140,7 +140,13 @@ class Tiles:
                 )
         targets = _targets("targets.npy", y, train) | _targets("targets_valid.npy", y_valid, valid)
         folder = Path(folder).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            files.check_place(folder / layout.MANIFEST)
+        except OSError as error:
+            raise SettingError(
+                f"{folder} cannot be written ({error.strerror}): give another folder for tiles"
+            ) from error
         called, data = Kernel(kernel), layout.fingerprint(train, valid)
         if (folder / layout.MANIFEST).exists():
             found = layout.read_manifest(folder)
@@ -260,7 +266,11 @@ class Tiles:
 
         Args:
             remove: those, so that :meth:`compute` makes them again.
+
+        Raises:
+            StoreError: the inputs beside the tiles are not those that they were begun with.
         """
+        computing.Stored(self.folder, self.manifest).verify()
         found: list[Damage] = []
         for place in self.manifest.places():
             if not file.exists(self.folder, place):
