@@ -27,7 +27,7 @@ def main(folder: Path, kills: int, log: str) -> None:
             Tiles(folder, kernel=Gauss(seconds=0.002, log=log)).compute()
             os._exit(0)
         # By what it has done, not by the clock, so that a slow machine's makes something, too.
-        wanted, ended, status = len(known) + rng.randint(1, 12), 0, 0
+        wanted, ended, status = len(known) + rng.randint(1, 6), 0, 0
         while not ended and len(_tiles(folder)) < wanted:
             time.sleep(0.001)
             ended, status = os.waitpid(child, os.WNOHANG)
