@@ -184,6 +184,7 @@ def fit(
 
 
 SOLVERS = {
+    "eigenpro": "EigenPro",
     "cg": "ConjugateGradient",
     "ridge": "KernelRidge",
     "nystrom": "Nystrom",
@@ -198,10 +199,10 @@ def _solver(name: str, suffix: str, kernel: Any, *, rank: int | None, **settings
     from nasproxy import solvers
 
     if name not in SOLVERS:
-        raise SettingError(f"solver {name!r}: choose eigenpro, {', '.join(SOLVERS)}")
+        raise SettingError(f"solver {name!r}: choose {', '.join(SOLVERS)}")
     made = getattr(solvers, SOLVERS[name] + suffix)(kernel)
     if rank is not None:
-        settings |= {"rank": rank, "size": rank}
+        settings |= {"rank": rank, "size": rank, "top": rank}
     return made.set_params(**{key: settings[key] for key in settings if key in made.rules})
 
 
@@ -221,10 +222,8 @@ def _fit_tiles(
     from nasproxy import kernel_fit
     from nasproxy.tiles import Tiles
 
-    if solver == "eigenpro":
-        raise SettingError("--solver eigenpro takes no --tiles: choose cg, or an approximation")
     tiles = Tiles(folder, memory=memory)
-    model = _solver(solver, "", tiles, rank=rank, tolerance=tolerance, seed=seed)
+    model = _solver(solver, "", tiles, rank=rank, tolerance=tolerance, memory=memory, seed=seed)
     reports = kernel_fit.fit_tiles(
         tiles, model, ridges, checkpoint=checkpoint, patience=patience, progress=not quiet
     )

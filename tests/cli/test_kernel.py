@@ -56,10 +56,13 @@ def test_damage_is_listed_and_made_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "solver",
-    ["cg", "ridge", "nystrom", "subset_of_regressors", "block_diagonal", "committee"],
+    ["cg", "ridge", "nystrom", "subset_of_regressors", "block_diagonal", "committee", "eigenpro"],
 )
 def test_a_fit_of_tiles_is_that_of_the_images(solver: str, folder: Path, tmp_path: Path) -> None:
     words = ["--solver", solver, "--ridge", "0.01,0.1", "--rank", "400", "--quiet"]
+    if solver == "eigenpro":
+        words += ["--tolerance", "1e-4"]
+        words[5] = "100"
     if solver == "cg":
         words += ["--tolerance", "1e-6", "--checkpoint", str(tmp_path / "cg.npz")]
     said = run("fit", "--tiles", str(folder), *words)
@@ -86,7 +89,7 @@ def test_validation_may_end_it(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--solver", "eigenpro"], "takes no --tiles"),
+        (["--solver", "eigenpro", "--rank", "300"], "top=300"),
         (["--solver", "best"], "choose eigenpro, cg"),
         (["--solver", "cg", "--stop", "early"], "residual or validation"),
         (["--solver", "cg", "--ridge", "small"], "--ridge small"),
