@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn import clone
+from sklearn.model_selection import GridSearchCV
 
 from nasproxy.errors import DataError, DivergedError, SettingError, StoreError
 from nasproxy.kernels import FullyConnected
@@ -376,3 +378,22 @@ def test_what_no_preconditioner_can_be_made_of() -> None:
         ConjugateGradientClassifier(lambda a, b: gauss(a, b) - 0.5, rank=60).fit(x, points(60)[1])
     with pytest.raises(SettingError, match="pivot='best'"):
         ConjugateGradient(gauss, pivot="best").fit(x, y)
+
+
+def test_tiles_are_cut_by_scikit_learn(tmp_path: Path) -> None:
+    """Classifiers, copies and grid searches, whose points are numbers."""
+    x, labels = points(150)
+    tiles = Tiles.create(tmp_path, Gauss(width=2.0), x, side=64).compute()
+    grid = {"ridge": [1e-3, 1.0, 100.0]}
+    numbers = np.arange(150)
+    stored, plain = (
+        GridSearchCV(ConjugateGradientClassifier(kernel, rank=50, tolerance=1e-8), grid, cv=3)
+        for kernel in (tiles, Gauss(width=2.0))
+    )
+    stored.fit(numbers, labels)
+    plain.fit(x, labels)
+    np.testing.assert_array_equal(
+        stored.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
+    )
+    assert clone(stored.best_estimator_).kernel is tiles
+    assert stored.score(numbers, labels) == plain.score(x, labels)
