@@ -395,5 +395,6 @@ def test_tiles_are_cut_by_scikit_learn(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         stored.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
     )
-    assert clone(stored.best_estimator_).kernel is tiles
+    copy: Any = clone(stored.best_estimator_)
+    assert copy.kernel is tiles
     assert stored.score(numbers, labels) == plain.score(x, labels)
