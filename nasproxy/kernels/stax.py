@@ -43,7 +43,6 @@ class Stax:
             batch=Whole(1, hint="memory grows with its square"),
             dtype=OneOf("float32", "float64"),
         )
-        object.__setattr__(self, "_compiled", jax.jit(self.kernel_fn, static_argnames="get"))
 
     def prepare(self, x: ArrayLike) -> Float[np.ndarray, "n ..."]:
         """Inputs ``[n, ...]`` in the kernel's dtype.
@@ -93,8 +92,7 @@ class Stax:
             jax.numpy_dtype_promotion("standard"),
             jax.numpy_rank_promotion("allow"),
         ):
-            compiled: Any = getattr(self, "_compiled")  # noqa: B009  # no field: no parameter
-            return np.asarray(compiled(a, b, get=self.kind))
+            return np.asarray(self.kernel_fn(a, b, get=self.kind))
 
 
 def stax(
@@ -103,7 +101,9 @@ def stax(
     """A kernel function of ``neural_tangents.stax`` as a kernel, say of ``KernelRidge(kernel=…)``.
 
     Args:
-        kernel_fn: the third of what ``stax.serial(…)`` gives; :func:`neural_tangents.load
+        kernel_fn: the third of what ``stax.serial(…)`` gives, as it is or as
+            ``jax.jit(kernel_fn, static_argnames="get")``: compiled it is faster, but some
+            convolutional ones crash XLA on CPUs in float64. :func:`neural_tangents.load
             <nasproxy.kernels.neural_tangents.load>` imports the library without TensorFlow.
         kind: ``ntk`` or ``nngp``.
         batch: inputs of a side at once; convolutional networks with pooling need few.

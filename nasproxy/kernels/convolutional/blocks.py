@@ -109,7 +109,7 @@ def _planes(a: Images, b: Images, half: bool, out: list[NDArray[Any]], dtype: st
         i, j = np.triu_indices(len(a))
     else:
         i, j = (v.ravel() for v in np.indices((len(a), len(b))))
-    step = batch(a.stack, a.values.shape[1])
+    step = batch(a.stack, a.values.shape[1], len(i))
     with jax.enable_x64(dtype == "float64"):
         for start in range(0, len(i), step):
             rows, columns = i[start : start + step], j[start : start + step]

@@ -15,7 +15,7 @@ from nasproxy.kernels.convolutional import planes
 from nasproxy.kernels.convolutional.planes import Stack
 from nasproxy.kernels.memory import check_memory
 
-WORK = 2**24
+WORK = 2**21
 """Entries of all planes that go through the layers at once, in XLA."""
 
 
@@ -63,7 +63,7 @@ class Images:
             f"what a kernel needs of {n:,} images of {side}×{side} pixels",
             "fewer images at once",
         )
-        step = batch(stack, side)
+        step = batch(stack, side, n)
         parts = []
         with jax.enable_x64(True), np.errstate(over="ignore"):
             for start in range(0, n, step):
@@ -95,9 +95,11 @@ class Images:
         )
 
 
-def batch(stack: Stack, side: int) -> int:
-    """Pairs whose planes take ``WORK`` entries."""
-    return int(np.clip(WORK // (len(stack.offsets(0, side)) * side * side), 1, 64))
+def batch(stack: Stack, side: int, pairs: int) -> int:
+    """How many of some pairs go through at once, a power of two: ``WORK`` entries at most."""
+    entries = len(stack.offsets(0, side)) * side * side
+    most = min(64, max(1, WORK // entries), pairs)
+    return 1 << (most - 1).bit_length()
 
 
 def filled(a: NDArray[Any], count: int) -> NDArray[Any]:

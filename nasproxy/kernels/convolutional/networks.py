@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from nasproxy.checks import OneOf, Real, Rule, Whole, check

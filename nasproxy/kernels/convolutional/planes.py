@@ -108,9 +108,7 @@ def pairs(
 
 
 @partial(jax.jit, static_argnums=0)
-def selves(
-    stack: Stack, x: Float[Array, "h h c b"]
-) -> tuple[Array, Array, tuple[Array, ...]]:
+def selves(stack: Stack, x: Float[Array, "h h c b"]) -> tuple[Array, Array, tuple[Array, ...]]:
     """NNGP and NTK of images with themselves, and their variances after each convolution."""
     return _forward(stack, True, x, x, None, None)
 
@@ -154,7 +152,11 @@ def _forward(
 def _mean(k: Array, masks: list[Array]) -> Array:
     up, down, left, right = masks
     k = k + up[:, :, None, None] * jnp.roll(k, -1, 1) + down[:, :, None, None] * jnp.roll(k, 1, 1)
-    k = k + left[:, None, :, None] * jnp.roll(k, -1, 2) + right[:, None, :, None] * jnp.roll(k, 1, 2)
+    k = (
+        k
+        + left[:, None, :, None] * jnp.roll(k, -1, 2)
+        + right[:, None, :, None] * jnp.roll(k, 1, 2)
+    )
     return k / 9
 
 
