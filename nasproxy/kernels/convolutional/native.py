@@ -1,3 +1,5 @@
+# pyright: reportPossiblyUnbound=false, reportOptionalSubscript=false
+# Numba prunes the branches that ``None`` rules out: what is of the NTK is unbound there only.
 """ReLU networks' planes on a CPU, in Numba: one image against a vector's worth of others.
 
 Arrays are ``[row, column·lane]``: a shift by a pixel is one by ``lanes``, and inner loops run over
@@ -14,6 +16,7 @@ import math
 import shutil
 from collections.abc import Callable
 from functools import cache
+from inspect import unwrap
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -32,6 +35,11 @@ _OPTIONS: Any = {"fastmath": True, "error_model": "numpy", "nogil": True}
 _lock = Lock()
 
 
+def _helper(function: Callable[..., Any]) -> Any:
+    # Tests wrap every function to check its arguments; Numba needs what is in the wrapping.
+    return njit(**_OPTIONS)(unwrap(function))
+
+
 def _polynomial(which: int) -> Any:
     def polynomial(context: Any, y: Any) -> Any:
         found = dual_activations.arc_polynomials(DEGREES[y.name])[which]
@@ -45,13 +53,13 @@ def _polynomial(which: int) -> Any:
 
         return y(y), code
 
-    return intrinsic(polynomial)
+    return intrinsic(unwrap(polynomial))
 
 
 _angle, _excess = _polynomial(0), _polynomial(1)
 
 
-@njit(**_OPTIONS)
+@_helper
 def _first(k0, k1, t1, v, h, m, lanes, ri, si, rj, sj, i0, j0, ic, jc, bias):
     """The layer of inputs, whose correlations may be negative."""
     T = k0.dtype.type
@@ -80,7 +88,7 @@ def _first(k0, k1, t1, v, h, m, lanes, ri, si, rj, sj, i0, j0, ic, jc, bias):
                 ot[k] = s * (w if c0 < zero else one - w)
 
 
-@njit(**_OPTIONS)
+@_helper
 def _layer(k0, t0, k1, t1, v, h, m, lanes, ri, si, rj, sj, i0, j0, ic, jc, scale, bias):
     T = k0.dtype.type
     n = m + 2 * lanes
@@ -113,7 +121,7 @@ def _layer(k0, t0, k1, t1, v, h, m, lanes, ri, si, rj, sj, i0, j0, ic, jc, scale
                 ot[k] = ((w0[k] + w1[k] + w2[k]) * ninth + s) * (one - u * _angle(f))
 
 
-@njit(**_OPTIONS)
+@_helper
 def _ring(a, h, m, lanes):
     n = m + 2 * lanes
     a[0, :n] = 0
@@ -123,7 +131,7 @@ def _ring(a, h, m, lanes):
         a[r, m + lanes : n] = 0
 
 
-@njit(**_OPTIONS)
+@_helper
 def _load(a, pooled, row, h, m, lanes, c0):
     for r in range(h):
         to, of = a[r + 1, lanes : lanes + m], pooled[row + r, c0 : c0 + m]
@@ -131,7 +139,7 @@ def _load(a, pooled, row, h, m, lanes, c0):
             to[k] = of[k]
 
 
-@njit(**_OPTIONS)
+@_helper
 def _pool(pooled, a, h, w, lanes, half, r0, c0, r1, c1):
     """Adds a plane to those of half its side: entry (p, p') to (p // 2, p' // 2)."""
     share = a.dtype.type(1 / 16)
@@ -148,7 +156,7 @@ def _pool(pooled, a, h, w, lanes, half, r0, c0, r1, c1):
                 x[k] += y[k] * share
 
 
-@njit(**_OPTIONS)
+@_helper
 def _total(out, a, h, w, lanes):
     for r in range(h):
         for c in range(w):
@@ -157,7 +165,7 @@ def _total(out, a, h, w, lanes):
                 out[k] += y[k]
 
 
-@njit(**_OPTIONS)
+@_helper
 def _inputs(a, xi, xj, side, channels, r0, c0, r1, c1, h, m, lanes):
     for r in range(h):
         to = a[r + 1, lanes : lanes + m]
@@ -169,7 +177,7 @@ def _inputs(a, xi, xj, side, channels, r0, c0, r1, c1, h, m, lanes):
                 to[k] += x[k] * y[k]
 
 
-@njit(**_OPTIONS)
+@_helper
 def _spread(a, lanes):
     rows, width = a.shape
     b = np.empty((rows, width * lanes), a.dtype)
@@ -310,18 +318,18 @@ def _compiled(dtype: str, ntk: bool) -> Callable[..., None]:
     signature = types.void(
         whole, whole, T, T, types.int64, *[three] * 6, whole, out, out if ntk else types.none
     )
-    folder = _folder()
+    folder, own = _folder(), unwrap(_rows)
     try:
         make_folder(folder)
     except OSError:  # Where nothing can be kept it is compiled each time.
-        return njit(signature, **_OPTIONS)(_rows)
+        return njit(signature, **_OPTIONS)(own)
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)  # type: ignore[attr-defined]
     try:
         try:
-            return njit(signature, cache=True, **_OPTIONS)(_rows)
+            return njit(signature, cache=True, **_OPTIONS)(own)
         except Exception:  # A file that was cut short raises whatever pickle does.
             shutil.rmtree(folder, ignore_errors=True)
-            return njit(signature, cache=True, **_OPTIONS)(_rows)
+            return njit(signature, cache=True, **_OPTIONS)(own)
     finally:
         config.CACHE_DIR = before  # type: ignore[attr-defined]
 

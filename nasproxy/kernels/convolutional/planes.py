@@ -152,11 +152,8 @@ def _forward(
 def _mean(k: Array, masks: list[Array]) -> Array:
     up, down, left, right = masks
     k = k + up[:, :, None, None] * jnp.roll(k, -1, 1) + down[:, :, None, None] * jnp.roll(k, 1, 1)
-    k = (
-        k
-        + left[:, None, :, None] * jnp.roll(k, -1, 2)
-        + right[:, None, :, None] * jnp.roll(k, 1, 2)
-    )
+    left, right = left[:, None, :, None], right[:, None, :, None]
+    k = k + left * jnp.roll(k, -1, 2) + right * jnp.roll(k, 1, 2)
     return k / 9
 
 
