@@ -172,7 +172,7 @@ def _key(offsets: np.ndarray) -> tuple[tuple[int, int], ...]:
 @cache
 def _partner(side: int, offsets: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of p + d, ``[d, row, column]``."""
-    d, p = np.array(offsets), np.arange(side)
+    d, p = np.array(offsets, np.int32), np.arange(side, dtype=np.int32)
     rows, columns = (d[:, :1] + p) % side, (d[:, 1:] + p) % side
     shape = (len(d), side, side)
     return (
@@ -207,4 +207,4 @@ def _sources(
         plane = at[(2 * partner[0] + b1 - rows) % side, (2 * partner[1] + b2 - columns) % side]
         assert (plane >= 0).all()
         found.append((plane * side + rows) * side + columns)
-    return np.stack(found)
+    return np.stack(found).astype(np.int32)
