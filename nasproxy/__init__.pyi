@@ -1,11 +1,12 @@
 from . import data, metrics
-from .proxies import NNGP, NTK, Flops, Latency, Macs, Params, Training
+from .proxies import NNGP, NTK, Counts, Flops, Latency, Macs, Params, Training
 from .scoring import score
 from .store import Store
 
 __all__ = [
     "NNGP",
     "NTK",
+    "Counts",
     "Flops",
     "Latency",
     "Macs",

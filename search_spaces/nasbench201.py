@@ -87,6 +87,10 @@ class NASBench201(NamedSpace):
         self.values(key)
         return key
 
+    def counts(self, architecture: str) -> dict[str, float]:
+        """``skips``, edges that only copy, whether or not the output depends on them."""
+        return {"skips": float(self.values(architecture).count("skip_connect"))}
+
     def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
         """The cell's network for images of a shape.
 

@@ -61,6 +61,10 @@ class NASBenchMacro(NamedSpace):
         """Tables that hold numbers have lost the zeros in front."""
         return text.zfill(BLOCKS) if text.isdecimal() else text
 
+    def counts(self, architecture: str) -> dict[str, float]:
+        """``skips``, blocks that only copy or halve."""
+        return {"skips": float(self.find(architecture).count("0"))}
+
     def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
         """The network for images of a shape; raises DataError below 8×8 pixels."""
         smallest = 2 ** len(_STARTS)

@@ -16,7 +16,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         help="digits, a TFDS name (cifar10), an .npz, a prepared folder or one of pictures; with "
-        "settings: imagenet2012:resolution=224,labels=100.",
+        "settings: imagenet2012:resolution=224,labels=100, or cifar10:pool=2 for 16×16 pixels.",
     ),
 ]
 DataDirOption = Annotated[

@@ -45,6 +45,18 @@ def architectures_of(
     return space.sample(sample, seed, sampler), f"{sampler}, n={sample}, seed={seed}"
 
 
+def seeds_of(text: str | None, seed: int) -> tuple[int, ...]:
+    """``0,1,2`` as numbers, or the one seed."""
+    if text is None:
+        return (seed,)
+    if seed:
+        raise SettingError("--seed and --seeds are both given: give one of them")
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and len(part) < 20 for part in parts):
+        raise SettingError(f"--seeds {text!r:.80}: write whole numbers of at least 0, as 0,1,2")
+    return tuple(map(int, parts))
+
+
 def _grid(space: Any, axes: list[str]) -> list[Any]:
     from nasproxy.settings import parse_settings
 

@@ -19,7 +19,7 @@ from nasproxy.cli.options import (
     TimeoutOption,
     WidthOption,
 )
-from nasproxy.cli.parsing import architectures_of, shard_of, workers_of
+from nasproxy.cli.parsing import architectures_of, seeds_of, shard_of, workers_of
 from nasproxy.cli.printing import console, harmless
 
 
@@ -50,6 +50,23 @@ def score(
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="How to draw; `spaces` lists them.")] = None,
     seed: SeedOption = 0,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="Several instead, as 0,1,2: each scores every architecture, and rank says how "
+            "much they differ.",
+            show_default=False,
+        ),
+    ] = None,
+    sample_seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=2**63 - 1,
+            help="Of the sample alone; by default the seed, or the first of them.",
+            show_default=False,
+        ),
+    ] = None,
     data: DataOption = "digits",
     data_dir: DataDirOption = None,
     width: WidthOption = 16,
@@ -92,7 +109,9 @@ def score(
         check_table(out)  # Before anything is computed.
     chosen = space_of(space)
     proxies = [proxy_of(text, width) for text in proxy]
-    drawn_from, drawn = architectures_of(chosen, sample, architectures, grid, sampler, seed)
+    scored_by = seeds_of(seeds, seed)
+    draw = next(iter(scored_by)) if sample_seed is None else sample_seed
+    drawn_from, drawn = architectures_of(chosen, sample, architectures, grid, sampler, draw)
     if shard is not None:
         index, count = shard_of(shard)
         drawn_from = drawn_from[index::count]
@@ -105,7 +124,7 @@ def score(
             chosen,
             proxies,
             loaded,
-            seed=seed,
+            seed=scored_by,
             store=store,
             drawn=drawn,
             retry_failed=retry_failed,
@@ -121,13 +140,15 @@ def score(
 def _show_scores(frame: Any, proxies: list[Any], store: Path | None) -> None:
     """The best architectures by the first proxy, and where everything is."""
     shown = [c for c in frame.columns if not c.endswith((" seconds", " flops")) and "[" not in c]
-    table = Table(title=f"{min(10, len(frame))} best of {len(frame)} architectures by {shown[0]}")
+    by = "architectures and seeds" if frame.index.nlevels > 1 else "architectures"
+    table = Table(title=f"{min(10, len(frame))} best of {len(frame)} {by} by {shown[0]}")
     table.add_column("architecture")
     for column in shown:
         table.add_column(column, justify="right")
     best = frame.sort_values(shown[0], ascending=False, kind="stable").head(10)
     for key, row in best[shown].iterrows():
-        table.add_row(harmless(str(key)), *(f"{value:.6g}" for value in row))
+        named = key if isinstance(key, str) else ", seed ".join(map(str, key))  # type: ignore[arg-type]
+        table.add_row(harmless(named), *(f"{value:.6g}" for value in row))
     out = console()
     out.print(table)
     for column in shown:

@@ -1,4 +1,5 @@
 from .base import Proxy, Score, Scorer
+from .counts import Counts
 from .empirical_ntk import NTK
 from .infinite_width import NTKRegression
 from .latency import Latency
@@ -9,6 +10,7 @@ from .training import Training
 __all__ = [
     "NNGP",
     "NTK",
+    "Counts",
     "Flops",
     "Latency",
     "Macs",

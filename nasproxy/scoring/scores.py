@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from nasproxy.architectures import by_key
+from nasproxy.checks import checked
 from nasproxy.cluster import Crew, Workers
 from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.named import as_data, as_proxies, as_space
 from nasproxy.progress import bar
 from nasproxy.proxies.base import Proxy
-from nasproxy.scoring.session import Session
+from nasproxy.scoring.session import SEED, Session
 from nasproxy.settings import describe
 from nasproxy.space import SearchSpace
 from nasproxy.store import Store
@@ -32,7 +33,7 @@ def score(
     proxies: Proxy | str | Sequence[Proxy | str],
     data: Dataset | str | os.PathLike[str],
     *,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     store: Store | str | os.PathLike[str] | None = None,
     drawn: str | None = None,
     retry_failed: bool = False,
@@ -53,7 +54,7 @@ def score(
         space: where they come from; or its name, with settings if wanted: ``"nasbench101"``.
         proxies: what to score them by; or names, as ``"nngp:n_train=100,width=16"``.
         data: what to score them on; or what :func:`nasproxy.data.load` takes, as ``"digits"``.
-        seed: of subsets and initialisations.
+        seed: of subsets and initialisations; or several, each of which scores every architecture.
         store: a file, an open store, or None to keep nothing.
         drawn: how the architectures were drawn, stored with new scores for tables to state.
         retry_failed: compute again what is stored as failed.
@@ -70,7 +71,8 @@ def score(
         (with its settings where two share a name), then the proxies' further columns. Seconds and
         operations are in the columns ``<name> seconds`` and ``<name> flops``. ``.attrs["failed"]``
         counts the reasons of failures, ``{name: {reason: architectures}}``, the commonest first;
-        ``.attrs["failed before"]`` those of them that the store held already.
+        ``.attrs["failed before"]`` those of them that the store held already. Of several seeds the
+        index is (architecture, seed), the seeds of an architecture one after the other.
 
     Raises:
         SettingError, DataError: settings that do not fit the data, before anything is computed.
@@ -82,39 +84,45 @@ def score(
         StoreError: the store cannot be used, or was deleted under the run.
     """
     space, proxies, data = as_space(space), as_proxies(proxies), as_data(data)
+    seeds = _seeds(seed)
     keyed = by_key(architectures, space)
     names = _names(proxies)
     opened = store if isinstance(store, Store) else Store(store)
     crew = None if workers is None else Crew(workers)
     try:
+        # All are prepared before any computes: what does not fit the data is said at once.
         sessions = [
-            Session(
-                proxy,
-                space,
-                data,
-                opened,
-                seed=seed,
-                drawn=drawn,
-                retry_failed=retry_failed,
-                timeout=timeout,
-            )
+            [
+                Session(
+                    proxy,
+                    space,
+                    data,
+                    opened,
+                    seed=one,
+                    drawn=drawn,
+                    retry_failed=retry_failed,
+                    timeout=timeout,
+                )
+                for one in seeds
+            ]
             for proxy in proxies
         ]
         columns: dict[str, pd.Series] = {}
         failed: dict[str, dict[str, int]] = {}
         before: dict[str, dict[str, int]] = {}
         with crew or contextlib.nullcontext():
-            for name, session in zip(names, sessions, strict=True):
-                stored = session.known(list(keyed))
-                _run(keyed, session, crew, progress, name)
-                table = _table(name, session, list(keyed))
-                columns |= table.columns
-                failed[name] = reasons(table.errors.values())
+            for name, of_seeds in zip(names, sessions, strict=True):
+                stored = [session.known(list(keyed)) for session in of_seeds]
+                _run(keyed, of_seeds, crew, progress, name)
+                found = [_table(name, session, list(keyed)) for session in of_seeds]
+                columns |= _together([table.columns for table in found], seeds)
+                errors = [(t.errors, known) for t, known in zip(found, stored, strict=True)]
+                failed[name] = reasons(e for one, _ in errors for e in one.values())
                 before[name] = reasons(
-                    error for key, error in table.errors.items() if key in stored
+                    error for one, known in errors for key, error in one.items() if key in known
                 )
         opened.verify()
-        frame = pd.DataFrame(columns, index=pd.Index(list(keyed), name="architecture"))
+        frame = pd.DataFrame(columns, index=_index(list(keyed), seeds))
         frame.attrs |= {"failed": failed, "failed before": before}
         return frame
     except KeyboardInterrupt:
@@ -142,23 +150,56 @@ def _names(proxies: Sequence[Proxy]) -> list[str]:
     return shown
 
 
+def _seeds(given: int | Sequence[int]) -> tuple[int, ...]:
+    """Several of them, or one."""
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        return (checked("scoring", "seed", given, SEED),)
+    seeds = tuple(checked("scoring", "seed", one, SEED) for one in given)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise SettingError(f"seed={list(seeds)} of scoring: give at least one, each once")
+    return seeds
+
+
+def _index(keys: list[str], seeds: tuple[int, ...]) -> pd.Index:
+    if len(seeds) == 1:
+        return pd.Index(keys, name="architecture")
+    return pd.MultiIndex.from_product([keys, seeds], names=["architecture", "seed"])
+
+
+def _together(tables: list[dict[str, pd.Series]], seeds: tuple[int, ...]) -> dict[str, pd.Series]:
+    """Columns of each seed as columns of all; NaN where a seed has no such column."""
+    if len(tables) == 1:
+        return tables[0]
+    named = pd.Index(seeds, name="seed")
+    joined: dict[str, pd.Series] = {}
+    for column in dict.fromkeys(name for table in tables for name in table):
+        parts = pd.concat(
+            {s: t[column] for s, t in zip(seeds, tables, strict=True) if column in t}, axis=1
+        )
+        stacked = parts.reindex(columns=named).to_numpy().reshape(-1)
+        joined[column] = pd.Series(stacked, index=_index(list(parts.index), seeds))
+    return joined
+
+
 def _run(
-    keyed: dict[str, Any], session: Session, crew: Crew | None, progress: bool, name: str
+    keyed: dict[str, Any], sessions: list[Session], crew: Crew | None, progress: bool, name: str
 ) -> None:
-    """Computes what is missing."""
-    known = session.known(list(keyed))
-    _log.info("%s: %d of %d scores are stored already", name, len(known), len(keyed))
-    left = [architecture for key, architecture in keyed.items() if key not in known]
-    alone = crew is None or (crew.local and hasattr(session.evaluation.proxy, "machine"))
-    with bar(name, len(keyed), len(known), shown=progress) as advance:
-        if crew is None or alone:
-            _in_turn(left, session, advance)
-        else:
-            for done in crew.run(session.evaluation, left):
-                session.keep([one.result for one in done])
-                for _ in done:
-                    advance()
-    session.finish()
+    """Computes what is missing, a seed after the other."""
+    known = [session.known(list(keyed)) for session in sessions]
+    stored, wanted = sum(map(len, known)), len(keyed) * len(sessions)
+    _log.info("%s: %d of %d scores are stored already", name, stored, wanted)
+    with bar(name, wanted, stored, shown=progress) as advance:
+        for session, there in zip(sessions, known, strict=True):
+            left = [architecture for key, architecture in keyed.items() if key not in there]
+            alone = crew is None or (crew.local and hasattr(session.evaluation.proxy, "machine"))
+            if crew is None or alone:
+                _in_turn(left, session, advance)
+            else:
+                for done in crew.run(session.evaluation, left):
+                    session.keep([one.result for one in done])
+                    for _ in done:
+                        advance()
+            session.finish()
 
 
 def _in_turn(left: Sequence[Any], session: Session, advance: Callable[[], None]) -> None:

@@ -66,6 +66,10 @@ class BlockSpace(ProductSpace[Blocks]):
             for i in range(BLOCKS)
         )
 
+    def counts(self, architecture: Blocks) -> dict[str, float]:
+        """``expansion``, of the blocks' layers, summed."""
+        return {"expansion": float(sum(block.expansion * block.layers for block in architecture))}
+
     def values(self, architecture: Blocks) -> tuple[Any, ...]:
         return tuple(getattr(block, field) for block in architecture for field in self.fields)
 

@@ -80,6 +80,10 @@ class NASBench101:
         """A validated and pruned cell."""
         return Cell.from_json(text)
 
+    def counts(self, architecture: Cell) -> dict[str, float]:
+        """``input_edges``, the edges that leave the cell's input."""
+        return {"input_edges": float(sum(architecture.adjacency[0]))}
+
     def graph(self, architecture: Cell, image_shape: Shape, classes: int) -> Graph:
         """The cell's network for images of a shape.
 
