@@ -1,4 +1,4 @@
-# pyright: reportPossiblyUnbound=false, reportOptionalSubscript=false
+# pyright: reportPossiblyUnboundVariable=false, reportOptionalSubscript=false
 # Numba prunes the branches that ``None`` rules out: what is of the NTK is unbound there only.
 """ReLU networks' planes on a CPU, in Numba: one image against a vector's worth of others.
 
