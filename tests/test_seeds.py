@@ -94,11 +94,7 @@ def test_each_seed_is_what_it_is_alone(tmp_path: Path, tiny_data: Dataset) -> No
     for seed in (0, 1):
         alone = run(TINY, tiny_data, seeds=seed)
         assert alone.index.tolist() == KEYS
-<<<<<<< HEAD
         of_several: Any = several.xs(seed, level="seed")
-=======
-        of_several = pd.DataFrame(several.xs(seed, level="seed"))
->>>>>>> work-b
         assert_frame_equal(
             of_several.drop(columns="nngp seconds"),
             alone.drop(columns="nngp seconds"),
