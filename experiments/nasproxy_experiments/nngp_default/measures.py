@@ -113,9 +113,9 @@ def run(study: Study) -> Finding:
             f"{against.high:.3f}] on the same cells; their τ is "
             f"{metrics.kendall_tau(size, judged_on.truth):.3f}.",
             f"Chosen on {len(chosen_on.truth)} cells by seeds {CHOOSING}, judged on "
-            f"{len(judged_on.truth)} others by seeds {JUDGING}. τ is the mean over seeds; intervals "
-            "(95 %) are over cells and seeds. A measure without validation images is charged for "
-            f"none; those with it use {settings[0].n_valid}.",
+            f"{len(judged_on.truth)} others by seeds {JUDGING}. τ is the mean over seeds; "
+            "intervals (95 %) are over cells and seeds. A measure without validation images is "
+            f"charged for none; those with it use {settings[0].n_valid}.",
         ),
     )
 
