@@ -94,7 +94,7 @@ def test_each_seed_is_what_it_is_alone(tmp_path: Path, tiny_data: Dataset) -> No
     for seed in (0, 1):
         alone = run(TINY, tiny_data, seeds=seed)
         assert alone.index.tolist() == KEYS
-        of_several = pd.DataFrame(several.xs(seed, level="seed"))
+        of_several: Any = several.xs(seed, level="seed")
         assert_frame_equal(
             of_several.drop(columns="nngp seconds"),
             alone.drop(columns="nngp seconds"),

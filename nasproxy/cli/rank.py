@@ -153,13 +153,13 @@ def rank(
             return reference.read_scores_of(text, opened, key, **rows)
 
         if keep is not None and then is not None:
-            columns = {s.name: s for s in reference.all_scores(opened, values)}
+            columns = {str(s.name): s for s in reference.all_scores(opened, values)}
             found = screening.reduction(columns, values, read(then), keep=keep, failures=failures)
             said = f"Found by {then} in the {keep:.0%} that a score keeps, in units of the truth"
             typer.echo(harmless(ranking.plain(found, output, said)))
             return
         if hybrid is not None and fit_on is not None:
-            columns = {s.name: s for s in map(read, filter(None, hybrid.split(",")))}
+            columns = {str(s.name): s for s in map(read, filter(None, hybrid.split(",")))}
             found = screening.hybrid(columns, values, read(fit_on), failures=failures)
             said = f"Scores alone and together, fitted to {fit_on}, judged by the truth"
             typer.echo(harmless(ranking.plain(found, output, said)))

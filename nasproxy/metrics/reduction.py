@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from nasproxy.errors import SettingError
@@ -89,5 +89,5 @@ def _expected_pick(score: Vector, second: Vector, truth: Vector, kept: int) -> f
     return base + expected
 
 
-def _log_choose(n: int, k: Vector) -> Vector:
+def _log_choose(n: int, k: NDArray[np.int64]) -> Vector:
     return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from nasproxy.errors import SettingError
 from nasproxy.metrics.arrays import MetricError, Vector, of_seeds, vectors, whole
@@ -202,7 +202,7 @@ def _estimate(
     return Estimate(whole_value, *_interval(resampled, confidence), deviation)
 
 
-def _seed_means(values: Vector, drawn: Vector) -> Vector:
+def _seed_means(values: Vector, drawn: NDArray[np.int64]) -> Vector:
     """Means over the drawn seeds, (resamples,), with the spread that infinitely many would have."""
     seeds = values.shape[1]
     centre = values.mean(1)

@@ -99,21 +99,16 @@ def reduction(
     y, second, n = read.labels["truth"], read.labels["then"], len(read.keys)
     sign = -1.0 if truth.attrs.get("lower") else 1.0
     count = max(1, min(PARTS, n // SMALLEST))
-    parts = np.array_split(np.random.default_rng(0).permutation(n), count)
+    parts = metrics.disjoint_parts(n, n // count, count)
 
     def found(values: np.ndarray, share: float) -> np.ndarray:
         """``[parts]``, mean over seeds."""
-        return np.array(
-            [
-                np.mean(
-                    [
-                        metrics.search_space_reduction(row[p], y[p], second[p], keep=share)
-                        for row in values
-                    ]
-                )
-                for p in parts
-            ]
-        )
+
+        def of(row: np.ndarray, part: np.ndarray) -> float:
+            arrays = (row[part], second[part], y[part])
+            return metrics.search_space_reduction(*arrays, keep=share).found
+
+        return np.array([np.mean([of(row, part) for row in values]) for part in parts])
 
     nothing = np.zeros((1, n))
     screens = {name: (values, keep) for name, values in read.columns.items()}
@@ -188,5 +183,5 @@ def hybrid(
         if name != best:
             gain = metrics.paired_gain(scores[name], scores[best], y, **options)
             row |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
-        rows.append(row | {"over": best, "n": len(y), "seeds": tau.seeds})
+        rows.append(row | {"over": best, "n": len(y), "seeds": len(scores[name])})
     return pd.DataFrame(rows)

@@ -31,9 +31,7 @@ class Seeded:
 
     @property
     def about(self) -> dict[str, Any]:
-        """The first's; of several seeds their list."""
-        if len(self.columns) == 1:
-            return self.first.about
+        """The first's, with all seeds."""
         return self.first.about | {"seed": ", ".join(str(c.run[3]) for c in self.columns)}
 
     @property

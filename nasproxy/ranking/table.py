@@ -27,8 +27,8 @@ from nasproxy.store.columns import CONTEXT, Column, Run, place, read_columns
 from nasproxy.truth import tables
 
 TOP = 10
-DISJOINT_FROM = 50 * metrics.N_SUBSETS
-"""Architectures from which on discovered performance is of disjoint parts."""
+SMALLEST_PART = 20
+"""Architectures of a part that discovered performance is of; of few architectures a half."""
 _LEFT_OUT = ("missing", "repeated", "mended", "foreign")
 
 
@@ -49,12 +49,11 @@ class Ranking(NamedTuple):
         spearman: ρ.
         pqetp: AUROC of the score as classifier of truth > ``threshold``.
         threshold: λ, in truth's units.
-        discovered: best truth among the ``top`` by score, mean over 10 random subsets of ``subset``
-            architectures; truth's units.
-        discovered_error: its standard error, see
-            :class:`~nasproxy.metrics.DiscoveredPerformance`.
-        top, subset: see ``discovered``: min(10, n // 5), and a tenth of the architectures, so that
-            subsets are disjoint, or a half where that would leave fewer than 50.
+        discovered: best truth among the ``top`` by score, mean over at most 10 disjoint random
+            parts of ``subset`` architectures; truth's units.
+        discovered_error: its standard error over the parts.
+        top, subset: see ``discovered``: min(10, subset // 5), and a tenth of the architectures, or
+            20, or a half where there are fewer than 40.
         given_tau, given_pairs: τ_b over the pairs of architectures that agree in all baselines
             ``given``, and how many there are.
         gain: τ less that of the baseline ``against``, on the same architectures; with ``_low`` and
@@ -177,7 +176,7 @@ def rank(
         kendall_tau=tau.value,
         kendall_tau_low=tau.low,
         kendall_tau_high=tau.high,
-        kendall_tau_seed_sd=tau.deviation,
+        kendall_tau_seed_sd=tau.seed_deviation,
         pearson=r.value,
         pearson_low=r.low,
         pearson_high=r.high,
@@ -186,9 +185,9 @@ def rank(
         threshold=threshold,
     )
     ranking = ranking._replace(**_held_against(beside, joined.scores.index, x, y, resamples, seed))
-    subset = n // metrics.N_SUBSETS if n >= DISJOINT_FROM else n // 2
-    top = min(TOP, n // plots.MIN_FOR_TOP)
-    if top:
+    if n >= plots.MIN_FOR_TOP:
+        subset = max(n // metrics.N_SUBSETS, min(n // 2, SMALLEST_PART))
+        top = max(1, min(TOP, subset // 5))
         best = [
             metrics.discovered_performance(
                 row, y, top=top, subset=subset, n_subsets=metrics.N_SUBSETS, seed=seed
@@ -201,7 +200,7 @@ def rank(
             top=top,
             subset=subset,
         )
-    return ranking
+    return ranking._replace(**{f: math.nan for f, v in ranking._asdict().items() if v != v})
 
 
 def _estimate(
@@ -220,9 +219,7 @@ def _held_against(
     if beside.given:
         baselines, there = _beside(beside.given, keys)
         if there.sum() >= 2:
-            found = [
-                metrics.kendall_tau_given(row[there], y[there], *baselines[:, there]) for row in x
-            ]
+            found = [metrics.tau_given(row[there], y[there], baselines[:, there].T) for row in x]
             measured["given_tau"] = float(np.mean([one.tau for one in found]))
             measured["given_pairs"] = found[0].pairs
     if beside.against is not None:
@@ -304,10 +301,11 @@ def rank_store(
     rows = []
     for column in together(columns):
         series = column.series
-        keys = pd.Index(series.index.get_level_values(0).unique().astype(str))
+        scored = seeded.scores(series, failures)
+        keys, failed = scored.keys, scored.failed
         known = tables.known(keys, truth)
-        ranking = Ranking(0, len(column.columns), unmatched=len(keys))
-        if len(known) and np.isfinite(series.to_numpy(np.float64)).any():
+        ranking = Ranking(0, len(column.columns), failed=failed, unmatched=len(keys))
+        if len(known):
             ranking = rank(
                 series,
                 truth,

@@ -88,7 +88,7 @@ def test_every_number_is_that_of_an_independent_source() -> None:
     assert result.pqetp == pytest.approx(roc_auc_score(truth > np.median(truth), GOOD))
     assert result.kendall_tau_low < result.kendall_tau < result.kendall_tau_high
     assert result.pearson_low < result.pearson < result.pearson_high
-    assert (result.top, result.subset) == (10, 30)
+    assert (result.top, result.subset) == (4, 20)
     assert result.discovered <= truth.max()
 
 
@@ -99,7 +99,7 @@ def test_interval_and_discovery_are_the_metrics_own_in_the_order_of_keys() -> No
     result = rank(scores, TRUTH, n_resamples=100, seed=3)
     interval = bootstrap(kendall_tau, x, y, n_resamples=100, seed=3)
     assert (result.kendall_tau_low, result.kendall_tau_high) == interval
-    found = discovered_performance(x, y, top=10, subset=30, seed=3)
+    found = discovered_performance(x, y, top=4, subset=20, seed=3)
     assert (result.discovered, result.discovered_error) == found[:2]
 
 
@@ -178,18 +178,19 @@ def test_a_row_each_column_named_by_its_settings(store: Store) -> None:
         assert row["kendall_tau"] == pytest.approx(stats.kendalltau(values, TRUTH)[0])
         assert (row["n"], row["failed"], row["unmatched"]) == (60, 0, 0)
         assert (row["seconds"], row["flops"]) == (0.5, 2e9)
-        assert (row["data"], row["seed"], row["drawn"]) == ("digits@12", 0, DRAWN)
+        assert (row["data"], row["seed"], row["drawn"]) == ("digits@12", "0", DRAWN)
         assert row["truth"] == "accuracy"
 
 
-def test_groups_stay_apart_by_space_data_and_seed(store: Store) -> None:
+def test_groups_stay_apart_by_space_and_data(store: Store) -> None:
     fill(store, "params", GOOD)
     fill(store, "params", GOOD, seed=1)
     fill(store, "params", GOOD, data="cifar10@34")
     fill(store, "params", GOOD, space=run_id(CELLS, NNGP())[0])
     table = quick(store)
-    assert len(table) == 4
-    assert len(table[["space", "data", "seed"]].drop_duplicates()) == 4
+    assert len(table) == 3
+    assert len(table[["space", "data"]].drop_duplicates()) == 3
+    assert list(table["seed"]).count("0, 1") == 1, "seeds are one row"
 
 
 def test_failures_and_strangers_are_counted_and_ranked_without(store: Store) -> None:
@@ -357,14 +358,16 @@ NNGP_LONG = run_id(
 
 def test_markdown_has_as_many_cells_in_every_row(store: Store) -> None:
     lines = [line for line in render(filled_table(store), "markdown").splitlines() if "|" in line]
-    assert len(lines) == 2 + 4
+    assert len(lines) == 2 + 3, "two seeds are one row"
     assert len({line.count("|") for line in lines}) == 1
 
 
 def test_csv_and_json_hold_every_number(store: Store) -> None:
     table = filled_table(store)
     table.loc[0, "pqetp"] = math.nan
-    pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(render(table, "csv"))), table)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(io.StringIO(render(table, "csv"))), table, check_dtype=False
+    )
     assert len(list(csv.reader(io.StringIO(render(table, "csv"))))) == 1 + len(table)
     rows = json.loads(render(table, "json"), parse_constant=lambda text: pytest.fail(text))
     assert rows[0]["pqetp"] is None
@@ -379,7 +382,7 @@ def test_what_few_architectures_cannot_say_is_said(store: Store, form: str) -> N
     assert "discovered: needs more architectures, it is given from n = 5 on" in text
     assert "best truth of" not in text
     fill(store, "nngp", GOOD)  # the row of four has no say in what the others' top is
-    assert "best truth of the 10 best by score among 30" in " ".join(
+    assert "best truth of the 4 best by score among 20" in " ".join(
         render(quick(store), form).split()
     )
 
