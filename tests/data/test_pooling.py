@@ -113,12 +113,8 @@ def test_an_npz(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.valid_images, by_hand(arrays["x_valid"], 2))
     np.testing.assert_allclose(found.std, by_hand(arrays["x_train"], 2).std((0, 1, 2)), rtol=1e-6)
     first = random_image(20, 3, 4, 4)
-<<<<<<< HEAD
     swapped: dict[str, Any] = arrays | {"x_train": first, "x_valid": first}
     np.savez(tmp_path / "first.npz", **swapped)
-=======
-    np.savez(tmp_path / "first.npz", **(arrays | {"x_train": first, "x_valid": first}))  # type: ignore[arg-type]  # no option of savez
->>>>>>> main
     with pytest.raises(DataError, match="transpose"):
         load(str(tmp_path / "first.npz"), pool=2)
 
