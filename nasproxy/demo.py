@@ -39,7 +39,7 @@ def run(out: Path, cells: int, *, seed: int = 0, progress: bool = True) -> None:
             space,
             [Params(), Flops(), NNGP(width=WIDTH), TRUTH],
             digits,
-            seed=seed,
+            seeds=seed,
             store=store,
             drawn=f"uniform, n={cells}, seed={seed}",
             progress=progress,

@@ -104,6 +104,41 @@ def proxy_of(text: str, width: int | None = None) -> Any:
     return make(kind, name, settings)
 
 
+KERNELS = {"fc": "FullyConnected"}
+"""Short names; others are the classes of :mod:`nasproxy.kernels`, in small letters."""
+
+
+def kernel_of(text: str, kind: str | None = None) -> Any:
+    """The kernel of ``NAME`` or ``NAME:setting=value,…``; a dotted name is imported.
+
+    Args:
+        text: such as ``fc:depth=3``.
+        kind: ``ntk`` or ``nngp``, for one that does not say it.
+
+    Raises:
+        SettingError: there is no such kernel, or it has no such setting.
+    """
+    from nasproxy import kernels
+    from nasproxy.plugins import imported, is_dotted
+
+    name, settings = parse_settings(text)
+    ours = {one.lower(): getattr(kernels, one) for one in kernels.__all__}
+    found = ours.get(KERNELS.get(name, name).lower())
+    if found is None and is_dotted(name):
+        found = imported(name)
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found) and callable(found)):
+        known = [*KERNELS, *(n for n, one in ours.items() if dataclasses.is_dataclass(one))]
+        raise SettingError(
+            f"kernel {name!r}: choose one of {', '.join(known)}, or write module.Name for a frozen "
+            "dataclass of your own that is called with two arrays"
+        )
+    if kind is not None:
+        if settings.setdefault("kind", kind) != kind:
+            raise SettingError(f"kernel {text!r} has a kind already: leave out --kind {kind}")
+        settings["kind"] = kind
+    return make(found, name, settings)
+
+
 def data_of(text: str, data_dir: str | os.PathLike[str] | None = None) -> data.Dataset:
     """The data set of a text that :func:`data_settings` reads."""
     name, settings = data_settings(text)

@@ -91,6 +91,19 @@ class Tabular(Protocol):
         ...
 
 
+@runtime_checkable
+class Counted(Protocol):
+    """A space that counts what its architectures are made of, for the proxy ``counts``."""
+
+    def counts(self, architecture: Any) -> dict[str, int]:
+        """Numbers by name, the same names for every architecture; only what can differ.
+
+        Names that several spaces have: ``conv3x3``, convolutions of 3×3; ``pools``; ``skips``,
+        where there might be an operation; ``layers``. Of a cell that is repeated, the cell's.
+        """
+        ...
+
+
 def network(
     space: SearchSpace[A],
     architecture: A,

@@ -87,9 +87,25 @@ class NASBench201(NamedSpace):
         self.values(key)
         return key
 
-    def counts(self, architecture: str) -> dict[str, float]:
-        """``skips``, edges that only copy, whether or not the output depends on them."""
-        return {"skips": float(self.values(architecture).count("skip_connect"))}
+    def counts(self, architecture: str) -> dict[str, int]:
+        """Of the cell, on paths from its input to its output: convolutions, pools, skips."""
+        edges = [
+            (source, target, op)
+            for (source, target), op in zip(EDGES, self.values(architecture), strict=True)
+            if op != NONE
+        ]
+        ahead, behind = {0}, {3}
+        for source, target, _ in edges:  # In the order of their targets.
+            ahead |= {target} if source in ahead else set()
+        for source, target, _ in reversed(edges):
+            behind |= {source} if target in behind else set()
+        live = [op for source, target, op in edges if source in ahead and target in behind]
+        return {
+            "convolutions": live.count(CONV1X1) + live.count(CONV3X3),
+            "conv3x3": live.count(CONV3X3),
+            "pools": live.count(POOL),
+            "skips": live.count(SKIP),
+        }
 
     def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
         """The cell's network for images of a shape.

@@ -61,9 +61,14 @@ class NASBenchMacro(NamedSpace):
         """Tables that hold numbers have lost the zeros in front."""
         return text.zfill(BLOCKS) if text.isdecimal() else text
 
-    def counts(self, architecture: str) -> dict[str, float]:
-        """``skips``, blocks that only copy or halve."""
-        return {"skips": float(self.find(architecture).count("0"))}
+    def counts(self, architecture: str) -> dict[str, int]:
+        """``layers``, the blocks that are MBConvs, and ``skips``, those that are identities.
+
+        Where the image is halved, an identity's 1×1 convolution is no layer and no skip.
+        """
+        blocks = self.find(architecture)
+        skips = sum(one == "0" for at, one in enumerate(blocks) if at not in _STARTS)
+        return {"layers": BLOCKS - blocks.count("0"), "skips": skips}
 
     def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
         """The network for images of a shape; raises DataError below 8×8 pixels."""

@@ -215,7 +215,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "a setting": (Counting(scale=2.0), {}),
     "a setting in its tenth digit": (Counting(scale=1.0000000001), {}),
     "the proxy's width": (Counting(width=8), {}),
-    "the seed": (Counting(), {"seed": 1}),
+    "the seed": (Counting(), {"seeds": 1}),
     "the space": (Counting(), {"space": NASBench101(width=4, stacks=1, cells=2)}),
 }
 

@@ -41,7 +41,7 @@ def main() -> None:
         space,
         [Params(), Flops(), proxy],
         data.load("cifar10", data_dir=args.data_dir),
-        seed=args.seed,
+        seeds=args.seed,
         store=args.store,
         drawn=f"random_matrix, n={DRAWS}, seed={args.seed}",
     )

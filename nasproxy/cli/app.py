@@ -32,6 +32,8 @@ truth_app = typer.Typer(help="Benchmark tables: published accuracies to rank pro
 app.add_typer(truth_app, name="truth", no_args_is_help=True)
 store_app = typer.Typer(help="Stores of scores: what they hold, whether they are whole, merging.")
 app.add_typer(store_app, name="store", no_args_is_help=True)
+kernel_app = typer.Typer(help="Kernels beyond memory: tiles on disk, by any number of machines.")
+app.add_typer(kernel_app, name="kernel", no_args_is_help=True)
 
 
 def _say_version(asked: bool) -> None:

@@ -38,8 +38,9 @@ def fit(
         str,
         typer.Option(
             help="eigenpro (any number of images: kernel rows are computed as they are needed), "
-            "cg (likewise, squared loss with a ridge; --top columns make its preconditioner) or "
-            "ridge (one Cholesky factorisation: exact, memory 12 n² bytes)."
+            "cg (likewise, squared loss with a ridge, preconditioned at --rank), ridge (one "
+            "Cholesky factorisation: exact, memory 12 n² bytes), or approximations of --rank: "
+            "nystrom, subset_of_regressors, block_diagonal or committee."
         ),
     ] = "eigenpro",
     loss: Annotated[
@@ -69,36 +70,70 @@ def fit(
         int, typer.Option(help="Stop eigenpro when the gradient rests for so many epochs.")
     ] = 20,
     ridge: Annotated[
-        float | None,
+        str | None,
         typer.Option(
             help="Regulariser, as a fraction of the kernel's mean eigenvalue; by itself 0 with "
-            "eigenpro, 0.001 with cg and ridge."
+            "eigenpro, 0.001 with others. With --tiles several: 1e-4,1e-3,1e-2."
         ),
     ] = None,
     memory: Annotated[
-        float, typer.Option(help="GiB up to which eigenpro keeps the kernel matrix.")
+        float, typer.Option(help="GiB up to which the kernel matrix, or its tiles, are kept.")
     ] = 4.0,
     seed: Annotated[int, typer.Option(help="Of subsets and batches.")] = 0,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Keep eigenpro's state here; the same command goes on from it."),
+        typer.Option(help="Keep eigenpro's or cg's state here; the same command goes on from it."),
     ] = None,
+    rank: Annotated[
+        int | None,
+        typer.Option(
+            help="Of cg's preconditioner (by itself --top), or columns or points of a block of an "
+            "approximation (by itself 1,000)."
+        ),
+    ] = None,
+    tiles: Annotated[
+        Path | None,
+        typer.Option(help="Folder of `kernel compute`, in place of a kernel, data and subsets."),
+    ] = None,
+    stop: Annotated[
+        str,
+        typer.Option(
+            help="What ends cg on --tiles: residual (--tolerance), or validation (--patience "
+            "iterations without a smaller error)."
+        ),
+    ] = "residual",
     quiet: QuietOption = False,
 ) -> None:
     """Fit the kernel of wide fully-connected networks to images.
 
     Examples: `nasproxy fit --depth 5`;
     `nasproxy fit --depth 5 --loss cross_entropy --train-accuracy 0.99 --top 200`;
-    `nasproxy fit --data cifar10 --data-dir DIR --n-train 10000 --n-valid 5000 --batch 5000`.
+    `nasproxy fit --data cifar10 --data-dir DIR --n-train 10000 --n-valid 5000 --batch 5000`;
+    `nasproxy fit --tiles DIR --solver cg --ridge 1e-4,1e-3,1e-2 --checkpoint cg.npz`.
     """
+    ridges = _ridges(ridge)
+    if stop not in ("residual", "validation"):
+        raise SettingError(f"--stop {stop}: choose residual or validation")
+    if tiles is not None:
+        _fit_tiles(
+            tiles,
+            solver,
+            ridges or (1e-3,),
+            rank=rank,
+            tolerance=tolerance,
+            patience=patience if stop == "validation" else None,
+            memory=memory,
+            seed=seed,
+            checkpoint=checkpoint,
+            quiet=quiet,
+        )
+        return
+    if len(ridges) > 1:
+        raise SettingError(f"--ridge {ridge}: several are for --tiles; give one")
     from nasproxy import kernel_fit
     from nasproxy.kernels import FullyConnected
     from nasproxy.named import data_of
-    from nasproxy.solvers import (
-        ConjugateGradientClassifier,
-        EigenProClassifier,
-        KernelRidgeClassifier,
-    )
+    from nasproxy.solvers import EigenProClassifier
 
     function = FullyConnected(depth, kernel, activation, weight_variance, bias_variance)
     if solver == "eigenpro":
@@ -107,7 +142,7 @@ def fit(
             top=top,
             subsample=subsample,
             loss=loss,
-            ridge=ridge or 0.0,
+            ridge=ridges[0] if ridges else 0.0,
             batch=batch,
             step=step,
             epochs=epochs,
@@ -117,17 +152,18 @@ def fit(
             memory=memory,
             seed=seed,
         )
-    elif solver not in ("ridge", "cg"):
-        raise SettingError(f"solver {solver!r}: choose eigenpro, cg or ridge")
     elif loss != "squared":
         raise SettingError(f"--loss {loss} is for --solver eigenpro, not {solver}")
     else:
-        damping = 1e-3 if ridge is None else ridge
-        chosen = KernelRidgeClassifier(function, ridge=damping)
-        if solver == "cg":
-            chosen = ConjugateGradientClassifier(
-                function, rank=top, ridge=damping, tolerance=tolerance, memory=memory, seed=seed
-            )
+        chosen = _solver(
+            solver,
+            "Classifier",
+            function,
+            rank=top if rank is None and solver == "cg" else rank,
+            tolerance=tolerance,
+            memory=memory,
+            seed=seed,
+        ).set_params(ridge=ridges[0] if ridges else 1e-3)
     loaded = data_of(data, data_dir)
     report = kernel_fit.fit(
         loaded,
@@ -143,6 +179,76 @@ def fit(
     table.add_column("", justify="right")
     for name, value in dataclasses.asdict(report).items():
         unit = " (GiB)" if name == "peak_memory" else ""
-        shown = f"{value:.4g}" if isinstance(value, float) else "–" if value is None else str(value)
-        table.add_row(name.replace("_", " ") + unit, shown)
+        table.add_row(name.replace("_", " ") + unit, _shown(value))
     console().print(table)
+
+
+SOLVERS = {
+    "eigenpro": "EigenPro",
+    "cg": "ConjugateGradient",
+    "ridge": "KernelRidge",
+    "nystrom": "Nystrom",
+    "subset_of_regressors": "SubsetOfRegressors",
+    "block_diagonal": "BlockDiagonal",
+    "committee": "Committee",
+}
+
+
+def _solver(name: str, suffix: str, kernel: Any, *, rank: int | None, **settings: Any) -> Any:
+    """A solver by name, with those of the settings that it has."""
+    from nasproxy import solvers
+
+    if name not in SOLVERS:
+        raise SettingError(f"solver {name!r}: choose {', '.join(SOLVERS)}")
+    made = getattr(solvers, SOLVERS[name] + suffix)(kernel)
+    if rank is not None:
+        settings |= {"rank": rank, "size": rank, "top": rank}
+    return made.set_params(**{key: settings[key] for key in settings if key in made.rules})
+
+
+def _fit_tiles(
+    folder: Path,
+    solver: str,
+    ridges: tuple[float, ...],
+    *,
+    rank: int | None,
+    tolerance: float,
+    patience: int | None,
+    memory: float,
+    seed: int,
+    checkpoint: Path | None,
+    quiet: bool,
+) -> None:
+    from nasproxy import kernel_fit
+    from nasproxy.tiles import Tiles
+
+    tiles = Tiles(folder, memory=memory)
+    model = _solver(solver, "", tiles, rank=rank, tolerance=tolerance, memory=memory, seed=seed)
+    reports = kernel_fit.fit_tiles(
+        tiles, model, ridges, checkpoint=checkpoint, patience=patience, progress=not quiet
+    )
+    table = Table(title=f"{solver}, {len(tiles.train):,} points")
+    shown = ("ridge", "valid_accuracy", "valid_error", "residual", "stopped")
+    for name in shown:
+        table.add_column(name.replace("_", " "))
+    for report in reports:
+        table.add_row(*(_shown(getattr(report, name)) for name in shown))
+    out, last = console(), reports[-1]
+    out.print(table)
+    out.print(
+        f"{last.iterations} iterations, {last.seconds:,.1f} s, {last.peak_memory:.2f} GiB at most"
+    )
+
+
+def _ridges(text: str | None) -> tuple[float, ...]:
+    """``1e-4,1e-3``."""
+    if text is None:
+        return ()
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise SettingError(f"--ridge {text}: give a number, or several as 1e-4,1e-3") from None
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "–" if value is None else str(value)

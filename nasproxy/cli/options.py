@@ -16,7 +16,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         help="digits, a TFDS name (cifar10), an .npz, a prepared folder or one of pictures; with "
-        "settings: imagenet2012:resolution=224,labels=100, or cifar10:pool=2 for 16×16 pixels.",
+        "settings: imagenet2012:resolution=224,labels=100, cifar10:pool=2 (means of 2×2 pixels).",
     ),
 ]
 DataDirOption = Annotated[
@@ -25,6 +25,21 @@ DataDirOption = Annotated[
 SeedOption = Annotated[
     int,
     typer.Option(min=0, max=2**63 - 1, help="Of the sample, the subsets and the initialisations."),
+]
+SeedsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Several in place of --seed, each scored at every one: 0,1,2.", show_default=False
+    ),
+]
+SampleSeedOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=2**63 - 1,
+        help="Of the sample alone; the (first) seed where it is not given.",
+        show_default=False,
+    ),
 ]
 WidthOption = Annotated[
     int,

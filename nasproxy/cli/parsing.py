@@ -17,10 +17,17 @@ def architectures_of(
     grid: list[str] | None,
     sampler: str | None,
     seed: int,
+    sample_seed: int | None = None,
 ) -> tuple[list[Any], str]:
-    """Architectures, and how they were drawn, for tables to state."""
+    """Architectures, and how they were drawn, for tables to state.
+
+    ``seed`` is of the scores, and of the sample unless ``sample_seed`` is given.
+    """
     from nasproxy.architectures import read_architectures
 
+    if sample_seed is not None and sample is None:
+        raise SettingError(f"--sample-seed {sample_seed} draws nothing: give --sample N too")
+    seed = seed if sample_seed is None else sample_seed
     if grid is not None:
         if (sample, path, sampler) != (None, None, None):
             raise SettingError("--grid names every architecture: leave out the other ways")
@@ -45,18 +52,6 @@ def architectures_of(
     return space.sample(sample, seed, sampler), f"{sampler}, n={sample}, seed={seed}"
 
 
-def seeds_of(text: str | None, seed: int) -> tuple[int, ...]:
-    """``0,1,2`` as numbers, or the one seed."""
-    if text is None:
-        return (seed,)
-    if seed:
-        raise SettingError("--seed and --seeds are both given: give one of them")
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and len(part) < 20 for part in parts):
-        raise SettingError(f"--seeds {text!r:.80}: write whole numbers of at least 0, as 0,1,2")
-    return tuple(map(int, parts))
-
-
 def _grid(space: Any, axes: list[str]) -> list[Any]:
     from nasproxy.settings import parse_settings
 
@@ -68,6 +63,22 @@ def _grid(space: Any, axes: list[str]) -> list[Any]:
     if len(values) < len(axes):
         raise SettingError(f"--grid {' '.join(axes)}: give each axis once, as depth=1,2,5")
     return space.grid(**{a: v if isinstance(v, tuple) else (v,) for a, v in values.items()})
+
+
+def seeds_of(seed: int | None, seeds: str | None) -> int | tuple[int, ...]:
+    """``--seed N`` or ``--seeds N,N,…``; 0 without either.
+
+    Raises:
+        SettingError: both, or a text that lists no seeds.
+    """
+    if seeds is None:
+        return 0 if seed is None else seed
+    if seed is not None:
+        raise SettingError(f"--seed {seed} and --seeds {seeds}: give one of them")
+    parts = [part.strip() for part in seeds.split(",")]
+    if not all(part.isdecimal() and len(part) < 20 for part in parts):
+        raise SettingError(f"--seeds {seeds!r:.80}: give whole numbers from 0, such as 0,1,2")
+    return tuple(map(int, parts))
 
 
 def shard_of(text: str) -> tuple[int, int]:

@@ -14,7 +14,8 @@ from nasproxy.cli.options import (
     ProxyOption,
     QuietOption,
     RetryOption,
-    SeedOption,
+    SampleSeedOption,
+    SeedsOption,
     SpaceArgument,
     TimeoutOption,
     WidthOption,
@@ -49,24 +50,17 @@ def score(
         ),
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="How to draw; `spaces` lists them.")] = None,
-    seed: SeedOption = 0,
-    seeds: Annotated[
-        str | None,
-        typer.Option(
-            help="Several instead, as 0,1,2: each scores every architecture, and rank says how "
-            "much they differ.",
-            show_default=False,
-        ),
-    ] = None,
-    sample_seed: Annotated[
+    sample_seed: SampleSeedOption = None,
+    seed: Annotated[
         int | None,
         typer.Option(
             min=0,
             max=2**63 - 1,
-            help="Of the sample alone; by default the seed, or the first of them.",
-            show_default=False,
+            help="Of the subsets and the initialisations.",
+            show_default="0",
         ),
     ] = None,
+    seeds: SeedsOption = None,
     data: DataOption = "digits",
     data_dir: DataDirOption = None,
     width: WidthOption = 16,
@@ -96,12 +90,14 @@ def score(
     ] = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Score architectures by one or more proxies.
+    """Score architectures by one or more proxies, at one seed or several.
 
-    Example: `nasproxy score nasbench101 --sample 50 --proxy nngp --proxy params --store s.db`
+    Examples: `nasproxy score nasbench101 --sample 50 --proxy nngp --proxy params --store s.db`;
+    `nasproxy score nasbench101 --sample 50 --seeds 0,1,2 --proxy nngp --proxy counts --store s.db`
     """
     from nasproxy.named import data_of, proxy_of, space_of
     from nasproxy.networks.features import engine_name
+    from nasproxy.scoring import checked_seeds
     from nasproxy.scoring import score as score_all
     from nasproxy.truth import check_table, write_table
 
@@ -109,9 +105,11 @@ def score(
         check_table(out)  # Before anything is computed.
     chosen = space_of(space)
     proxies = [proxy_of(text, width) for text in proxy]
-    scored_by = seeds_of(seeds, seed)
-    draw = next(iter(scored_by)) if sample_seed is None else sample_seed
-    drawn_from, drawn = architectures_of(chosen, sample, architectures, grid, sampler, draw)
+    several = checked_seeds(seeds_of(seed, seeds))
+    first = several if isinstance(several, int) else several[0]
+    drawn_from, drawn = architectures_of(
+        chosen, sample, architectures, grid, sampler, first, sample_seed
+    )
     if shard is not None:
         index, count = shard_of(shard)
         drawn_from = drawn_from[index::count]
@@ -124,7 +122,7 @@ def score(
             chosen,
             proxies,
             loaded,
-            seed=scored_by,
+            seeds=several,
             store=store,
             drawn=drawn,
             retry_failed=retry_failed,
@@ -140,15 +138,18 @@ def score(
 def _show_scores(frame: Any, proxies: list[Any], store: Path | None) -> None:
     """The best architectures by the first proxy, and where everything is."""
     shown = [c for c in frame.columns if not c.endswith((" seconds", " flops")) and "[" not in c]
-    by = "architectures and seeds" if frame.index.nlevels > 1 else "architectures"
-    table = Table(title=f"{min(10, len(frame))} best of {len(frame)} {by} by {shown[0]}")
+    scores, by = frame[shown], shown[0]
+    if "seed" in frame.index.names:
+        seeds = frame.index.get_level_values("seed").nunique()
+        scores = scores.groupby(level="architecture", sort=False).mean()
+        by += f", mean of {seeds} seeds" if seeds > 1 else ""
+    table = Table(title=f"{min(10, len(scores))} best of {len(scores)} architectures by {by}")
     table.add_column("architecture")
     for column in shown:
         table.add_column(column, justify="right")
-    best = frame.sort_values(shown[0], ascending=False, kind="stable").head(10)
-    for key, row in best[shown].iterrows():
-        named = key if isinstance(key, str) else ", seed ".join(map(str, key))  # type: ignore[arg-type]
-        table.add_row(harmless(named), *(f"{value:.6g}" for value in row))
+    best = scores.sort_values(shown[0], ascending=False, kind="stable").head(10)
+    for key, row in best.iterrows():
+        table.add_row(harmless(str(key)), *(f"{value:.6g}" for value in row))
     out = console()
     out.print(table)
     for column in shown:

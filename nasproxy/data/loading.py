@@ -16,7 +16,7 @@ from nasproxy.data.dataset import Dataset, balanced_order
 from nasproxy.data.held_out import hold_out, take
 from nasproxy.data.image_folder import is_image_folder, read_image_folder
 from nasproxy.data.npz import read_npz
-from nasproxy.data.pooling import pooled
+from nasproxy.data.pooling import POOL, pooled
 from nasproxy.data.prepared import Prepared, read_folder, read_name
 from nasproxy.data.trouble import reason
 from nasproxy.errors import DataError, NasproxyError, SettingError
@@ -33,9 +33,8 @@ _DIGITS_VALID, _DIGITS_TEST = 520, 200  # 52 and 20 a class; 1,077 are left to t
 
 
 _SEED = Whole(0)
-_POOL = Whole(1, 64, hint="pixels a side")
 _RESOLUTION = Optional(Whole(1, 4_096, hint="pixels a side"))
-_SETTINGS = ("resolution", "pool", "labels", "valid_fraction", "seed", "channels_last")
+_SETTINGS = ("resolution", "labels", "pool", "valid_fraction", "seed", "channels_last")
 
 
 def available() -> list[tuple[str, str]]:
@@ -82,8 +81,11 @@ def load(
     Of TFDS sets and folders, ``resolution`` brings every image to that many pixels a side, shortest
     edge first (8/7 of it), then its centre; splits that are large then are decoded as they are
     used. ``labels`` keeps that many classes, drawn by ``seed``, and numbers them anew. Of an .npz,
-    ``channels_last`` is as for :func:`from_arrays`. Of any set, ``pool`` averages blocks of so many
-    pixels a side: 2 makes CIFAR's images 16×16, standardised as the full ones are.
+    ``channels_last`` is as for :func:`from_arrays`.
+
+    ``pool`` averages whole blocks of so many pixels a side, after ``resolution`` and before images
+    are standardised: by 2, CIFAR's are 16×16. The papers' constants stay; what is measured, is of
+    the means. Sets of loaders that do not take it keep their own constants.
 
     A loader that is registered (entry points of the group ``nasproxy.datasets``) or that a dotted
     name imports is a function that returns a Dataset; it is called with whichever of these settings
@@ -95,18 +97,15 @@ def load(
         DataError: what cannot be found, read or scored.
         SettingError: a setting out of its range, or one that the set does not have.
     """
-    pool = checked("data", "pool", pool, _POOL)
-    if pool > 1:
-        shaped = {"data_dir": data_dir, "seed": seed, "valid_fraction": valid_fraction}
-        full = load(name, resolution=resolution, labels=labels, **shaped, **settings)
-        return _named(pooled(full, pool), {"pool": pool})
     name = _as_text(name)
+    pool = checked("data", "pool", pool, POOL)
     if name in DATASETS or (is_dotted(name) and not _is_file(name)):
         given = {
             "seed": (seed, 0),
             "valid_fraction": (valid_fraction, _VALID_FRACTION),
             "resolution": (resolution, None),
             "labels": (labels, None),
+            "pool": (pool, 1),
         }
         chosen = {key: value for key, (value, default) in given.items() if value != default}
         return _called(name, data_dir, chosen | settings)
@@ -120,7 +119,14 @@ def load(
     resolution = checked("data", "resolution", resolution, _RESOLUTION)
     with _as_data_error(name):
         dataset = _load(
-            name, data_dir, seed, valid_fraction, resolution, labels, channels_last=channels_last
+            name,
+            data_dir,
+            seed,
+            valid_fraction,
+            resolution,
+            labels,
+            pool,
+            channels_last=channels_last,
         )
     drawn = dataset.valid_fraction is not None
     seeded = drawn or labels is not None
@@ -129,6 +135,7 @@ def load(
         {
             "labels": labels,
             "resolution": resolution,
+            "pool": pool if pool > 1 else None,
             "valid_fraction": (
                 valid_fraction if drawn and valid_fraction != _VALID_FRACTION else None
             ),
@@ -174,25 +181,29 @@ def _called(
     """What a loader of this or another package gives for some settings."""
     loader = DATASETS.find(name)
     known = inspect.signature(loader).parameters
-    own = [key for key in known if key != "data_dir"]
+    own = list(dict.fromkeys([*(key for key in known if key != "data_dir"), "pool"]))
     for key in settings:
         if key not in own:
-            has = f"it has {', '.join(own)}" if own else "it has none"
-            raise SettingError(f"data {name!r} has no setting {key!r}: {has}")
-    dataset = loader(**settings, **({"data_dir": data_dir} if "data_dir" in known else {}))
+            raise SettingError(f"data {name!r} has no setting {key!r}: it has {', '.join(own)}")
+    given = {key: value for key, value in settings.items() if key != "pool" or key in known}
+    dataset = loader(**given, **({"data_dir": data_dir} if "data_dir" in known else {}))
     if not isinstance(dataset, Dataset):
         raise DataError(
             f"the loader {name} returned {type(dataset).__name__}: return a Dataset, such as"
             " nasproxy.data.from_arrays makes"
         )
-    return _named(dataset, {k: v for k, v in settings.items() if v != known[k].default})
+    if "pool" in settings and "pool" not in known:
+        dataset = _pooled(dataset, settings["pool"], mean=dataset.mean, std=dataset.std)
+    return _named(
+        dataset,
+        {k: v for k, v in settings.items() if k not in known or v != known[k].default},
+    )
 
 
 def _named(dataset: Dataset, settings: dict[str, Any]) -> Dataset:
     """The set with those settings in its name that are not None."""
     stated = ",".join(f"{key}={value}" for key, value in settings.items() if value is not None)
-    joint = "," if ":" in dataset.name else ":"
-    return replace(dataset, name=f"{dataset.name}{joint}{stated}") if stated else dataset
+    return replace(dataset, name=f"{dataset.name}:{stated}") if stated else dataset
 
 
 def _load(
@@ -202,6 +213,7 @@ def _load(
     valid_fraction: float,
     resolution: int | None,
     labels: int | None,
+    pool: int,
     *,
     channels_last: bool,
 ) -> Dataset:
@@ -215,7 +227,8 @@ def _load(
         )
     if path.suffix == ".npz":
         arrays: dict[str, Any] = {**read_npz(path)}
-        return from_arrays(**arrays, name=path.stem, channels_last=channels_last)
+        dataset = from_arrays(**arrays, name=path.stem, channels_last=channels_last)
+        return dataset if pool == 1 else _pooled(dataset, pool)
     if channels_last:
         raise SettingError(f"channels_last is for .npz files: leave it out of {name}")
     if (path / "dataset_info.json").is_file():
@@ -228,19 +241,40 @@ def _load(
         prepared = read_name(name, data_dir, resolution)
     if labels is not None:
         prepared = _with_labels(prepared, labels, seed)
+    if pool > 1:
+        splits = {split: (pooled(x, pool), y) for split, (x, y) in prepared.splits.items()}
+        prepared = replace(prepared, splits=splits)
     return _from_prepared(prepared, seed, valid_fraction)
 
 
-def digits(seed: int = 0) -> Dataset:
+def _pooled(dataset: Dataset, pool: int, **constants: Any) -> Dataset:
+    """Checked images in blocks, measured anew unless there are constants for them."""
+    test = dataset.test_images
+    made = from_arrays(
+        *(pooled(dataset.train_images, pool), dataset.train_labels),
+        *(pooled(dataset.valid_images, pool), dataset.valid_labels),
+        *(None if test is None else pooled(test, pool), dataset.test_labels),
+        name=dataset.name,
+        classes=dataset.classes,
+        channels_last=True,
+        **constants,
+    )
+    return replace(made, valid_fraction=dataset.valid_fraction)
+
+
+def digits(seed: int = 0, pool: int = 1) -> Dataset:
     """1,797 8×8 grey digits of 10 classes, embedded: nothing to download.
 
     scikit-learn's; 520 validate and 200 test, equally many of each class, drawn by ``seed``.
+    ``pool`` is as for :func:`load`.
     """
     seed = checked("data", "seed", seed, _SEED)
+    pool = checked("data", "pool", pool, POOL)
     from sklearn.datasets import load_digits  # a second to import, and seldom needed
 
     loaded: Any = load_digits()
     images, labels = loaded.images.astype(np.uint8), loaded.target.astype(np.int32)
+    images = np.asarray(pooled(images[..., None], pool))
     order = balanced_order(labels, 10, seed)
     valid, test = np.split(order[: _DIGITS_VALID + _DIGITS_TEST], [_DIGITS_VALID])
     train = np.setdiff1d(np.arange(len(labels)), np.concatenate([valid, test]))

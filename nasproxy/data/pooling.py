@@ -1,33 +1,39 @@
-"""Images whose pixels are means of blocks: a quarter of the work for a data set's same content."""
+"""Smaller images by the means of whole blocks of pixels, lazy ones too."""
 
-from dataclasses import replace
+import numpy as np
+from jaxtyping import Real
 
-from nasproxy.data.dataset import Dataset, Images
+from nasproxy.checks import Whole
+from nasproxy.data.dataset import Images
 from nasproxy.data.lazy import LazyImages, block_means
-from nasproxy.errors import DataError
+from nasproxy.errors import SettingError
+
+POOL = Whole(1, 4_096, hint="pixels a side of the blocks that are averaged")
+_CHUNK = 1_000  # images that are held in float64 at once
 
 
-def pooled(dataset: Dataset, side: int) -> Dataset:
-    """The set with each pixel the mean of ``side`` × ``side`` pixels, float32, in the same units.
+def pooled(images: Images, block: int) -> Real[np.ndarray, "n _ _ c"] | LazyImages:
+    """Images [N, H, W, C] of H/block × W/block pixels, float32: each the mean of a block.
 
-    It is standardised by the constants of the full images.
+    By 1 they are left as they are.
 
     Raises:
-        DataError: images whose height or width is no multiple of ``side``.
+        SettingError: a side that ``block`` does not divide; pixels are neither cut nor made up.
     """
-    height, width, _ = dataset.image_shape
-    if height % side or width % side:
-        raise DataError(
-            f"pool={side} of {dataset.name}: its images are {height}×{width}, give a number that "
-            "divides both"
+    if block == 1:
+        return images
+    count, height, width, channels = images.shape
+    if height % block or width % block:
+        sides = range(2, min(height, width) + 1)
+        fitting = [str(s) for s in sides if not (height % s or width % s)]
+        cure = f"give {' or '.join(fitting[:6])}" if fitting else "leave it out"
+        raise SettingError(
+            f"pool={block} of data: images of {height}×{width} pixels have no whole blocks of "
+            f"{block}×{block}; {cure}, or bring them to another size by a resolution"
         )
-    splits = {
-        name: None if images is None else _pooled(images, side)
-        for name in ("train_images", "valid_images", "test_images")
-        for images in [getattr(dataset, name)]
-    }
-    return replace(dataset, **splits)  # type: ignore[arg-type]  # by the splits' names
-
-
-def _pooled(images: Images, side: int) -> Images:
-    return images.pooled(side) if isinstance(images, LazyImages) else block_means(images, side)
+    if isinstance(images, LazyImages):
+        return images.pooled(block)
+    means = np.empty((count, height // block, width // block, channels), np.float32)
+    for start in range(0, count, _CHUNK):
+        means[start : start + _CHUNK] = block_means(images[start : start + _CHUNK], block)
+    return means

@@ -1,8 +1,10 @@
 """Kernels of neural networks."""
 
 from nasproxy.compilation import configure
-from nasproxy.kernels.fully_connected import FullyConnected, fully_connected
+from nasproxy.kernels.convolutional import CNNVec, Myrtle
+from nasproxy.kernels.fully_connected import FullyConnected, Kernels, fully_connected
+from nasproxy.kernels.stax import stax
 
 configure()
 
-__all__ = ["FullyConnected", "fully_connected"]
+__all__ = ["CNNVec", "FullyConnected", "Kernels", "Myrtle", "fully_connected", "stax"]

@@ -95,10 +95,10 @@ class ReLU:
     ) -> Dual:
         size = w if positive else jnp.abs(w)
         z, y = size / 2, 2 * size - 1
-        p, g = _arc_polynomials(24 if w.dtype == jnp.float64 else 8)
+        p, g = arc_polynomials(24 if w.dtype == jnp.float64 else 8)
         root = jnp.sqrt(z) * (2 / np.pi)
-        angle = root * _horner(p, y)  # t / π
-        excess = root * z * _horner(g, y)  # (sin t − t cos t) / π
+        angle = root * horner(p, y)  # t / π
+        excess = root * z * horner(g, y)  # (sin t − t cos t) / π
         if positive:
             return Dual(size - excess, 1 - angle)
         return Dual(jnp.where(w < 0, 1, size) - excess, jnp.where(w < 0, angle, 1 - angle))
@@ -193,7 +193,7 @@ def affine(
 
 
 @cache
-def _arc_polynomials(degree: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def arc_polynomials(degree: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Coefficients of p and g in y = 4z − 1 on [−1, 1], interpolated from their power series."""
     terms = np.arange(1, 80)
     arcsine = np.cumprod(np.r_[1, (2 * terms - 1) ** 2 / (2 * terms * (2 * terms + 1))])
@@ -209,7 +209,7 @@ def _arc_polynomials(degree: int) -> tuple[tuple[float, ...], tuple[float, ...]]
     return tuple(p.tolist()), tuple(g.tolist())
 
 
-def _horner(coefficients: tuple[float, ...], y: Array) -> Array:
+def horner(coefficients: tuple[float, ...], y: Array) -> Array:
     value = jnp.full_like(y, coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         value = value * y + coefficient

@@ -98,7 +98,9 @@ class Proxy(Protocol):
     space. Those that measure time have a field ``machine``, None for the one at hand.
 
     A class may say in ``lower``, a tuple, which columns beside its score are better the lower they
-    are, and in ``undirected`` which are no judgement, so that nobody ranks by them unawares.
+    are, and in ``undirected`` which are no judgement, so that nobody ranks by them unawares. One
+    whose scores do not depend on the seed says ``seeded = False``: they are computed once, and kept
+    under every seed that is asked for.
 
     Attributes:
         name: what the proxy is called on the command line and in tables.

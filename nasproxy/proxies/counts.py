@@ -1,76 +1,114 @@
-"""Counts of a network's layers: baselines that many proxies do not beat."""
+"""What can be counted in an architecture: the baselines that cost nothing, and beat most rivals."""
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 from nasproxy.data import Dataset
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import (
     AveragePool3x3,
     ConvBN,
-    Dense,
     DepthwiseBN,
+    Layer,
     MaxPool3x3,
-    PointwiseConv,
+    ProjectAdd,
+    Zero,
 )
 from nasproxy.proxies.base import Score, Scorer
-from nasproxy.space import SearchSpace
-
-WEIGHTED = (ConvBN, DepthwiseBN, PointwiseConv, Dense)
-POOLS = (MaxPool3x3, AveragePool3x3)
-
-
-@runtime_checkable
-class Counted(Protocol):
-    """A space that counts more of an architecture than its network's layers show."""
-
-    def counts(self, architecture: Any) -> Mapping[str, float]:
-        """By name; of all architectures the same names."""
-        ...
+from nasproxy.space import Counted, SearchSpace
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Number of layers with weights that the logits depend on, the stem and the readout included.
+    """Number of weight layers that the output depends on, and further counts.
 
-    On NAS-Bench-101 and 201 such counts rank better than the number of parameters, and than most
-    proxies, which is why a proxy should be read beside them. Columns, of the layers that the logits
-    depend on: ``conv3x3``, convolutions of 3 × 3 or more, depthwise ones among them; ``pools``, of
-    3 × 3, the fewer the better; ``depth``, layers with weights on the longest path. Each is there
-    in spaces whose networks can have it. Spaces add their own: ``input_edges``, edges that leave
-    the input of a NAS-Bench-101 cell; ``skips``, edges or layers that only copy, the fewer the
-    better; ``expansion``, of MNAS's blocks, summed over layers.
+    A weight layer is a kernel: of a convolution, a depthwise one among them, or an affine map;
+    squeeze-and-excitation has two. It counts if what it makes of an image reaches the logits, so
+    none does whose inputs are zeros.
+
+    Columns are ``depth``, the most weight layers on a path from image to logits, and what the space
+    counts of its own (:class:`nasproxy.space.Counted`); of a space that counts nothing, and whose
+    networks keep images, ``conv3x3``, the live convolutions of 3×3 and larger kernels, depthwise
+    ones among them, and ``pools``, the live 3×3 pools. Fewer ``pools`` and ``skips`` are better:
+    each stands where a weight might.
     """
 
     name: ClassVar[str] = "counts"
+    unit: ClassVar[str] = "weight layers"
+    seeded: ClassVar[bool] = False
     lower: ClassVar[tuple[str, ...]] = ("pools", "skips")
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
         def score(architecture: object) -> Score:
             graph = space.graph(architecture, data.image_shape, data.classes)
-            own = space.counts(architecture) if isinstance(space, Counted) else {}
-            columns = of_graph(graph) | {name: float(count) for name, count in own.items()}
-            return Score(columns.pop("layers"), flops=0.0, columns=columns)
+            of_space = space.counts(architecture) if isinstance(space, Counted) else seen(graph)
+            columns = {"depth": depth(graph), **of_space}
+            return Score(
+                float(weight_layers(graph)),
+                flops=0.0,
+                columns={column: float(count) for column, count in columns.items()},
+            )
 
         return score
 
 
-def of_graph(graph: Graph) -> dict[str, float]:
-    """``layers``, ``depth`` and, of networks that convolve, ``conv3x3`` and ``pools``."""
-    live = [s for s, needed in zip(graph.steps, graph.live, strict=True) if needed]
-    weighted = [s.layer for s in live if isinstance(s.layer, WEIGHTED)]
-    counts = {"layers": float(len(weighted)), "depth": float(_depth(graph))}
-    if any(isinstance(s.layer, (ConvBN, PointwiseConv)) for s in graph.steps):
-        counts["conv3x3"] = float(sum(getattr(layer, "size", 1) >= 3 for layer in weighted))
-        counts["pools"] = float(sum(isinstance(s.layer, POOLS) for s in live))
-    return counts
+def weight_layers(graph: Graph) -> int:
+    """Kernels that the logits depend on, for some image."""
+    return sum(
+        kernels(step.layer) for step, on in zip(graph.steps, reached(graph), strict=True) if on
+    )
 
 
-def _depth(graph: Graph) -> int:
-    """Layers with weights on the longest path from the image to the logits."""
-    longest = [0]
+def depth(graph: Graph) -> int:
+    """The most kernels on a path from the image to the logits; 0 where there is no path."""
+    deepest = [0.0]  # of each value; −inf for one that is the same for every image
     for step in graph.steps:
-        own = isinstance(step.layer, WEIGHTED)
-        longest.append(own + max((longest[i] for i in step.inputs), default=0))
-    return longest[-1]
+        ways = [deepest[i] for i in step.inputs]
+        own = kernels(step.layer)
+        if isinstance(step.layer, Zero):
+            deepest.append(-math.inf)
+        elif isinstance(step.layer, ProjectAdd):  # The others are added to its convolution.
+            deepest.append(max(ways[0] + own, *ways[1:], -math.inf))
+        else:
+            deepest.append(max(ways) + own)
+    return int(max(deepest[-1], 0))
+
+
+def seen(graph: Graph) -> dict[str, int]:
+    """What can be counted of any network that keeps images; nothing of others."""
+    if all(len(shape) < 3 for shape in graph.shapes[1:]):
+        return {}
+    layers = [step.layer for step, on in zip(graph.steps, reached(graph), strict=True) if on]
+    return {
+        "conv3x3": sum(isinstance(x, ConvBN | DepthwiseBN) and x.size >= 3 for x in layers),
+        "pools": sum(isinstance(x, MaxPool3x3 | AveragePool3x3) for x in layers),
+    }
+
+
+def reached(graph: Graph) -> tuple[bool, ...]:
+    """For each step, whether something of the image passes through it to the logits."""
+    varies = [True]
+    for step in graph.steps:
+        varies.append(not isinstance(step.layer, Zero) and any(varies[i] for i in step.inputs))
+    needed = {len(graph.steps)}
+    for place in reversed(range(len(graph.steps))):
+        if place + 1 in needed and not isinstance(graph.steps[place].layer, Zero):
+            needed.update(graph.steps[place].inputs)
+    steps = enumerate(graph.steps, start=1)
+    return tuple(
+        value in needed and _passes(step.layer, step.inputs, varies) for value, step in steps
+    )
+
+
+def _passes(layer: Layer, inputs: tuple[int, ...], varies: list[bool]) -> bool:
+    """Whether a layer's own weights, if it has some, see the image."""
+    if isinstance(layer, Zero):
+        return False
+    seeing = inputs[:1] if isinstance(layer, ProjectAdd) else inputs
+    return any(varies[i] for i in seeing)
+
+
+def kernels(layer: Layer) -> int:
+    """Arrays of a layer that inputs are multiplied with; scales and biases are vectors."""
+    return sum(len(shape) > 1 for shape in layer.parameters().values())

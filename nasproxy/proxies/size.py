@@ -15,6 +15,7 @@ class Params:
     """Number of trainable parameters of the space's network, counted without building it."""
 
     name: ClassVar[str] = "params"
+    seeded: ClassVar[bool] = False
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
         return _counting(lambda graph: graph.parameters, space, data)
@@ -25,6 +26,7 @@ class Flops:
     """Forward floating-point operations a sample, two for each multiply-add of a weight."""
 
     name: ClassVar[str] = "flops"
+    seeded: ClassVar[bool] = False
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
         return _counting(lambda graph: graph.flops, space, data)
@@ -35,6 +37,7 @@ class Macs:
     """Forward multiply-adds of weights a sample, half of ``flops``: the mobile measure."""
 
     name: ClassVar[str] = "macs"
+    seeded: ClassVar[bool] = False
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
         return _counting(lambda graph: graph.flops // 2, space, data)

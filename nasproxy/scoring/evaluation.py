@@ -101,6 +101,35 @@ class Evaluation:
         return record, whose
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluations:
+    """Evaluations that differ in their seed, as one job; an item is a place and an architecture.
+
+    A process keeps one of them ready, for images and weights take memory: items of one place come
+    one after the other.
+
+    Attributes:
+        each: the evaluations.
+    """
+
+    each: tuple[Evaluation, ...]
+
+    def begin(self) -> Callable[[tuple[int, Any]], Outcome]:
+        """Makes the first ready; see :meth:`Evaluation.begin`."""
+        ready = {0: self.each[0].begin()}
+
+        def evaluated(item: tuple[int, Any]) -> Outcome:
+            place, architecture = item
+            run = ready.get(place)  # Other threads of a process may be at another seed.
+            if run is None:
+                run = self.each[place].begin()
+                ready.clear()
+                ready[place] = run
+            return run(architecture)
+
+        return evaluated
+
+
 def data_id(data: Dataset) -> str:
     """The name by which stores know a data set's contents."""
     return f"{data.name}@{data.fingerprint}"

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nasproxy.checks import Optional, Real, Whole, checked
@@ -32,6 +34,7 @@ class Session:
     Args:
         proxy, space, data: what scores, what is scored, and on what; or names, as in :func:`score`.
         store: an open store; ``Store(None)`` keeps scores in memory.
+        begin: whether the proxy is made ready now, which checks its settings, or when it is called.
         seed, drawn, retry_failed, timeout: as in :func:`score`.
 
     Raises:
@@ -49,6 +52,7 @@ class Session:
         drawn: str | None = None,
         retry_failed: bool = False,
         timeout: float | None = None,
+        begin: bool = True,
     ) -> None:
         seed = checked("scoring", "seed", seed, SEED)
         timeout = checked("scoring", "timeout", timeout, Optional(Real(above=0, hint="seconds")))
@@ -56,7 +60,7 @@ class Session:
         self.evaluation = Evaluation(
             as_proxy(proxy), self._space, as_data(data), seed, drawn, timeout
         )
-        self._evaluate = self.evaluation.begin()
+        self._evaluate = self.evaluation.begin() if begin else None
         self._run = self.evaluation.run
         self._elsewhere: dict[str, Key] = {}  # Times of other machines are filed under these.
         self._store, self._retry_failed = store, retry_failed
@@ -73,6 +77,8 @@ class Session:
         key = self._space.key(architecture)
         if (found := self._stored(key)) is not None:
             return found, False
+        if self._evaluate is None:
+            self._evaluate = self.evaluation.begin()
         record, whose = self._evaluate(architecture)
         self._tried.add(key)
         if (found := self._stored(key)) is not None and found.value is not None:
@@ -114,8 +120,28 @@ class Session:
             self._warn(record)
 
     def finish(self) -> None:
-        """Raises ScoringError if some failed, and none has a score to show that others can."""
+        """Raises ScoringError if some failed, and none has a score to show that others can.
+
+        What the proxy holds is let go; another call makes it ready again.
+        """
+        self._evaluate = None
         self._held.end()
+
+    def copy(self, other: "Session", keys: Sequence[str]) -> None:
+        """Stores what another seed's session has of architectures as this one's, by pages.
+
+        It is for scores that depend on no seed; the time and the failures are the other's.
+        """
+        run, drawn = self._run, self.evaluation.drawn
+        for start in range(0, len(keys), _PAGE):
+            copied = []
+            for record in other.records(keys[start : start + _PAGE]):
+                info = {name: value for name, value in record.info.items() if name != "drawn"}
+                info |= {} if drawn is None else {"drawn": drawn}
+                key = replace(record.key, seed=run[3])
+                copied.append(replace(record, key=key, info=info, created=time.time()))
+            self._store.put_many(copied)
+            self._tried.update(record.key.architecture for record in copied)
 
     def _stored(self, key: str) -> Record | None:
         held = self._held.records.get(key)

@@ -2,8 +2,10 @@
 
 Estimators with scikit-learn's contract, a regressor and a classifier of each: ``KernelRidge``
 solves directly, ``ConjugateGradient`` by iteration, ``EigenPro`` by preconditioned stochastic
-gradients. The module ``ridge`` sweeps many regularisers with one factorisation: ``ridge.sweep`` on
-features, ``ridge.KernelSweep`` on a kernel.
+gradients, ``SubsetOfRegressors``, ``Nystrom``, ``BlockDiagonal`` and ``Committee`` approximately;
+``GaussianProcess`` says how sure it is. ``sweep`` solves for several ridges by iteration, ``save``
+and ``load`` keep what was fitted. The module ``ridge`` sweeps many regularisers with one
+factorisation: ``ridge.sweep`` on features, ``ridge.KernelSweep`` on a kernel.
 """
 
 import lazy_loader

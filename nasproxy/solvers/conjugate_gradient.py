@@ -1,27 +1,30 @@
-"""Kernel ridge regression by preconditioned conjugate gradients, for kernels never factorised.
+"""Preconditioned conjugate gradients for kernels never factorised.
 
 A method is a :class:`State`, what begins one (:func:`init`) and what takes it a step further
-(:func:`step`); the estimators are a loop over that.
+(:func:`step`); :class:`Run` is a loop over that for many right-hand sides, several regularisers and
+missing labels, of which one product of the kernel an iteration serves all.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from jaxtyping import Bool, Float64, Int
+from numpy.typing import NDArray
 
-from nasproxy.checks import Real, Rule, Whole
 from nasproxy.errors import DivergedError
-from nasproxy.kernels.memory import check_memory
-from nasproxy.progress import bar
-from nasproxy.solvers.estimator import Classifier, KernelMachine, Regressor
-from nasproxy.solvers.kernel import Kernel, check_gram, product
+from nasproxy.solvers.low_rank import MaskedPreconditioner, Preconditioner
 
-ROWS = 2048
-"""Rows of a kernel that is not kept that are multiplied at once."""
+LOOKED = 50
+"""Iterations between two looks at the true residual."""
+DRIFT = 0.1
+"""Part of the true residual that the recursion's may be off by."""
+RESTS = 0.5
+"""Part of the last true residual that the next has to fall below, or rounding has the last word."""
+FALLS = 1e-4
+"""Part by which a validation loss has to fall."""
 
 Columns = Float64[np.ndarray, "n c"]
 Map = Callable[[Columns], Columns]
@@ -87,146 +90,178 @@ def step(state: State, times: Map, precondition: Map) -> tuple[State, Info]:
     return State(alpha, residual, direction, after), Info(curvature, indefinite)
 
 
-@dataclass(eq=False, repr=False)
-class _Iterative(KernelMachine):
-    rank: int = 500
-    ridge: float = 1e-3
-    tolerance: float = 1e-3
-    iterations: int = 500
-    memory: float = 4.0
-    seed: int = 0
-
-    rules: ClassVar[dict[str, Rule]] = {
-        "rank": Whole(0),
-        "ridge": Real(above=0),
-        "tolerance": Real(above=0),
-        "iterations": Whole(1),
-        "memory": Real(least=0, hint="GiB"),
-        "seed": Whole(0),
-    }
-
-    def _solve(
-        self, kernel: Kernel, inputs: Any, targets: Columns, *, progress: bool = False
-    ) -> Columns:
-        kernel.check(inputs)
-        start = time.perf_counter()
-        n, ridge, most = len(targets), self._setting("ridge"), self._setting("iterations")
-        damping = ridge * float(kernel.diagonal(inputs).mean())
-        itemsize = np.asarray(kernel(inputs[:1])).itemsize
-        kept = None
-        if itemsize * n**2 <= self._setting("memory") * 2**30:
-            check_memory(
-                itemsize * n**2,
-                f"memory={self._setting('memory'):g} to keep the kernel of {n:,} points",
-                "less memory, and rows are computed as they are needed",
-            )
-            kept = kernel(inputs)
-
-        def times(vectors: Columns) -> Columns:
-            if kept is not None:
-                return product(kept, vectors) + damping * vectors
-            parts = [
-                product(kernel(inputs[i : i + ROWS], inputs), vectors) for i in range(0, n, ROWS)
-            ]
-            return np.concatenate(parts) + damping * vectors
-
-        precondition = Nystrom(
-            kernel, inputs, min(self._setting("rank"), n), damping, self._setting("seed")
-        )
-        state = init(targets, precondition)
-        scale = np.maximum(np.linalg.norm(targets, axis=0), np.finfo(float).tiny)
-        self.history_: list[dict[str, float]] = []
-        self.stopped_ = "iterations"
-        with bar("cg", most, shown=progress) as advance:
-            for iteration in range(1, most + 1):
-                state, info = step(state, times, precondition)
-                if info.indefinite:
-                    raise DivergedError(
-                        f"cg met a direction of curvature {info.curvature.min():.1e} in iteration "
-                        f"{iteration}: the kernel is not positive definite at ridge={ridge:g}; "
-                        "give a larger ridge, or compute it in float64"
-                    )
-                worst = float((np.linalg.norm(state.residual, axis=0) / scale).max())
-                seconds = time.perf_counter() - start
-                self.history_.append(
-                    {"iteration": iteration, "seconds": seconds, "residual": worst}
-                )
-                advance()
-                if worst <= self._setting("tolerance"):
-                    self.stopped_ = "tolerance"
-                    break
-        self.n_iter_ = len(self.history_)
-        return state.alpha
-
-
-class ConjugateGradient(Regressor, _Iterative):
-    """Kernel ridge regression, the answer of :class:`~nasproxy.solvers.KernelRidge`, by iteration.
-
-    One product of the kernel an iteration serves all right-hand sides, each with its own step. The
-    preconditioner is L Lᵀ + λI for the Nyström approximation L Lᵀ from ``rank`` random columns,
-    which Frangella et al. (2023) analyse. Products are in the kernel's dtype: float32 reaches a
-    residual of about 1e-6; test accuracy settles at 1e-2. ``fit(…, progress=True)`` shows a bar.
-
-    Memory is 4·n² bytes where ``memory`` allows to keep a float32 kernel, else 4·2048·n, and
-    8·n·rank for the preconditioner.
+@dataclass(frozen=True, eq=False)
+class System:
+    """(K + λI) α = Y for c right-hand sides, each with its own λ and, if it has, its own points.
 
     Attributes:
-        kernel: see :class:`~nasproxy.solvers.estimator.KernelMachine`.
-        rank: columns of the preconditioner, as far as there are points; 0 for none.
-        ridge: λ as a fraction of the kernel's mean eigenvalue, positive.
-        tolerance: residual, relative to the targets, of every right-hand side.
-        iterations: at most.
-        memory: GiB that the kernel matrix may take to be kept.
-        seed: of the columns.
-
-    After fitting: ``history_``, a row an iteration (``iteration``, ``seconds``, ``residual``), and
-    ``stopped_``: ``tolerance`` or ``iterations``.
+        times: K v of right-hand sides ``[n, c]``; with ``True`` in float64.
+        damping: λ, ``[c]``.
+        low: L of L Lᵀ ≈ K, ``[n, k]``, for the preconditioner.
+        mask: which points a right-hand side has labels at, ``[n, c]``; its system is of these
+            alone, and α is 0 elsewhere. None where all are there.
     """
 
+    times: Callable[[Columns, bool], Columns]
+    damping: Float64[np.ndarray, " c"]
+    low: Float64[np.ndarray, "n k"]
+    mask: Bool[np.ndarray, "n c"] | None = None
 
-class ConjugateGradientClassifier(Classifier, _Iterative):
-    """:class:`ConjugateGradient` on one-hot labels minus 1/classes; the largest score is the label.
+    @cached_property
+    def _whole(self) -> Preconditioner:
+        return Preconditioner(self.low)
+
+    @cached_property
+    def _masked(self) -> MaskedPreconditioner:
+        assert self.mask is not None
+        return MaskedPreconditioner(self.low, self.mask)
+
+    def apply(self, vectors: Columns, which: NDArray[np.intp], *, exact: bool = False) -> Columns:
+        """(K + λI) v, of some right-hand sides."""
+        if self.mask is None:
+            return self.times(vectors, exact) + self.damping[which] * vectors
+        mask = self.mask[:, which]
+        image = self.times(np.where(mask, vectors, 0.0), exact)
+        return np.where(mask, image, 0.0) + self.damping[which] * vectors
+
+    def precondition(self, vectors: Columns, which: NDArray[np.intp]) -> Columns:
+        if self.mask is None:
+            return self._whole(vectors, self.damping[which])
+        return self._masked(vectors, self.damping[which], which)
+
+
+class Run:
+    """Conjugate gradients until every right-hand side has what it is to have.
+
+    The recursion's residual goes on falling where the true one has come to rest at what the
+    kernel's dtype resolves; so it is held against the true one, from a product in float64, now and
+    then and when it says that all is done, and goes on from that where they have parted.
 
     Attributes:
-        kernel, rank, ridge, tolerance, iterations, memory, seed: as there.
+        state: of all right-hand sides.
+        active: those that go on, ``[c]``.
+        residuals: true ones, relative to the targets, ``[c]``, of the last look; NaN before it.
+        history: a row an iteration: ``iteration``, ``seconds``, ``residual``, the largest of the
+            recursion, and ``validation``, the least loss of all groups, where it is looked at.
+        reasons: why each group of right-hand sides ended: ``tolerance``, ``rounding`` (the true
+            residual does not fall any more), ``validation`` or ``iterations``.
     """
 
+    def __init__(
+        self,
+        system: System,
+        targets: Columns,
+        groups: Int[np.ndarray, " c"],
+        *,
+        tolerance: float,
+        judge: Callable[[Columns, NDArray[np.intp]], NDArray[np.float64]] | None = None,
+        patience: int = 1,
+    ) -> None:
+        """Before the first step.
 
-class Nystrom:
-    """(L Lᵀ + λI)⁻¹ with L Lᵀ = K_nr K_rr⁻¹ K_rn, by the Woodbury identity."""
+        Args:
+            system: to solve.
+            targets: Y.
+            groups: right-hand sides that belong together, those of one λ, from 0.
+            tolerance: residual relative to the targets.
+            judge: squared validation errors ``[c]`` of α of some right-hand sides; their mean over
+                a group ends it.
+            patience: iterations that it may not fall.
+        """
+        self._system, self._targets, self._groups = system, targets, groups
+        self._tolerance, self._judge, self._patience = tolerance, judge, patience
+        self._scale = np.maximum(np.linalg.norm(targets, axis=0), np.finfo(float).tiny)
+        count, many = targets.shape[1], int(groups.max()) + 1
+        everything = np.arange(count)
+        self.state = init(targets, lambda v: system.precondition(v, everything))
+        self.active = np.ones(count, bool)
+        self.residuals = np.full(count, np.nan)
+        self.history: list[dict[str, float]] = []
+        self.reasons = ["iterations"] * many
+        self.best = np.zeros_like(targets) if judge else np.zeros((0, count))
+        self.losses = np.full(many, np.inf)
+        self.waited = np.zeros(many, int)
 
-    def __init__(self, kernel: Kernel, inputs: Any, rank: int, damping: float, seed: int) -> None:
-        """From ``rank`` of the inputs, drawn by ``seed``; λ is ``damping``.
+    def advance(self, seconds: float) -> None:
+        """One iteration of all that are active.
 
         Raises:
-            DivergedError: the kernel of those inputs is not positive semidefinite.
+            DivergedError: the system is not positive definite.
         """
-        self._damping, self._factor = damping, None
-        if not rank:
-            return
-        chosen = np.random.default_rng(seed).choice(len(inputs), rank, replace=False)
-        columns = np.asarray(kernel(inputs, inputs[chosen])).astype(np.float64)
-        core = columns[chosen]
-        check_gram(core)
-        # As much as float32 kernels are off from positive definite.
-        jitter = 1e-6 * np.trace(core)
-        core.flat[:: rank + 1] += jitter
-        try:
-            lower = np.linalg.cholesky((core + core.T) / 2)
-        except np.linalg.LinAlgError:
-            least = np.linalg.eigvalsh((core + core.T) / 2)[0] - jitter
+        which = np.flatnonzero(self.active)
+        system, iteration = self._system, len(self.history) + 1
+        some, info = step(
+            State(*(part[..., which] for part in self.state)),
+            lambda v: system.apply(v, which),
+            lambda v: system.precondition(v, which),
+        )
+        if info.indefinite:
             raise DivergedError(
-                f"the kernel of {rank} of the points has an eigenvalue of {least:.1e}, so it is no "
-                "kernel: look at it, or compute it in float64"
-            ) from None
-        self._low = solve_triangular(lower, columns.T, lower=True, check_finite=False).T
-        small = self._low.T @ self._low
-        small.flat[:: rank + 1] += damping
-        self._factor = cho_factor(small, lower=True, check_finite=False)
+                f"cg met a direction of curvature {info.curvature.min():.1e} in iteration "
+                f"{iteration}: the kernel is not positive definite at this ridge; give a larger "
+                "ridge, or compute the kernel in float64"
+            )
+        self._put(some, which)
+        relative = np.linalg.norm(some.residual, axis=0) / self._scale[which]
+        row = {"iteration": iteration, "seconds": seconds, "residual": float(relative.max())}
+        if self._judge is not None:
+            row["validation"] = self._validate(which)
+        self.history.append(row)
+        self.active[which[relative <= self._tolerance]] = False
+        if not self.active.any() or iteration % LOOKED == 0:
+            self._look()
 
-    def __call__(self, vectors: Columns) -> Columns:
-        """Of right-hand sides ``[n, c]``."""
-        if self._factor is None:
-            return vectors / self._damping
-        inner = cho_solve(self._factor, self._low.T @ vectors, check_finite=False)
-        return (vectors - self._low @ inner) / self._damping
+    def _put(self, some: State, which: NDArray[np.intp]) -> None:
+        for whole, part in zip(self.state, some, strict=True):
+            whole[..., which] = part
+
+    def _validate(self, which: NDArray[np.intp]) -> float:
+        """The least loss of the groups that are active; ends those that have waited too long."""
+        assert self._judge is not None
+        errors = self._judge(self.state.alpha[:, which], which)
+        losses: list[float] = []
+        for group in np.unique(self._groups[which]):
+            loss = float(errors[self._groups[which] == group].mean())
+            columns = self._groups == group
+            losses.append(loss)
+            if loss < self.losses[group] * (1 - FALLS):
+                self.losses[group], self.waited[group] = loss, 0
+                self.best[:, columns] = self.state.alpha[:, columns]
+                continue
+            self.waited[group] += 1
+            if self.waited[group] >= self._patience:
+                self.state.alpha[:, columns] = self.best[:, columns]
+                self.active[columns] = False
+                self.reasons[group] = "validation"
+        return min(losses)
+
+    def _look(self) -> None:
+        """At the true residuals: who is done, and who has gone astray and goes on from there."""
+        everything = np.arange(len(self._scale))
+        image = self._system.apply(self.state.alpha, everything, exact=True)
+        true = self._targets - image
+        found = np.linalg.norm(true, axis=0) / self._scale
+        drift = np.linalg.norm(true - self.state.residual, axis=0) / self._scale
+        astray = drift > DRIFT * found
+        rests = astray & (found > RESTS * self.residuals)  # Never at the first look: NaN.
+        self.residuals = found
+        stopped = np.array([reason == "validation" for reason in self.reasons])[self._groups]
+        going = (found > self._tolerance) & ~stopped & ~rests
+        for group, reason in enumerate(self.reasons):
+            own = self._groups == group
+            if reason != "validation" and not going[own].any():
+                done = bool((found[own] <= self._tolerance).all())
+                self.reasons[group] = "tolerance" if done else "rounding"
+        self.active = going
+        which = np.flatnonzero(going & astray)
+        if which.size:  # Begun again: directions of a wrong residual are none of the right one.
+            residual = true[:, which]
+            direction = self._system.precondition(residual, which)
+            energy = (residual * direction).sum(0)
+            self._put(State(self.state.alpha[:, which], residual, direction, energy), which)
+
+    def finish(self) -> None:
+        """Looks at the true residuals of what was cut off."""
+        if self.active.any():
+            self._look()
+            self.active[:] = False

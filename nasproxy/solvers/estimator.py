@@ -21,8 +21,6 @@ from nasproxy.kernels.inputs import Inputs
 from nasproxy.solvers.kernel import Kernel, block, check_gram, product
 
 SINGLE = [np.float64, np.float32]
-PREDICTED = 2**27
-"""Entries of the kernel that predictions are made from at once."""
 
 
 @dataclass(eq=False, repr=False)
@@ -113,6 +111,14 @@ class KernelMachine(BaseEstimator):
         if isinstance(self.kernel, str) and self.kernel == "precomputed":
             rows: Any = validate_data(self, _given(X), reset=False, dtype=SINGLE)
             return product(block(rows, *rows.shape), self.dual_coef_)
+        return self._combined(self._kernel.prepare(self._new_points(X)))
+
+    def _combined(self, x: Any) -> Float64[np.ndarray, "m c"]:
+        """f at points made ready for the kernel."""
+        return self._kernel.times(x, self._inputs, self.dual_coef_)
+
+    def _new_points(self, X: Any) -> Any:
+        """Inputs, checked against those that were fitted."""
         if not _raw(self.kernel, X):
             X = validate_data(self, _given(X), reset=False, allow_nd=True, dtype=SINGLE)
             fitted = getattr(self._inputs, "shape", X.shape)  # Those made ready are flat.
@@ -121,14 +127,7 @@ class KernelMachine(BaseEstimator):
                     f"inputs of shape {list(X.shape[1:])}, but {list(fitted[1:])} were fitted: "
                     "give inputs of one shape"
                 )
-        x = self._kernel.prepare(X)
-        step = max(1, PREDICTED // len(self.dual_coef_))
-        return np.concatenate(
-            [
-                product(self._kernel(x[start : start + step], self._inputs), self.dual_coef_)
-                for start in range(0, len(x), step)
-            ]
-        )
+        return X
 
     def _points(self, X: Any) -> Any:
         """Training inputs, checked."""

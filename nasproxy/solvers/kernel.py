@@ -23,6 +23,8 @@ AGREEMENT = 1e-2
 """Share of the largest entry that half-precision kernels may differ by from call to call."""
 CHECKED = 1024
 """Rows that are looked at at once."""
+MULTIPLIED = 2**27
+"""Entries of a kernel that are computed at once to be multiplied."""
 
 
 class Precomputed:
@@ -51,6 +53,9 @@ class Precomputed:
         chosen = self.prepare(rows)
         other = chosen if columns is None else self.prepare(columns)
         self._check_columns(other)
+        some, all_of_them = _run(chosen), _run(other)
+        if some is not None and all_of_them is not None:  # Where it lies, not a copy.
+            return np.asarray(self._matrix[some, all_of_them])
         return np.asarray(self._matrix[np.ix_(chosen, other)])
 
     def diagonal(self, rows: ArrayLike) -> NDArray[Any]:
@@ -87,6 +92,13 @@ class Precomputed:
         return found
 
 
+def _run(indices: NDArray[np.integer]) -> slice | None:
+    """The slice that indices are, if they follow each other."""
+    if len(indices) and (np.diff(indices) == 1).all():
+        return slice(int(indices[0]), int(indices[-1]) + 1)
+    return None
+
+
 class Kernel:
     """A function of one or two arrays, or a kernel object, called in one way.
 
@@ -110,6 +122,11 @@ class Kernel:
             )
         self._takes_one = _accepts(given, 1)
 
+    @property
+    def stored(self) -> bool:
+        """Whether products read the kernel's entries, which need not be kept then."""
+        return hasattr(self._given, "times")
+
     def prepare(self, x: Any) -> Any:
         """Inputs as the kernel wants to meet them again."""
         prepare = getattr(self._given, "prepare", None)
@@ -126,6 +143,11 @@ class Kernel:
         found = self._given(x1) if self._takes_one else self._given(x1, x1)
         return block(found, len(x1), len(x1))
 
+    @property
+    def knows_diagonal(self) -> bool:
+        """Whether :meth:`diagonal` is the kernel's own."""
+        return hasattr(self._given, "diagonal")
+
     def diagonal(self, x: Any) -> Float64[np.ndarray, " n"]:
         """k(x, x), from small blocks where the kernel has no diagonal of its own."""
         own = getattr(self._given, "diagonal", None)
@@ -134,6 +156,31 @@ class Kernel:
             return found[:, 0].astype(np.float64)
         parts = [np.diagonal(np.asarray(self(x[i : i + 64]))) for i in range(0, len(x), 64)]
         return np.concatenate(parts).astype(np.float64)
+
+    def times(
+        self, x1: Any, x2: Any, vectors: Float64[np.ndarray, "m c"], *, exact: bool = False
+    ) -> Float64[np.ndarray, "n c"]:
+        """The block of some inputs times right-hand sides, never the whole block at once.
+
+        A stored kernel, which has ``times`` itself, reads each of its entries once.
+
+        Args:
+            x1, x2: inputs of n and m points.
+            vectors: right-hand sides, a column each.
+            exact: multiply in float64, whatever the entries are.
+
+        Raises:
+            DataError: as :func:`block` and :func:`product`.
+        """
+        own = getattr(self._given, "times", None)
+        if own is not None:
+            return own(x1, x2, vectors, exact=exact)
+        step = max(1, MULTIPLIED // max(len(x2), 1))
+        parts = []
+        for start in range(0, len(x1), step):
+            found = self(x1[start : start + step], x2)
+            parts.append(product(np.asarray(found, np.float64) if exact else found, vectors))
+        return np.concatenate(parts)
 
     def check(self, x: Any) -> None:
         """Holds the kernel of some points to what solvers take for granted of all.
@@ -144,8 +191,8 @@ class Kernel:
         Raises:
             DataError: it is not, or the points' matrix is no kernel, see :func:`check_gram`.
         """
-        if isinstance(self._given, FullyConnected):
-            return
+        if isinstance(self._given, FullyConnected) or self.stored:
+            return  # Ours, or stored: that was looked at before it was computed.
         step = math.ceil(len(x) / PROBED)
         some, few = x[::step], x[:: 3 * step]
         gram = np.asarray(self(some), np.float64)

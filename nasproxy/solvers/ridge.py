@@ -5,13 +5,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 
 from nasproxy.arrays import real
+from nasproxy.checks import OneOf, checked
 from nasproxy.errors import DataError, SettingError
+from nasproxy.solvers.band import BandSweep
 from nasproxy.solvers.kernel import check_gram
 
 Matrix = NDArray[np.float64]
 
 NEGATIVE = 1e-4
 """Share of the largest eigenvalue that rounding of float32 kernels may make negative."""
+BANDED = 1500
+"""Points from which a band matrix is found faster than a spectrum."""
+DROWNED = 1e-9
+"""Regularisers below which rounding may leave a system indefinite."""
 
 
 class _Sweep:
@@ -211,7 +217,11 @@ def _targets(given: ArrayLike, points: int) -> Matrix:
 
 
 def sweep(
-    train: ArrayLike, valid: ArrayLike, targets: ArrayLike, regularisers: ArrayLike
+    train: ArrayLike,
+    valid: ArrayLike,
+    targets: ArrayLike,
+    regularisers: ArrayLike,
+    solver: str = "auto",
 ) -> Matrix:
     """Predictions K_vt (K_tt + ε·tr(K_tt)/n_t·I)⁻¹ Y for every ε, see :class:`RidgeSweep`.
 
@@ -220,8 +230,16 @@ def sweep(
         valid: Φ_v, ``[n_v, d]``.
         targets: Y, ``[n_t, classes]``.
         regularisers: ε, ``[r]``.
+        solver: ``eigen``; ``band``, see :mod:`nasproxy.solvers.band`; or ``auto``, which takes the
+            latter where K has full rank and 1,500 points.
 
     Returns:
         ``[r, n_v, classes]``.
     """
+    solver = checked("a sweep", "solver", solver, OneOf("auto", "eigen", "band"))
+    phi, rows = real(train, "features", "[n, d]"), real(valid, "features", "[m, d]")
+    # A spectrum bears regularisers that rounding drowns, and small ones are found as fast.
+    gains = len(phi) >= BANDED and phi.shape[1] >= len(phi) and np.min(regularisers) >= DROWNED
+    if rows.shape[1] == phi.shape[1] and (solver == "band" or (solver == "auto" and gains)):
+        return BandSweep(phi @ phi.T, targets).predict(rows @ phi.T, regularisers)
     return RidgeSweep(train, targets).predict(valid, regularisers)

@@ -11,7 +11,7 @@ from nasproxy.checks import OneOf, Real, Several, Unfit, Whole, check
 from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import GATES, Shape
-from search_spaces.mnas.block import OPS, SKIPS, Block, Blocks
+from search_spaces.mnas.block import IDENTITY, OPS, POOL, SKIPS, Block, Blocks
 from search_spaces.mnas.network import STRIDES, TOTAL_STRIDE, Backbone, build
 from search_spaces.product import ProductSpace, read_json, set_of
 
@@ -66,10 +66,6 @@ class BlockSpace(ProductSpace[Blocks]):
             for i in range(BLOCKS)
         )
 
-    def counts(self, architecture: Blocks) -> dict[str, float]:
-        """``expansion``, of the blocks' layers, summed."""
-        return {"expansion": float(sum(block.expansion * block.layers for block in architecture))}
-
     def values(self, architecture: Blocks) -> tuple[Any, ...]:
         return tuple(getattr(block, field) for block in architecture for field in self.fields)
 
@@ -116,6 +112,13 @@ class BlockSpace(ProductSpace[Blocks]):
                     f"{', '.join(self.fields)}"
                 )
         return self.checked(blocks)
+
+    def counts(self, architecture: Blocks) -> dict[str, int]:
+        """``layers`` of all blocks, and ``expansions``, the sum of their expansions."""
+        return {
+            "layers": sum(block.layers for block in architecture),
+            "expansions": sum(block.layers * block.expansion for block in architecture),
+        }
 
     def graph(self, architecture: Blocks, image_shape: Shape, classes: int) -> Graph:
         """The network for images of a shape; raises DataError below 32×32 pixels."""
@@ -229,6 +232,13 @@ class MNAS(BlockSpace):
         for setting in ("multipliers", "ratios"):
             given = getattr(self, setting)
             object.__setattr__(self, setting, given if isinstance(given, tuple) else (given,))
+
+    def counts(self, architecture: Blocks) -> dict[str, int]:
+        """Also ``skips`` and ``pools``: layers that add their input, or its 3×3 average."""
+        later: dict[str, int] = dict.fromkeys(SKIPS, 0)
+        for block in architecture:
+            later[block.skip] += block.layers - 1
+        return super().counts(architecture) | {"skips": later[IDENTITY], "pools": later[POOL]}
 
     @property
     def backbone(self) -> Backbone:

@@ -11,7 +11,7 @@ from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import Shape
 from search_spaces.nasbench101 import sampling
-from search_spaces.nasbench101.cell import Cell
+from search_spaces.nasbench101.cell import CONV3X3, MAXPOOL3X3, Cell
 from search_spaces.nasbench101.enumeration import all_cells
 from search_spaces.nasbench101.network import build
 
@@ -80,9 +80,13 @@ class NASBench101:
         """A validated and pruned cell."""
         return Cell.from_json(text)
 
-    def counts(self, architecture: Cell) -> dict[str, float]:
-        """``input_edges``, the edges that leave the cell's input."""
-        return {"input_edges": float(sum(architecture.adjacency[0]))}
+    def counts(self, architecture: Cell) -> dict[str, int]:
+        """Of the cell: ``conv3x3``, ``pools``, and ``input_edges``, those that leave its input."""
+        return {
+            "conv3x3": architecture.ops.count(CONV3X3),
+            "pools": architecture.ops.count(MAXPOOL3X3),
+            "input_edges": sum(architecture.adjacency[0]),
+        }
 
     def graph(self, architecture: Cell, image_shape: Shape, classes: int) -> Graph:
         """The cell's network for images of a shape.

@@ -15,13 +15,19 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from nasproxy.errors import DataError, SettingError
 from nasproxy.kernels import FullyConnected
 from nasproxy.solvers import (
+    BlockDiagonal,
+    BlockDiagonalClassifier,
     ConjugateGradient,
     ConjugateGradientClassifier,
     EigenPro,
     EigenProClassifier,
     KernelRidge,
     KernelRidgeClassifier,
+    Nystrom,
+    NystromClassifier,
     Precomputed,
+    SubsetOfRegressors,
+    SubsetOfRegressorsClassifier,
 )
 from tests.solvers.test_eigenpro import gauss, points
 
@@ -29,11 +35,17 @@ REGRESSORS: dict[Any, dict[str, Any]] = {
     KernelRidge: {},
     ConjugateGradient: {"tolerance": 1e-8},
     EigenPro: {"tolerance": 1e-8, "epochs": 3000, "patience": 1000},
+    SubsetOfRegressors: {},
+    Nystrom: {},
+    BlockDiagonal: {},
 }
 CLASSIFIERS: dict[Any, dict[str, Any]] = {
     KernelRidgeClassifier: {},
     ConjugateGradientClassifier: {"tolerance": 1e-8},
     EigenProClassifier: {"tolerance": 1e-8, "epochs": 3000, "patience": 1000},
+    SubsetOfRegressorsClassifier: {},
+    NystromClassifier: {},
+    BlockDiagonalClassifier: {},
 }
 EVERY = [*REGRESSORS, *CLASSIFIERS]
 

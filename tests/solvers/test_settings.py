@@ -15,12 +15,16 @@ from nasproxy.errors import DataError, NasproxyError, SettingError
 from nasproxy.kernels import FullyConnected, fully_connected
 from nasproxy.plugins import PROXIES
 from nasproxy.solvers import (
+    BlockDiagonal,
+    Committee,
     ConjugateGradient,
     ConjugateGradientClassifier,
     EigenPro,
     EigenProClassifier,
     KernelRidge,
     KernelRidgeClassifier,
+    Nystrom,
+    SubsetOfRegressors,
 )
 
 ODD: list[Any] = [
@@ -34,6 +38,10 @@ ESTIMATORS: list[Any] = [
     ConjugateGradientClassifier,
     EigenPro,
     EigenProClassifier,
+    BlockDiagonal,
+    Committee,
+    Nystrom,
+    SubsetOfRegressors,
 ]
 X, Y = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 2
 KINDS: list[Any] = [*(PROXIES[name] for name in sorted(PROXIES)), FullyConnected]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 from beartype import beartype
 from jaxtyping import AbstractArray
 
-ROOMS = ("networks", "kernels", "solvers", "data", "proxies", "training", "metrics")
+ROOMS = ("networks", "kernels", "solvers", "data", "proxies", "training", "metrics", "tiles")
 """Parts of nasproxy that compute with arrays."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
