@@ -153,7 +153,7 @@ def test_finite_networks_have_this_nngp(kernel: Network, lenient: None) -> None:
     error = np.std(products, axis=0) / np.sqrt(draws)
     found = kernel(np.asarray(x))
     assert (np.abs(np.mean(products, axis=0) - found) < 5 * error).all()
-    assert (error < 0.02 * found).all()  # Otherwise any kernel would pass.
+    assert (error < 0.03 * found).all()  # Otherwise any kernel would pass.
 
 
 def test_black_pixels_have_no_angle(engine: str) -> None:

@@ -270,7 +270,7 @@ def test_an_exact_fit_from_the_command_line(digits: Dataset, solver: str) -> Non
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--solver", "magic"], "eigenpro, cg or ridge"),
+        (["--solver", "magic"], "eigenpro, cg, ridge"),
         (["--solver", "ridge", "--loss", "cross_entropy"], "is for --solver eigenpro"),
         (["--solver", "ridge", "--checkpoint", "x.npz"], "checkpoint"),
         (["--kernel", "rbf"], "ntk or nngp"),
