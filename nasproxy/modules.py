@@ -291,7 +291,10 @@ _HANDED = ("rngs", "image_shape", "classes")
 
 def _arguments(make: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     # The signature of an nnx.Module's class is its metaclass's: anything.
-    return inspect.signature(make.__init__ if isinstance(make, type) else make).parameters  # type: ignore[misc]
+    if not isinstance(make, type):
+        return inspect.signature(make).parameters
+    _, *own = inspect.signature(vars(make).get("__init__", make.__init__)).parameters.items()
+    return dict(own)
 
 
 def _label(make: Callable[..., Any]) -> str:

@@ -19,7 +19,7 @@ from flax import linen, nnx
 from jax import Array
 from jaxtyping import Float
 
-from nasproxy.errors import ArchitectureError, SettingError
+from nasproxy.errors import ArchitectureError, NasproxyError, SettingError
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import Arrays, Draw, Layer, Shape
 from nasproxy.networks.products import product_flops
@@ -156,14 +156,19 @@ class Module(Layer):
         if not self.fresh.stats:
             return self._both(params, {}, inputs[0], train=True)[0], {}
         # From old to new statistics a batch is a map m·old + (1 − m)·batch, each layer's m its own:
-        # it takes the map and its slope to tell what the batch's are.
-        start = {path: jnp.zeros_like(array) for path, array in self.fresh.stats.items()}
-        ones = {path: jnp.ones_like(array) for path, array in start.items()}
+        # where it takes 0 and 1 tells what the batch's are. (Flax stops its derivative.)
         output, _ = self._both(params, self._complete({}), inputs[0], train=True)
-        moved, slope = jax.jvp(
-            lambda stats: self._call(params, stats, inputs[0], True, None)[1], (start,), (ones,)
+        of_zeros, of_ones = (
+            self._call(
+                params,
+                {path: jnp.full(a.shape, old, jnp.float32) for path, a in self.fresh.stats.items()},
+                inputs[0],
+                True,
+                None,
+            )[1]
+            for old in (0, 1)
         )
-        seen = {path: moved[path] / (1 - slope[path]) for path in moved}
+        seen = {p: of_zeros[p] / (1 - (of_ones[p] - of_zeros[p])) for p in of_zeros}
         return output, seen
 
     def check(self, image_shape: Shape, classes: int) -> int:
@@ -192,6 +197,8 @@ class Module(Layer):
 
         try:
             made = jax.eval_shape(called, *self._abstract(image_shape, 2))
+        except NasproxyError:
+            raise
         except Exception as error:
             raise ArchitectureError(
                 f"{self.name} does not take images {'×'.join(map(str, image_shape))}: "

@@ -86,7 +86,7 @@ def kernel_score(
         return float(products + kernel_regression.solve_flops(n_train, n_valid, len(classes)))
 
     try:
-        check_features(train.astype(np.float32) if single else train, len(train))
+        check_features(train, len(train))
         return kernel_regression.judge(
             problem,
             fit,

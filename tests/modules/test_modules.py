@@ -20,7 +20,7 @@ from nasproxy.search import search
 from nasproxy.space import SearchSpace, network
 from search_spaces import NASBench101
 
-SMALL = {"n_train": 24, "n_valid": 24}
+SMALL: Any = {"n_train": 24, "n_valid": 24}
 IMAGE, CLASSES = (8, 8, 3), 4
 
 
@@ -78,7 +78,7 @@ def chains(**settings: Any) -> ModuleSpace:
 
 
 def images(n: int) -> Any:
-    return np.random.default_rng(0).normal(size=(n, *IMAGE)).astype(np.float32)
+    return jnp.asarray(np.random.default_rng(0).normal(size=(n, *IMAGE)), jnp.float32)
 
 
 @pytest.mark.usefixtures("lenient")
@@ -105,18 +105,19 @@ def test_a_batch_moves_statistics_as_flax_does() -> None:
     fresh = Initialised.draw(graph, (0, 0)).settled(x, 0.0).stats[0]
     module.train()
     module.dropout.deterministic = True
-    made = module.stem(x)
+    batch = np.asarray(module.stem(x)).var((0, 1, 2))
     module(x)  # Moves them.
     np.testing.assert_allclose(settled.stats[0]["norm.mean"], module.norm.mean[...], rtol=1e-4)
     np.testing.assert_allclose(settled.stats[0]["norm.var"], module.norm.var[...], rtol=1e-5)
-    np.testing.assert_allclose(fresh["norm.var"], made.var((0, 1, 2)), rtol=1e-4)
+    np.testing.assert_allclose(fresh["norm.var"], batch, rtol=1e-4)
     module.eval()
     np.testing.assert_allclose(settled.features(x), module.features(x), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.usefixtures("lenient")
 def test_batch_norm_of_linen_is_told_by_its_argument() -> None:
-    module, x = LinenChain(), images(16)
+    module: Any = LinenChain()
+    x = images(16)
     graph = graph_of(lambda rngs: module, IMAGE, CLASSES, None, "chain")
     network = Initialised.draw(graph, (0, 0))
     flat = {path: np.asarray(a) for path, a in network.given[0].items()}
@@ -126,7 +127,7 @@ def test_batch_norm_of_linen_is_told_by_its_argument() -> None:
         params.setdefault(layer, {})[name] = array
     stats = {"BatchNorm_0": {"mean": jnp.zeros(6), "var": jnp.ones(6)}}
     variables = {"params": params, "batch_stats": stats}
-    made, moved = module.apply(variables, x, train=True, mutable=["batch_stats"])
+    _, moved = module.apply(variables, x, train=True, mutable=["batch_stats"])
     settled = network.settled(x, 0.8)
     for name in ("mean", "var"):
         np.testing.assert_allclose(
@@ -164,6 +165,7 @@ def test_the_ntk_is_neural_tangents(tiny_data: Dataset) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("lenient")
 def test_a_module_of_a_cell_scores_as_the_cell_does(tiny_data: Dataset) -> None:
     """Our own network as a Flax module, by everything that does not draw other weights."""
     space = NASBench101(width=8, stacks=1, cells=1)
@@ -208,7 +210,6 @@ def test_a_family_is_a_search_space(tiny_data: Dataset) -> None:
         assert table.loc["depth=1,width=4", "params"] == (27 * 4 + 4) + 8 + 148 + 1 + 20
         ranked = store.rank(table["params"])
         assert ranked.set_index("proxy").loc["params", "kendall_tau"] == 1
-        assert "Chain" in ranked["space"].iloc[0] if "space" in ranked else True
 
 
 def test_scores_are_named_by_the_seed_and_differ_between_members(tiny_data: Dataset) -> None:
@@ -262,7 +263,7 @@ def test_modules_are_left_as_they_were(tiny_data: Dataset) -> None:
     score_modules(
         {"a": module}, [NNGP(**SMALL), "training:epochs=1,batch=32"], tiny_data, progress=False
     )
-    after = nnx.to_pure_dict(nnx.state(module, nnx.Param, nnx.BatchStat)[0])
+    after = nnx.to_pure_dict(nnx.state(module, nnx.Param))
     jax.tree.map(np.testing.assert_array_equal, before, after)
     assert not module.norm.use_running_average
 
@@ -272,15 +273,15 @@ def test_what_a_module_lacks_is_said(tiny_data: Dataset) -> None:
     for features in ("features", None):
         with pytest.raises(SettingError, match="features"):
             score_modules({"a": LinenChain()}, nngp, tiny_data, features=features, progress=False)
-    with pytest.raises(SettingError, match="10 outputs .* 4 classes"):
+    with pytest.raises(SettingError, match=r"10 outputs .* 4 classes"):
         score_modules({"a": LinenChain(classes=10)}, "params", tiny_data, progress=False)
+    modules = {"a": LinenFeatures(4), "b": Chain(1, 4, rngs=nnx.Rngs(0))}
     with pytest.raises(SettingError, match="ensemble=2 of nngp: b has its weights"):
-        modules = {"a": LinenFeatures(4), "b": Chain(1, 4, rngs=nnx.Rngs(0))}
         score_modules(modules, NNGP(**SMALL, ensemble=2), tiny_data, progress=False)
     with pytest.raises(SettingError, match="of type int"):
         score_modules({"a": 3}, "params", tiny_data, progress=False)
+    half = nnx.Linear(3, 4, param_dtype=jnp.float16, rngs=nnx.Rngs(0))
     with pytest.raises(SettingError, match="float16"):
-        half = nnx.Linear(3, 4, param_dtype=jnp.float16, rngs=nnx.Rngs(0))
         score_modules({"a": half}, "params", tiny_data, progress=False)
     with pytest.raises(SettingError, match="no stem to widen"):
         score(["depth=1,width=4"], chains(), "nngp:width=8", tiny_data, progress=False)
@@ -323,10 +324,10 @@ def test_architectures_that_are_none_are_refused() -> None:
     for given in ({"depth": 1}, {"depth": True, "width": 4}, {"depth": 1.0, "width": 4}, 3):
         with pytest.raises(ArchitectureError):
             space.key(given)  # type: ignore[arg-type]  # on purpose
-    with pytest.raises(SettingError, match="called='.*lambda"):
+    with pytest.raises(SettingError, match=r"called='.*lambda"):
         ModuleSpace(lambda depth: None, {"depth": (1, 2)})
+    one = ModuleSpace(Chain, {"depth": (1,), "width": (4,)})
     with pytest.raises(SettingError, match="nothing to search"):
-        one = ModuleSpace(Chain, {"depth": (1,), "width": (4,)})
         one.mutate({"depth": 1, "width": 4}, np.random.default_rng(0))
 
 
