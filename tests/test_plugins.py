@@ -227,7 +227,7 @@ def test_packages_register_their_own(folder: Path, monkeypatch: pytest.MonkeyPat
     assert "chains: One to six" in run(elsewhere, "spaces").stdout
     listed = run(elsewhere, "proxies")
     assert "my_grad_norm: Norm of the gradient" in listed.stdout
-    assert "nngp: The best validation accuracy" in listed.stdout
+    assert "nngp: How well the NNGP of networks drawn at random predicts" in listed.stdout
     assert "broken: cannot be loaded" in listed.stderr
     assert "stripes: Stripes and squares" in run(elsewhere, "datasets").stdout
     assert "theirs: Somebody's paper" in run(elsewhere, "reproduce", "--list").stdout

@@ -1,7 +1,7 @@
 """Ranking stored scores, and the tables of truth to rank them against."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -60,57 +60,61 @@ def rank(
         float | None, typer.Option(help="Percentile of the truth that PQETP thresholds at.")
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="The same, as a value of truth.")] = None,
+    failures: Annotated[
+        str, typer.Option(help="drop: failed architectures are left out; last: they rank last.")
+    ] = "drop",
     given: Annotated[
-        list[str] | None,
+        str | None,
         typer.Option(
-            help="Baseline that τ is also told given: counts (all its columns jointly), "
-            "counts[conv3x3], FILE:COLUMN; again for more.",
+            help="Also τ among architectures that this does not tell apart: a stored proxy, all "
+            "its columns jointly (counts), or columns, as counts[conv3x3],params.",
             show_default=False,
         ),
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(help="Baseline, such as params, that each gain is over.", show_default=False),
+        typer.Option(
+            help="Also the paired gain in τ over this baseline: a stored proxy such as params, or "
+            "FILE:COLUMN.",
+            show_default=False,
+        ),
     ] = None,
     ceiling: Annotated[
         str | None,
         typer.Option(
-            help="FILE:COLUMN of another measurement of the truth, such as one training: its τ is "
-            "what noise leaves to reach.",
+            help="Also the share of this measure's own τ that each reaches: FILE:COLUMN, as "
+            "validation accuracy of a full training, or a stored proxy.",
             show_default=False,
         ),
     ] = None,
-    failures: Annotated[
-        str,
-        typer.Option(help="drop: leave out what has no score; last: rank it below all others."),
-    ] = "drop",
     keep: Annotated[
         float | None,
         typer.Option(
-            help="Instead of the table: the share that each score keeps, of which --then picks.",
+            help="Search-space reduction: the share, above 0 and at most 1, that is kept by score; "
+            "--then picks among it.",
             show_default=False,
         ),
     ] = None,
     then: Annotated[
         str | None,
         typer.Option(
-            help="FILE:COLUMN or a stored proxy, such as 12 epochs' accuracy: picks of what --keep "
-            "leaves.",
+            help="What picks among the share that is kept: FILE:COLUMN or a stored proxy.",
             show_default=False,
         ),
     ] = None,
     hybrid: Annotated[
         str | None,
         typer.Option(
-            help="Instead of the table: scores to mix, separated by commas, each a stored proxy or "
-            "FILE:COLUMN.",
+            help="Instead of the ranking, how well these rank together: stored proxies and "
+            "FILE:COLUMNs, separated by commas; their mean rank, and a linear fit on --fit-on.",
             show_default=False,
         ),
     ] = None,
     fit_on: Annotated[
         str | None,
         typer.Option(
-            help="FILE:COLUMN or a stored proxy that --hybrid is fitted to.", show_default=False
+            help="The label that a hybrid is fitted on, by parts: never on those it is judged on.",
+            show_default=False,
         ),
     ] = None,
     output: Annotated[
@@ -122,73 +126,69 @@ def rank(
 ) -> None:
     """Rank stored proxies against a truth: Kendall tau with its interval, Pearson, PQETP, and cost.
 
-    Scores of several seeds are one row: means over the seeds, intervals over architectures and
-    seeds. Example: `nasproxy rank --store s.db --truth nasbench101_cells.parquet:test_accuracy_108
-    --given counts --against params`
+    Seeds of one proxy are ranked together; intervals are over architectures and seeds.
+
+    Example: `nasproxy rank --store s.db --truth nasbench101_cells.parquet:test_accuracy_108`
+
+    More than parameters and counts of layers tell, and how much of what training reaches:
+    `--given counts --against params --ceiling nasbench101_budgets.parquet:validation_accuracy_108`
+
+    A search that trains the best 30 % for 12 epochs:
+    `--keep .3 --then nasbench101_budgets.parquet:validation_accuracy_12`
+
+    Together with a training of 4 epochs: `--hybrid
+    nngp,nasbench101_budgets.parquet:validation_accuracy_4 --fit-on
+    nasbench101_budgets.parquet:validation_accuracy_12`
     """
     from nasproxy import ranking
-    from nasproxy.ranking import plots, reference, screening
+    from nasproxy.ranking import plots, reference
     from nasproxy.store.merging import together
 
     if plot is not None:
         plots.check_path(plot)  # Before the rest is read.
-    if (keep is None) != (then is None):
-        raise SettingError("--keep and --then belong together: give a share, and what picks of it")
-    if (hybrid is None) != (fit_on is None):
-        raise SettingError("--hybrid and --fit-on belong together: give scores, and what to fit to")
-    if keep is not None and hybrid is not None:
-        raise SettingError("--keep and --hybrid are two tables: give one of them")
     settings = {"target": target, "exponent": exponent}
     settings = {name: value for name, value in settings.items() if value is not None}
     if settings and latency is None:
         raise SettingError(f"--{next(iter(settings))} is of a reward: give --latency as well")
+    _check_together(keep, then, hybrid, fit_on)
+    beside = {"given": given, "against": against, "ceiling": ceiling, "keep": keep, "then": then}
+    asked = [name for name, value in beside.items() if value is not None]
+    asked += ["plot"] * (plot is not None) + ["failures"] * (failures != "drop")
+    if hybrid is not None and asked:
+        raise SettingError(f"--hybrid has a table of its own: leave out --{asked[0]}")
     with together(store) as opened:
         rows = {"where": _where(where), "average": average}
         values = reference.read_truth(truth, opened, key=key, **rows)
         if latency is not None:
             milliseconds = reference.read_latency(latency, opened, key=key, **rows)
             values = reference.reward(values, milliseconds, **settings)
-
-        def read(text: str) -> Any:
-            return reference.read_scores_of(text, opened, key, **rows)
-
-        if keep is not None and then is not None:
-            columns = {str(s.name): s for s in reference.all_scores(opened, values)}
-            found = screening.reduction(columns, values, read(then), keep=keep, failures=failures)
-            said = f"Found by {then} in the {keep:.0%} that a score keeps, in units of the truth"
-            typer.echo(harmless(ranking.plain(found, output, said)))
-            return
         if hybrid is not None and fit_on is not None:
-            columns = {str(s.name): s for s in map(read, filter(None, hybrid.split(",")))}
-            found = screening.hybrid(columns, values, read(fit_on), failures=failures)
-            said = f"Scores alone and together, fitted to {fit_on}, judged by the truth"
-            typer.echo(harmless(ranking.plain(found, output, said)))
+            table = ranking.hybrid_store(opened, values, hybrid, fit_on, key=key, **rows)
+            typer.echo(harmless(ranking.render_hybrid(table, output)))
             return
-        beside = ranking.Beside(
-            [
-                c
-                for text in given or []
-                for c in reference.read_columns_of(text, opened, key, **rows)
-            ],
-            None if against is None else _only(reference, against, opened, key, rows),
-            None if ceiling is None else _only(reference, ceiling, opened, key, rows),
-        )
         table = ranking.rank_store(
             opened,
             values,
             percentile=percentile,
             threshold=threshold,
-            beside=beside,
             failures=failures,
+            key=key,
+            **beside,
+            **rows,
         )
         typer.echo(harmless(ranking.render(table, output)))
         if plot is not None:
             ranking.plot_store(opened, values, plot)
 
 
-def _only(reference: Any, text: str, store: Any, key: str | None, rows: dict[str, Any]) -> Any:
-    """One column; of a proxy with several its score."""
-    return reference.read_columns_of(text, store, key, **rows)[0]
+def _check_together(
+    keep: float | None, then: str | None, hybrid: str | None, fit_on: str | None
+) -> None:
+    for pair in ({"keep": keep, "then": then}, {"hybrid": hybrid, "fit-on": fit_on}):
+        given = [name for name, value in pair.items() if value is not None]
+        if len(given) == 1:
+            (missing,) = pair.keys() - given
+            raise SettingError(f"--{given[0]} is given without --{missing}: give both")
 
 
 def _where(given: list[str] | None) -> dict[str, str]:

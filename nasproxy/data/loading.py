@@ -66,7 +66,7 @@ def load(
     valid_fraction: float = _VALID_FRACTION,
     resolution: int | None = None,
     labels: int | None = None,
-    pool: int | None = None,
+    pool: int = 1,
     **settings: Any,
 ) -> Dataset:
     """The data set of that name or path (see ``available``), ready to take subsets of.
@@ -85,7 +85,7 @@ def load(
 
     ``pool`` averages whole blocks of so many pixels a side, after ``resolution`` and before images
     are standardised: by 2, CIFAR's are 16×16. The papers' constants stay; what is measured, is of
-    the means. ``digits``, .npz files, TFDS sets and folders take it.
+    the means. Sets of loaders that do not take it keep their own constants.
 
     A loader that is registered (entry points of the group ``nasproxy.datasets``) or that a dotted
     name imports is a function that returns a Dataset; it is called with whichever of these settings
@@ -98,13 +98,14 @@ def load(
         SettingError: a setting out of its range, or one that the set does not have.
     """
     name = _as_text(name)
+    pool = checked("data", "pool", pool, POOL)
     if name in DATASETS or (is_dotted(name) and not _is_file(name)):
         given = {
             "seed": (seed, 0),
             "valid_fraction": (valid_fraction, _VALID_FRACTION),
             "resolution": (resolution, None),
             "labels": (labels, None),
-            "pool": (pool, None),
+            "pool": (pool, 1),
         }
         chosen = {key: value for key, (value, default) in given.items() if value != default}
         return _called(name, data_dir, chosen | settings)
@@ -116,7 +117,6 @@ def load(
     seed = checked("data", "seed", seed, _SEED)
     valid_fraction = checked("data", "valid_fraction", valid_fraction, FRACTION)
     resolution = checked("data", "resolution", resolution, _RESOLUTION)
-    pool = checked("data", "pool", pool, POOL)
     with _as_data_error(name):
         dataset = _load(
             name,
@@ -135,7 +135,7 @@ def load(
         {
             "labels": labels,
             "resolution": resolution,
-            "pool": pool,
+            "pool": pool if pool > 1 else None,
             "valid_fraction": (
                 valid_fraction if drawn and valid_fraction != _VALID_FRACTION else None
             ),
@@ -181,18 +181,23 @@ def _called(
     """What a loader of this or another package gives for some settings."""
     loader = DATASETS.find(name)
     known = inspect.signature(loader).parameters
-    own = [key for key in known if key != "data_dir"]
+    own = list(dict.fromkeys([*(key for key in known if key != "data_dir"), "pool"]))
     for key in settings:
         if key not in own:
-            has = f"it has {', '.join(own)}" if own else "it has none"
-            raise SettingError(f"data {name!r} has no setting {key!r}: {has}")
-    dataset = loader(**settings, **({"data_dir": data_dir} if "data_dir" in known else {}))
+            raise SettingError(f"data {name!r} has no setting {key!r}: it has {', '.join(own)}")
+    given = {key: value for key, value in settings.items() if key != "pool" or key in known}
+    dataset = loader(**given, **({"data_dir": data_dir} if "data_dir" in known else {}))
     if not isinstance(dataset, Dataset):
         raise DataError(
             f"the loader {name} returned {type(dataset).__name__}: return a Dataset, such as"
             " nasproxy.data.from_arrays makes"
         )
-    return _named(dataset, {k: v for k, v in settings.items() if v != known[k].default})
+    if "pool" in settings and "pool" not in known:
+        dataset = _pooled(dataset, settings["pool"], mean=dataset.mean, std=dataset.std)
+    return _named(
+        dataset,
+        {k: v for k, v in settings.items() if k not in known or v != known[k].default},
+    )
 
 
 def _named(dataset: Dataset, settings: dict[str, Any]) -> Dataset:
@@ -208,7 +213,7 @@ def _load(
     valid_fraction: float,
     resolution: int | None,
     labels: int | None,
-    pool: int | None,
+    pool: int,
     *,
     channels_last: bool,
 ) -> Dataset:
@@ -223,7 +228,7 @@ def _load(
     if path.suffix == ".npz":
         arrays: dict[str, Any] = {**read_npz(path)}
         dataset = from_arrays(**arrays, name=path.stem, channels_last=channels_last)
-        return dataset if pool is None else _pooled(dataset, pool)
+        return dataset if pool == 1 else _pooled(dataset, pool)
     if channels_last:
         raise SettingError(f"channels_last is for .npz files: leave it out of {name}")
     if (path / "dataset_info.json").is_file():
@@ -236,26 +241,28 @@ def _load(
         prepared = read_name(name, data_dir, resolution)
     if labels is not None:
         prepared = _with_labels(prepared, labels, seed)
-    if pool is not None:
+    if pool > 1:
         splits = {split: (pooled(x, pool), y) for split, (x, y) in prepared.splits.items()}
         prepared = replace(prepared, splits=splits)
     return _from_prepared(prepared, seed, valid_fraction)
 
 
-def _pooled(dataset: Dataset, pool: int) -> Dataset:
-    """Checked arrays in blocks, measured anew."""
+def _pooled(dataset: Dataset, pool: int, **constants: Any) -> Dataset:
+    """Checked images in blocks, measured anew unless there are constants for them."""
     test = dataset.test_images
-    return from_arrays(
+    made = from_arrays(
         *(pooled(dataset.train_images, pool), dataset.train_labels),
         *(pooled(dataset.valid_images, pool), dataset.valid_labels),
         *(None if test is None else pooled(test, pool), dataset.test_labels),
         name=dataset.name,
         classes=dataset.classes,
         channels_last=True,
+        **constants,
     )
+    return replace(made, valid_fraction=dataset.valid_fraction)
 
 
-def digits(seed: int = 0, pool: int | None = None) -> Dataset:
+def digits(seed: int = 0, pool: int = 1) -> Dataset:
     """1,797 8×8 grey digits of 10 classes, embedded: nothing to download.
 
     scikit-learn's; 520 validate and 200 test, equally many of each class, drawn by ``seed``.
@@ -267,7 +274,7 @@ def digits(seed: int = 0, pool: int | None = None) -> Dataset:
 
     loaded: Any = load_digits()
     images, labels = loaded.images.astype(np.uint8), loaded.target.astype(np.int32)
-    images = images if pool is None else np.asarray(pooled(images[..., None], pool))
+    images = np.asarray(pooled(images[..., None], pool))
     order = balanced_order(labels, 10, seed)
     valid, test = np.split(order[: _DIGITS_VALID + _DIGITS_TEST], [_DIGITS_VALID])
     train = np.setdiff1d(np.arange(len(labels)), np.concatenate([valid, test]))

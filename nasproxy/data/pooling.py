@@ -3,21 +3,25 @@
 import numpy as np
 from jaxtyping import Real
 
-from nasproxy.checks import Optional, Whole
+from nasproxy.checks import Whole
 from nasproxy.data.dataset import Images
 from nasproxy.data.lazy import LazyImages, block_means
 from nasproxy.errors import SettingError
 
-POOL = Optional(Whole(2, 4_096, hint="pixels a side of the blocks that are averaged"))
+POOL = Whole(1, 4_096, hint="pixels a side of the blocks that are averaged")
 _CHUNK = 1_000  # images that are held in float64 at once
 
 
-def pooled(images: Images, block: int) -> Real[np.ndarray, "n rows columns c"] | LazyImages:
+def pooled(images: Images, block: int) -> Real[np.ndarray, "n _ _ c"] | LazyImages:
     """Images [N, H, W, C] of H/block × W/block pixels, float32: each the mean of a block.
+
+    By 1 they are left as they are.
 
     Raises:
         SettingError: a side that ``block`` does not divide; pixels are neither cut nor made up.
     """
+    if block == 1:
+        return images
     count, height, width, channels = images.shape
     if height % block or width % block:
         sides = range(2, min(height, width) + 1)

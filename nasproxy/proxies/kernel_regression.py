@@ -183,6 +183,7 @@ def judge(
     largest = max(n_trains), max(n_valids), max(ensembles)
     columns: dict[str, float] = {}
     charged: dict[str, float] = {}
+    costs = {own: flops(*own) for own in product(n_trains, {0, *n_valids}, ensembles)}
     found: dict[str, Curves] = {}
     for images, networks in product(n_trains, ensembles):
         try:
@@ -207,7 +208,7 @@ def judge(
                 column = ",".join(filter(None, (prefix, own)))
                 columns[column] = _best(curve)
                 used = unseen if name in OF_VALIDATION else 0
-                charged[column] = flops(images, used, networks)
+                charged[column] = costs[images, used, networks]
     value, cost = columns.pop(""), charged.pop("")
     if math.isnan(value):
         raise NoScore(f"{measure} is undefined at every regulariser")

@@ -10,11 +10,11 @@ from nasproxy import metrics
 from nasproxy.errors import SettingError, TruthError
 from nasproxy.plugins import SPACES
 from nasproxy.proxies import Latency
-from nasproxy.ranking.seeded import together
+from nasproxy.ranking.pooled import Pooled, pool
 from nasproxy.settings import parse_settings
 from nasproxy.space import Tabular
 from nasproxy.store import Store
-from nasproxy.store.columns import Column, agrees, means, parsed, place, read_columns
+from nasproxy.store.columns import agrees, means, parsed, place, read_columns
 from nasproxy.truth import tables
 
 _LISTED = 10  # candidates in an error message
@@ -42,7 +42,7 @@ def read_truth(
         TruthError: see ``nasproxy.truth.read``.
         SettingError: see ``truth_from_store``; or ``where`` without a table.
     """
-    if not _is_table(text):
+    if not is_table(text):
         if where or average:
             raise SettingError(f"--where and --average choose rows of a table; {text!r} is none")
         return truth_from_store(store, text)
@@ -64,6 +64,8 @@ def truth_from_store(
     seed: int | None = None,
 ) -> pd.Series:
     """One column of a store's scores as truth, indexed by architecture key, failed ones left out.
+
+    Of several seeds that share their architectures it is the mean.
 
     Args:
         store: where they are.
@@ -88,6 +90,8 @@ def truth_from_store(
     ]
     exact = [c for c in fitting if proxy in (c.full, c.about["proxy"])]
     found = exact if len(exact) == 1 else fitting
+    if len(found) > 1 and len(pools := pool(found)) == 1:
+        return _mean_of_seeds(pools[0])
     if len(found) != 1:
         listed = [
             "{proxy} ({space}, {data}, seed {seed})".format(**c.about) for c in found or columns
@@ -106,92 +110,14 @@ def truth_from_store(
     return truth
 
 
-def read_columns_of(
-    text: str,
-    store: Store,
-    key: str | None = None,
-    *,
-    where: Mapping[str, Any] | None = None,
-    average: bool = False,
-) -> list[pd.Series]:
-    """Columns to hold scores against: of a table, one; of the store, what a name stands for.
-
-    ``counts`` is all that the proxy reports, ``counts[conv3x3]`` that column alone. What a proxy
-    gave for several spaces is joined, and of several seeds the first is taken: baselines are of the
-    architecture.
-
-    Raises:
-        TruthError: see ``nasproxy.truth.read``.
-        SettingError: nothing in the store is of that name.
-    """
-    if _is_table(text):
-        return [read_truth(text, store, key, where=where, average=average)]
-    every = [c for c in read_columns(store) if len(c.series) and c.directed]
-    bare = "[" not in text
-    fitting = [c for c in every if means(text, c) or (bare and _of_proxy(text, c))]
-    if not fitting:
-        names = list(dict.fromkeys(c.about["proxy"] for c in every))[:_LISTED]
-        raise SettingError(
-            f"{text!r} is no column of {place(store)}: score it first, or name one of "
-            + (", ".join(names) or "what is scored")
-        )
-    joined: dict[str, pd.Series] = {}
-    for column in sorted(fitting, key=lambda c: c.run[3]):
-        name = column.about["proxy"]
-        series = -column.series if column.lower else column.series
-        joined[name] = series if name not in joined else joined[name].combine_first(series)
-    return [series.rename(name) for name, series in joined.items()]
-
-
-def _of_proxy(text: str, column: Column) -> bool:
-    """Whether a column is one that the named proxy reports beside its score."""
-    own, has, _ = column.meaning
-    return agrees(parsed(text), (own, has))
-
-
-def read_scores_of(
-    text: str,
-    store: Store,
-    key: str | None = None,
-    *,
-    where: Mapping[str, Any] | None = None,
-    average: bool = False,
-) -> pd.Series:
-    """One column of scores: of a table, or of the store by every seed it holds.
-
-    Raises:
-        TruthError: see ``nasproxy.truth.read``.
-        SettingError: none or several columns of the store are of that name.
-    """
-    if _is_table(text):
-        return read_truth(text, store, key, where=where, average=average)
-    every = [one for one in together(read_columns(store)) if one.first.directed]
-    fitting = [one for one in every if means(text, one.first)]
-    exact = [one for one in fitting if text == one.first.about["proxy"]]
-    found = exact if len(exact) == 1 else fitting
-    if len(found) != 1:
-        listed = dict.fromkeys(one.first.about["proxy"] for one in found or every)
-        raise SettingError(
-            f"{text!r} fits {len(found)} columns of {place(store)}: name one of "
-            + ", ".join(list(listed)[:_LISTED])
-        )
-    return found[0].series.rename(found[0].first.about["proxy"])
-
-
-def all_scores(store: Store, truth: pd.Series) -> list[pd.Series]:
-    """Every column that can rank, by every seed, but those that the truth comes from.
-
-    Where a name stands for several, as of two data sets, it says which.
-    """
-    own = truth.attrs.get("columns", [])
-    columns = [c for c in read_columns(store) if (c.run, c.column) not in own and c.directed]
-    found = [one for one in together(columns) if len(one.first.series)]
-    names = [one.first.about["proxy"] for one in found]
-    said = [
-        name if names.count(name) == 1 else "{proxy} ({space}, {data})".format(**one.about)
-        for name, one in zip(names, found, strict=True)
-    ]
-    return [one.series.rename(name) for name, one in zip(said, found, strict=True)]
+def _mean_of_seeds(pooled: Pooled) -> pd.Series:
+    """Of the architectures that all seeds scored: what is left of their noise is less."""
+    about = pooled.about
+    name = f"{about['proxy']}, {about['space']}, {about['data']}, mean of {pooled.seed_names}"
+    truth = pooled.mean.rename(name).rename_axis("architecture")
+    truth.attrs["columns"] = [(column.run, column.column) for column in pooled.columns]
+    truth.attrs["lower"] = pooled.first.lower
+    return truth
 
 
 def read_latency(
@@ -208,7 +134,7 @@ def read_latency(
         TruthError: see ``nasproxy.truth.read``.
         SettingError: see ``truth_from_store``; or a stored proxy that measures no latency.
     """
-    if _is_table(text):
+    if is_table(text):
         return read_truth(text, store, key, where=where, average=average)
     if text.partition(":")[0].partition("[")[0] != Latency.name:
         raise SettingError(
@@ -259,6 +185,6 @@ def reward(
     return found
 
 
-def _is_table(text: str) -> bool:
+def is_table(text: str) -> bool:
     """Whether a file is meant, one that is there or not, and no stored proxy."""
     return ".parquet" in text.lower() or ".csv" in text.lower() or os.sep in text.partition(":")[0]

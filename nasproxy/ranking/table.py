@@ -9,8 +9,7 @@ drawn, and gives an interval. The same from a notebook, without a store::
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,50 +17,45 @@ import pandas as pd
 
 from nasproxy import metrics
 from nasproxy.checks import OneOf, Optional, Real, checked
-from nasproxy.errors import StoreError, TruthError
+from nasproxy.errors import SettingError, StoreError
 from nasproxy.plugins import PROXIES
-from nasproxy.ranking import plots, seeded
-from nasproxy.ranking.seeded import together
+from nasproxy.ranking import beside, plots
+from nasproxy.ranking.aligned import FAILURES, Aligned, align, by_seed, numbers
+from nasproxy.ranking.measures import Finder
+from nasproxy.ranking.pooled import Pooled, pool
 from nasproxy.store import Store
-from nasproxy.store.columns import CONTEXT, Column, Run, place, read_columns
+from nasproxy.store.columns import CONTEXT, Run, place, read_columns
 from nasproxy.truth import tables
 
-TOP = 10
-SMALLEST_PART = 20
-"""Architectures of a part that discovered performance is of; of few architectures a half."""
 _LEFT_OUT = ("missing", "repeated", "mended", "foreign")
 
 
 class Ranking(NamedTuple):
     """How one column of scores ranks; NaN where ``n`` architectures are too few, or all tie.
 
-    Of several seeds every measure is the mean of each seed's own, over the architectures that all
-    seeds scored.
+    Of several seeds every measure is the mean of the seeds' own, each over the same architectures.
 
     Attributes:
-        n: architectures that have a score and a truth.
-        seeds: that scored them.
+        n: architectures that have a truth and, by every seed, a score.
+        seeds: how many. Of one, the intervals are over architectures alone, and too narrow for
+            what another seed, of images and weights, does.
         kendall_tau: τ_b; ``_low`` and ``_high`` bound its 95 % bootstrap interval over
-            architectures and, where there are several, seeds.
-        kendall_tau_seed_sd: standard deviation of τ between seeds; NaN of one, whose interval says
-            nothing of what another seed would give.
+            architectures and seeds, see :func:`nasproxy.metrics.over_seeds`.
+        kendall_tau_seed_sd: sample standard deviation of the seeds' τ; NaN of one.
         pearson: r, likewise.
         spearman: ρ.
         pqetp: AUROC of the score as classifier of truth > ``threshold``.
         threshold: λ, in truth's units.
-        discovered: best truth among the ``top`` by score, mean over at most 10 disjoint random
-            parts of ``subset`` architectures; truth's units.
-        discovered_error: its standard error over the parts.
-        top, subset: see ``discovered``: min(10, subset // 5), and a tenth of the architectures, or
-            20, or a half where there are fewer than 40.
-        given_tau, given_pairs: τ_b over the pairs of architectures that agree in all baselines
-            ``given``, and how many there are.
-        gain: τ less that of the baseline ``against``, on the same architectures; with ``_low`` and
-            ``_high`` of the same resamples.
-        ceiling: τ of the measurement ``ceiling`` on the same architectures: what noise leaves to
-            reach.
-        failed: architectures without a finite score, left out or ranked last.
+        discovered: best truth among the ``top`` by score, mean over ``parts`` disjoint random parts
+            of ``subset`` architectures; truth's units.
+        discovered_error: its standard error over those parts and over seeds; NaN of one part.
+        top, subset, parts: see ``discovered``: ten parts, or fewer of five architectures; the top
+            thousandth of each, one at least, as the paper's 10 of 10,000.
+        failures: whether failed architectures are left out, ``drop``, or rank below all others,
+            ``last`` (in all but Pearson's r, which has no place for them).
+        failed: architectures without a finite score by some seed.
         unmatched: architectures with a score and no truth.
+        unshared: architectures that some seeds were asked for, and not all; left out.
     """
 
     n: int
@@ -80,40 +74,11 @@ class Ranking(NamedTuple):
     discovered_error: float = math.nan
     top: int = 0
     subset: int = 0
-    given_tau: float = math.nan
-    given_pairs: int = 0
-    gain: float = math.nan
-    gain_low: float = math.nan
-    gain_high: float = math.nan
-    ceiling: float = math.nan
+    parts: int = 0
+    failures: str = "drop"
     failed: int = 0
     unmatched: int = 0
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What rankings are held against, each indexed by architecture key.
-
-    Attributes:
-        given: baselines; τ is also told among architectures that agree in all of them.
-        against: a baseline that the gain is over.
-        ceiling: another measurement of the truth, such as a single training.
-    """
-
-    given: Sequence[pd.Series] = ()
-    against: pd.Series | None = None
-    ceiling: pd.Series | None = None
-
-    @property
-    def names(self) -> dict[str, str]:
-        """Of what there is."""
-        named = {"against": self.against, "ceiling_of": self.ceiling}
-        said = {name: str(one.name) for name, one in named.items() if one is not None}
-        given = {"given": ", ".join(str(one.name) for one in self.given)} if self.given else {}
-        return given | said
-
-
-NOTHING = Beside()
+    unshared: int = 0
 
 
 def rank(
@@ -122,130 +87,108 @@ def rank(
     *,
     threshold: float | None = None,
     percentile: float | None = None,
-    beside: Beside = NOTHING,
     failures: str = "drop",
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> Ranking:
     """Every measure of one column of scores against the truth.
 
-    Scores and truths that are not finite are left out, and the scores counted as failed.
+    Scores that are not finite are failures; truths that are not are left out.
 
     Args:
-        scores: larger means predicted better; where ``.attrs["lower"]`` is true, smaller. By
-            architecture key, or by key and seed, as :func:`nasproxy.score` gives them.
-        truth: larger means better; likewise. By architecture key.
+        scores: indexed by architecture key, or by (architecture, seed) as ``score`` returns several
+            seeds; of these, architectures that all seeds have are ranked. Larger means predicted
+            better; where ``.attrs["lower"]`` is true, smaller.
+        truth: indexed by architecture key; larger means better; likewise.
         threshold: λ of PQETP, in truth's units; or
         percentile: λ is this percentile of the truth ranked against, from the worst; the median by
             default.
-        beside: baselines and a ceiling, of which the architectures that lack one are left out.
-        failures: ``drop``, or ``last``: architectures without a score tie below all others, as a
-            search that meets them would see it.
+        failures: ``drop`` or ``last``, see :class:`Ranking`.
         n_resamples: bootstrap resamples of an interval, each O(n log n).
-        seed: of the bootstrap and of the subsets of discovered performance.
+        seed: of the bootstrap and of the parts of discovered performance.
 
     Raises:
         TruthError: no key is in both, or one occurs twice; no keys at all, or values that are no
-            numbers.
-        SettingError: a λ that is none, or two; or another word for ``failures``.
+            numbers; seeds that share no architecture.
+        SettingError: a λ that is none, or two; another word for failures.
     """
     checked("rank", "threshold", threshold, Optional(Real()))
-    checked("rank", "failures", failures, OneOf(*seeded.FAILURES))
-    scores, truth = _numbers("scores", scores), _numbers("truth", truth)
-    sign = -1.0 if truth.attrs.get("lower") else 1.0
-    found = seeded.scores(scores, failures)
-    known = truth[np.isfinite(truth.to_numpy(np.float64))]
-    places = pd.Series(np.arange(len(found.keys)), index=found.keys)
-    joined = tables.join(places, known)
-    x = found.values[:, joined.scores.to_numpy(int)]
-    y = joined.truth.to_numpy(np.float64) * sign
-    n = len(y)
-    ranking = Ranking(n, len(x), failed=found.failed, unmatched=joined.unmatched_scores)
+    checked("rank", "failures", failures, OneOf(*FAILURES))
+    frame, unshared = by_seed("scores", numbers("scores", scores))
+    row = align(frame, numbers("truth", truth), failures=failures, unshared=unshared)
+    return _ranking(row, threshold, percentile, failures, n_resamples, seed)
+
+
+def _ranking(
+    row: Aligned,
+    threshold: float | None,
+    percentile: float | None,
+    failures: str,
+    n_resamples: int,
+    seed: int,
+) -> Ranking:
+    scores, y, sign = row.scores, row.truth, row.sign
+    n, seeds = len(y), len(scores)
+    ranking = Ranking(
+        n,
+        seeds,
+        failures=failures,
+        failed=row.failed,
+        unmatched=row.unmatched,
+        unshared=row.unshared,
+    )
     if n < 2:
         return ranking
     if percentile is None and threshold is None:
         percentile = 50.0
     level = None if threshold is None else threshold * sign
-    exceeding = [metrics.pqetp(row, y, level, percentile=percentile) for row in x]
+    pqetp = [metrics.pqetp(x, y, level, percentile=percentile) for x in scores]
     if percentile is not None:
         threshold = float(np.percentile(y, percentile)) * sign
     assert threshold is not None
-    resamples = n_resamples if n >= plots.MIN_FOR_INTERVAL else 0
-    tau, r = (_estimate(of, x, y, resamples, seed) for of in (metrics.kendall_tau, metrics.pearson))
-    ranking = ranking._replace(
-        kendall_tau=tau.value,
-        kendall_tau_low=tau.low,
-        kendall_tau_high=tau.high,
-        kendall_tau_seed_sd=tau.seed_deviation,
-        pearson=r.value,
-        pearson_low=r.low,
-        pearson_high=r.high,
-        spearman=float(np.mean([metrics.spearman(row, y) for row in x])),
-        pqetp=float(np.mean(exceeding)),
-        threshold=threshold,
-    )
-    ranking = ranking._replace(**_held_against(beside, joined.scores.index, x, y, resamples, seed))
+    count = n_resamples if n >= plots.MIN_FOR_INTERVAL else 1
+    settings = {"n_resamples": count, "seed": seed}
+    tau = metrics.over_seeds(metrics.kendall_tau, scores, y, **settings)
+    r = metrics.Estimate(math.nan, math.nan, math.nan)
+    if row.scored.sum() >= 2:
+        linear = scores[:, row.scored], y[row.scored]
+        r = metrics.over_seeds(metrics.pearson, *linear, **settings)
+    if n < plots.MIN_FOR_INTERVAL:
+        tau, r = (e._replace(low=math.nan, high=math.nan) for e in (tau, r))
+    found: dict[str, Any] = {
+        "kendall_tau": tau.value,
+        "kendall_tau_low": tau.low,
+        "kendall_tau_high": tau.high,
+        "kendall_tau_seed_sd": tau.seed_deviation,
+        "pearson": r.value,
+        "pearson_low": r.low,
+        "pearson_high": r.high,
+        "spearman": float(np.mean([metrics.spearman(x, y) for x in scores])),
+        "pqetp": float(np.mean(pqetp)),
+        "threshold": threshold,
+    }
     if n >= plots.MIN_FOR_TOP:
-        subset = max(n // metrics.N_SUBSETS, min(n // 2, SMALLEST_PART))
-        top = max(1, min(TOP, subset // 5))
-        best = [
-            metrics.discovered_performance(
-                row, y, top=top, subset=subset, n_subsets=metrics.N_SUBSETS, seed=seed
-            )
-            for row in x
-        ]
-        ranking = ranking._replace(
-            discovered=float(np.mean([b.mean for b in best])) * sign,  # in the truth's own units
-            discovered_error=float(np.mean([b.standard_error for b in best])),
-            top=top,
-            subset=subset,
-        )
-    return ranking._replace(**{f: math.nan for f, v in ranking._asdict().items() if v != v})
+        found |= _discovered(row, seed)
+    # One NaN, so that rankings without one compare equal.
+    return ranking._replace(**{k: math.nan if v != v else v for k, v in found.items()})
 
 
-def _estimate(
-    statistic: Any, x: np.ndarray, y: np.ndarray, n_resamples: int, seed: int
-) -> metrics.Estimate:
-    """With an interval, if there are resamples to take it from."""
-    found = metrics.over_seeds(statistic, x, y, n_resamples=n_resamples or 1, seed=seed)
-    return found if n_resamples else found._replace(low=math.nan, high=math.nan)
-
-
-def _held_against(
-    beside: Beside, keys: pd.Index, x: np.ndarray, y: np.ndarray, n_resamples: int, seed: int
-) -> dict[str, Any]:
-    """Measures that need another column of the same architectures."""
-    measured: dict[str, Any] = {}
-    if beside.given:
-        baselines, there = _beside(beside.given, keys)
-        if there.sum() >= 2:
-            found = [metrics.tau_given(row[there], y[there], baselines[:, there].T) for row in x]
-            measured["given_tau"] = float(np.mean([one.tau for one in found]))
-            measured["given_pairs"] = found[0].pairs
-    if beside.against is not None:
-        (baseline,), there = _beside([beside.against], keys)
-        if there.sum() >= 2:
-            gain = metrics.paired_gain(
-                x[:, there], baseline[there], y[there], n_resamples=n_resamples or 1, seed=seed
-            )
-            ends = (gain.low, gain.high) if n_resamples else (math.nan, math.nan)
-            measured |= {"gain": gain.value, "gain_low": ends[0], "gain_high": ends[1]}
-    if beside.ceiling is not None:
-        (ceiling,), there = _beside([beside.ceiling], keys)
-        if there.sum() >= 2:
-            measured["ceiling"] = metrics.kendall_tau(ceiling[there], y[there])
-    return measured
-
-
-def _beside(columns: Sequence[pd.Series], keys: pd.Index) -> tuple[np.ndarray, np.ndarray]:
-    """Columns ``[k, n]`` for those architectures, and which of them have them all."""
-    rows = []
-    for column in columns:
-        sign = -1.0 if column.attrs.get("lower") else 1.0
-        by_key = column.set_axis(column.index.astype(str))
-        rows.append(sign * by_key.reindex(keys).to_numpy(np.float64))
-    values = np.stack(rows)
-    return values, np.asarray(np.isfinite(values).all(0))
+def _discovered(row: Aligned, seed: int) -> dict[str, Any]:
+    parts = beside.parts(len(row.truth), plots.MIN_FOR_TOP, seed)
+    size = len(parts[0])
+    top = max(1, round(beside.TOP_SHARE * size))
+    best = [
+        [metrics.discovered_performance(x[i], row.truth[i], top=top).mean for i in parts]
+        for x in row.scores
+    ]
+    found = beside.parted(np.array(best))
+    return {
+        "discovered": found.mean * row.sign,  # in the truth's own units
+        "discovered_error": found.error,
+        "top": top,
+        "subset": size,
+        "parts": len(parts),
+    }
 
 
 def rank_store(
@@ -254,26 +197,45 @@ def rank_store(
     *,
     threshold: float | None = None,
     percentile: float | None = None,
-    beside: Beside = NOTHING,
     failures: str = "drop",
+    given: str | pd.Series | pd.DataFrame | None = None,
+    against: str | pd.Series | None = None,
+    ceiling: str | pd.Series | None = None,
+    keep: float | None = None,
+    then: str | pd.Series | None = None,
+    key: str | None = None,
+    where: Mapping[str, Any] | None = None,
+    average: bool = False,
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Ranks all that a store holds: a row each (space, proxy, data) and further column.
+
+    Seeds are ranked together where they share half of the architectures of the largest at least;
+    others have a row each.
 
     Args:
         store: what was scored.
         truth: indexed by architecture key; ``.name`` says what it is. The columns of the store that
             a truth of ``nasproxy.ranking.reference`` comes from are left out, others of the same
             computation are marked.
-        threshold, percentile, beside, failures, n_resamples, seed: as in ``rank``.
+        threshold, percentile, failures, n_resamples, seed: as in ``rank``.
+        given: baselines whose values architectures must share to be compared: the name of a stored
+            proxy, which stands for all that it reports (``counts``), or of a column
+            (``counts[conv3x3]``), several separated by commas; or numbers by architecture key.
+        against: a score whose τ the others should exceed: a stored proxy, ``FILE:COLUMN``, or a
+            series of one's own. A stored one is that of the row's own space and data if there is
+            one, else of its space.
+        ceiling: a measure, likewise, whose τ is taken for what can be reached.
+        keep: share in (0, 1] of the architectures that a search keeps by score; needs ``then``.
+        then: the measure, likewise, by which it picks one of them.
+        key, where, average: of tables that these name, see ``nasproxy.truth.read``.
 
     Returns:
-        Within each ``space``, ``data`` and ``drawn`` the best τ first, signs kept. Columns are
-        those of ``Ranking``, and:
+        Within each ``space``, ``data`` and ``drawn`` the best τ first, signs kept.
+        Columns are those of ``Ranking``, and:
 
-        - ``proxy``, ``space``: with the settings that are not defaults; ``data``; ``seed``, those
-          that the row is over, as text;
+        - ``proxy``, ``space``: with the settings that are not defaults; ``data``; ``seed_names``;
         - ``drawn``: how the ranked architectures were drawn, several ways separated by semicolons,
           ``unknown`` where the store does not say;
         - ``same_run``: whether the truth is of the same computation (test accuracy, say, beside a
@@ -283,51 +245,60 @@ def rank_store(
           table, and ``truth_missing``, ``truth_repeated``, ``truth_mended``, ``truth_foreign``, how
           many of them had no number, were averaged, had a key that was brought to the spaces' form,
           or one that is none of theirs;
-        - ``failures``, and where they were asked for ``given``, ``against``, ``ceiling_of``: names;
-        - ``seconds``: median cost of scoring an architecture, of the whole computation where it
-          gave several columns; ``flops``: mean cost of what the column stands for.
+        - ``seconds``, ``flops``: median and mean cost of scoring an architecture by a seed, of the
+          whole computation where it gave several columns;
+        - where asked for, with ``_low`` and ``_high``: ``given``, ``tau_given``, ``given_pairs``,
+          ``given_n``; ``against``, ``gain``, ``gain_n``; ``ceiling``, ``ceiling_tau``,
+          ``ceiling_share``, ``ceiling_n``; ``keep``, ``then``, ``found``, ``found_error``,
+          ``found_over_random``, ``found_over_all``, ``found_n``, ``found_parts``, ``found_kept``.
+          See :mod:`nasproxy.ranking.beside`.
 
         A row without a match is there, with n = 0 and NaN.
 
     Raises:
         StoreError: there is nothing to rank.
-        TruthError: no scored architecture at all has a truth.
-        SettingError: a λ that is none, or two.
+        TruthError: no scored architecture at all has a truth, or a table cannot be read.
+        SettingError: a λ that is none, or two; a name that fits no column or several; a share that
+            is none.
     """
-    truth = _numbers("truth", truth)
+    checked("rank", "failures", failures, OneOf(*FAILURES))
+    checked("rank", "keep", keep, Optional(Real(above=0, most=1)))
+    if (keep is None) != (then is None):
+        raise SettingError(f"keep={keep!r} and then={then!r}: give both, a share and what picks")
+    truth = numbers("truth", truth)
     read, lower = truth, bool(truth.attrs.get("lower"))
-    columns, truth, runs = _opposed(store, truth)
-    truth.attrs["lower"] = lower
+    pools, every, truth, runs = _opposed(store, truth)
+    finder = Finder(store, every, key, where, average)
+    asked = beside.Asked(given, against, ceiling, keep, then)
     rows = []
-    for column in together(columns):
-        series = column.series
-        scored = seeded.scores(series, failures)
-        keys, failed = scored.keys, scored.failed
-        known = tables.known(keys, truth)
-        ranking = Ranking(0, len(column.columns), failed=failed, unmatched=len(keys))
-        if len(known):
-            ranking = rank(
-                series,
-                truth,
-                threshold=threshold,
-                percentile=percentile,
-                beside=beside,
-                failures=failures,
-                n_resamples=n_resamples,
-                seed=seed,
+    for pooled in pools:
+        frame = pooled.frame
+        known = tables.known(frame.index, truth)
+        row, ranking = None, Ranking(0, len(pooled.seeds), failures=failures)
+        scored = frame if failures == "last" else frame.dropna()
+        if len(tables.known(scored.index, truth)):
+            row = align(frame, truth, failures=failures, unshared=pooled.unshared)
+            ranking = _ranking(row, threshold, percentile, failures, n_resamples, seed)
+            known = row.keys
+        else:
+            finite = frame.dropna()
+            ranking = ranking._replace(
+                failed=len(frame) - len(finite), unmatched=len(finite), unshared=pooled.unshared
             )
+            row = _nothing(len(pooled.seeds))
         about = {
-            "drawn": column.drawn(known if len(known) else keys),
+            "seed_names": pooled.seed_names,
+            "drawn": pooled.drawn(known if len(known) else frame.index),
             "truth": str(truth.name or "truth"),
             "truth_lower": lower,
             "truth_rows": int(read.attrs.get("rows", len(read))),
             **{f"truth_{what}": int(read.attrs.get(what, 0)) for what in _LEFT_OUT},
-            "same_run": any(one.run in runs for one in column.columns),
-            "lower": column.first.lower,
-            "failures": failures,
-        } | beside.names
-        cost = {"seconds": column.seconds, "flops": column.flops}
-        rows.append(column.about | about | ranking._asdict() | cost)
+            "same_run": bool(pooled.runs & runs),
+            "lower": pooled.first.lower,
+        }
+        extra = beside.columns(row, pooled, finder, asked, n_resamples, seed)
+        cost = {"seconds": pooled.seconds, "flops": pooled.flops}
+        rows.append(pooled.about | about | ranking._asdict() | extra | cost)
     frame = pd.DataFrame(rows)
     by = [*CONTEXT, "kendall_tau"]
     upwards = [*(True for _ in CONTEXT), False]
@@ -337,38 +308,37 @@ def rank_store(
 def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> None:
     """Draws the columns of ``rank_store`` against the truth, six at most; says if there are more.
 
-    Those of the truth's own computation come last, otherwise those of most architectures first.
+    Of several seeds each architecture's mean is drawn, which may rank better than they do. Columns
+    of the truth's own computation come last, otherwise those of most architectures first.
 
     Raises:
         StoreError, TruthError: as ``rank_store``.
         SettingError: the path cannot be written, or has another suffix than .png, .pdf and .svg.
     """
     lower = bool(truth.attrs.get("lower"))
-    columns, truth, runs = _opposed(store, truth)
-    truth.attrs["lower"] = lower
-    matched = [c for c in columns if len(tables.known(c.series.index, truth))]
-    shown = sorted(matched, key=lambda c: (c.run in runs, -len(c.series)))[: plots.MAX_PANELS]
-    varying = [
-        part for part in ("space", "data", "seed") if len({c.about[part] for c in columns}) > 1
-    ]
+    pools, _, truth, runs = _opposed(store, truth)
+    means = {id(p): p.mean for p in pools}
+    matched = [p for p in pools if len(tables.known(means[id(p)].index, truth))]
+    shown = sorted(matched, key=lambda p: (bool(p.runs & runs), -len(means[id(p)])))
+    shown = shown[: plots.MAX_PANELS]
+    abouts = {id(p): p.about | {"seeds": _seeds_drawn(p)} for p in pools}
+    parts = ("space", "data", "seeds")
+    varying = [part for part in parts if len({about[part] for about in abouts.values()}) > 1]
     series, labels, flipped = {}, {}, []
-    for column in shown:
-        title = "\n".join([column.about["proxy"], *(f"{p} {column.about[p]}" for p in varying)])
+    for pooled in shown:
+        about = abouts[id(pooled)]
+        title = "\n".join([about["proxy"], *(str(about[p]) for p in varying)])
         while title in series:  # one setting, scored alone and as a column of several
             title += " (again)"
-        series[title] = column.series
-        if column.lower:
+        series[title] = means[id(pooled)]
+        if pooled.first.lower:
             flipped.append(title)
-        kind = column.about["proxy"].partition(":")[0].partition("[")[0]
+        kind = about["proxy"].partition(":")[0].partition("[")[0]
         labels[title] = getattr(PROXIES.get(kind), "unit", "score")
-    about = shown[0].about
-    fixed = [
-        f"{p} {about[p]}" if p == "seed" else str(about[p])
-        for p in ("space", "data", "seed")
-        if p not in varying
-    ]
-    drawn = {c.drawn(tables.known(c.series.index, truth)) for c in shown}
-    left = f"{len(shown)} of {len(columns)} rows shown; " if len(columns) > len(shown) else ""
+    about = abouts[id(shown[0])]
+    fixed = [str(about[p]) for p in parts if p not in varying]
+    drawn = {p.drawn(tables.known(means[id(p)].index, truth)) for p in shown}
+    left = f"{len(shown)} of {len(pools)} rows shown; " if len(pools) > len(shown) else ""
     plots.scatter(
         pd.DataFrame(series),
         truth,
@@ -377,50 +347,37 @@ def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> 
         y_label=str(truth.name or "truth") + " (lower is better)" * lower,
         lower=flipped,
         title=", ".join(fixed),
-        note=f"{left}drawn: {' / '.join(sorted(drawn))}; brackets: 95 % bootstrap intervals",
+        note=f"{left}drawn: {' / '.join(sorted(drawn))}; brackets: 95 % bootstrap intervals over "
+        "architectures",
     )
 
 
-def _numbers(name: str, given: Any) -> pd.Series:
-    """A series of float64 with the attributes of what was given, a series or a mapping."""
-    if isinstance(given, Mapping):
-        given = pd.Series(given)
-    if not isinstance(given, pd.Series):
-        raise TruthError(
-            f"{name} is {type(given).__name__}, which names no architectures: give a pandas Series "
-            "indexed by architecture key, or arrays in one order to nasproxy.metrics"
-        )
-    if pd.api.types.is_complex_dtype(given):
-        raise TruthError(f"{name} are complex numbers, which have no order: give real ones")
-    if not isinstance(given.dtype, np.dtype) or given.dtype == object:
-        given = given.astype(object).where(given.notna(), math.nan)  # pd.NA is no float
-    try:
-        return given.astype(np.float64)
-    except (TypeError, ValueError):
-        key, value = next((k, v) for k, v in given.items() if not _is_number(v))
-        raise TruthError(
-            f"{name} has {value!r:.80} at {key!r:.80}: give a number, or NaN where there is none"
-        ) from None
+def _seeds_drawn(pooled: Pooled) -> str:
+    return f"mean of {pooled.seed_names}" if len(pooled.seeds) > 1 else pooled.seed_names
 
 
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
+def _nothing(seeds: int) -> Aligned:
+    nobody = np.empty(0)
+    keys = pd.Index([], dtype=str)
+    return Aligned(keys, np.empty((seeds, 0)), nobody, nobody.astype(bool), 1.0, 0, 0)
 
 
-def _opposed(store: Store, truth: pd.Series) -> tuple[list[Column], pd.Series, set[Run]]:
-    """All columns but the truth's own, the truth of what they score, and the runs it comes from."""
+def _opposed(
+    store: Store, truth: pd.Series
+) -> tuple[list[Pooled], list[Pooled], pd.Series, set[Run]]:
+    """Rows to rank, all that they may be held against, the truth of what they score, its runs."""
     own = truth.attrs.get("columns", [])
-    columns = [c for c in read_columns(store) if (c.run, c.column) not in own and c.directed]
-    if not columns:
+    columns = [c for c in read_columns(store) if (c.run, c.column) not in own]
+    every = pool(columns)
+    pools = [p for p in every if p.first.directed]
+    if not pools:
         raise StoreError(f"{place(store)} holds no scores to rank: run nasproxy score first")
     # Once, in plain Python: pandas looks up 423,624 Arrow strings in seconds, for each column.
-    scored = {key for column in columns for key in column.series.index}
+    scored = {key for p in pools for column in p.columns for key in column.draws}
     keys = truth.index.astype(str).to_numpy(dtype=object)
     known = [key in scored for key in keys]
     if not any(known):
-        tables.join(columns[0].series, truth)  # raises, naming a key of either side
-    return columns, truth.set_axis(keys)[known], {run for run, _ in own}
+        tables.join(pools[0].mean, truth)  # raises, naming a key of either side
+    found = truth.set_axis(keys)[known]
+    found.attrs["lower"] = bool(truth.attrs.get("lower"))
+    return pools, every, found, {run for run, _ in own}

@@ -107,7 +107,7 @@ class Pool:
 
     def forward(self, width: int) -> float:
         """Mean FLOPs of a forward pass at a width."""
-        return float(np.mean([graph.flops for graph in self._graphs(width)]))
+        return float(np.mean([graph.flops for graph in self.graphs(width)]))
 
     def line(self, name: str, request: Request) -> str:
         """A request in words, a Markdown item."""
@@ -118,12 +118,12 @@ class Pool:
     def _cost(self, request: Request, setting: Setting) -> float:
         if isinstance(request.proxy, NNGP):
             sizes = dataclasses.astuple(setting)
-            graphs, classes = self._graphs(request.proxy.width), self.images.classes
+            graphs, classes = self.graphs(request.proxy.width), self.images.classes
             return float(np.mean([nngp_costs.flops(g, classes, *sizes) for g in graphs]))
         return float(self.frame(request)[f"{request.proxy.name} flops"].mean())
 
     @cache  # noqa: B019
-    def _graphs(self, width: int, first: int = 200) -> list[Any]:
+    def graphs(self, width: int, first: int = 200) -> list[Any]:
         """Networks of the first architectures: means over them are good to 5 %."""
         space = dataclasses.replace(self.space, width=width)  # type: ignore[type-var]
         shape, classes = self.images.image_shape, self.images.classes

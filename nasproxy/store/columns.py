@@ -71,7 +71,7 @@ class Column:
             "proxy": name or self.full,
             "space": _short(*parsed(space), SPACES) or space,
             "data": data,
-            "seed": str(seed),
+            "seed": seed,
         }
 
     def drawn(self, keys: pd.Index) -> str:

@@ -190,7 +190,10 @@ def test_lists_say_what_there_is() -> None:
     ("words", "says"),
     [
         (["score", "nasbench", "--sample", "1", "--proxy", "params"], "nasbench101"),
-        (["score", "nasbench101", "--sample", "1", "--proxy", "nnpg"], "choose one of flops"),
+        (
+            ["score", "nasbench101", "--sample", "1", "--proxy", "nnpg"],
+            "choose one of counts, flops",
+        ),
         (["score", "nasbench101", "--sample", "1", "--proxy", "nngp:n_tran=3"], "n_train"),
         (["score", "nasbench101", "--sample", "1", "--proxy", "nngp:preset=lab"], "colab, paper"),
         (["score", "nasbench101", "--sample", "1", "--proxy", "nngp:n_train"], "key=value"),

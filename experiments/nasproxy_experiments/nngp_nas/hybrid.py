@@ -143,9 +143,9 @@ def _verdict(judged: dict[str, np.ndarray], n: int, short: int, cheap: list[str]
     meaning = (
         "so the short training is worth having"
         if skipped.high < 0
-        else "so one can skip the short training"
+        else "so a fit to 12-epoch accuracy does without short training"
         if skipped.low > 0
-        else "so one can skip the short training: it adds nothing that shows"
+        else "so a fit to 12-epoch accuracy gains nothing from short training that shows"
     )
     finder = best(cheap, 1)
     return (
