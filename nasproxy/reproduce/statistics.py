@@ -90,9 +90,7 @@ def tau(score: ArrayLike, truth: ArrayLike) -> Estimate:
 
 def tau_gain(score: ArrayLike, other: ArrayLike, truth: ArrayLike) -> Estimate:
     """How much larger the score's τ is than the other's, on the same architectures."""
-    return estimate(
-        lambda s, o, t: metrics.kendall_tau(s, t) - metrics.kendall_tau(o, t), score, other, truth
-    )
+    return Estimate(*metrics.paired_gain(score, other, truth, n_resamples=RESAMPLES)[:3])
 
 
 def correlations(score: ArrayLike, truth: ArrayLike) -> dict[str, float]:

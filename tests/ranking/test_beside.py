@@ -29,6 +29,10 @@ SCORES = TRUTH.to_numpy() + 0.02 * RNG.normal(size=(3, N))
 SPACE = "fully_connected:width=256"
 
 
+def tau_of(scores: Any, kept: slice = slice(None)) -> float:
+    return float(np.asarray(stats.kendalltau(scores[kept], TRUTH[kept]))[0])
+
+
 def put(store: Store, proxy: str, values: Any, seed: int = 0, **columns: Any) -> None:
     for i, value in enumerate(values):
         failed = math.isnan(value)
@@ -68,14 +72,14 @@ def frame_of(seeds: int) -> pd.Series:
 
 def test_a_series_by_architecture_and_seed() -> None:
     result = rank(frame_of(3), TRUTH, n_resamples=50)
-    taus = [stats.kendalltau(score, TRUTH)[0] for score in SCORES]
+    taus = [tau_of(score) for score in SCORES]
     assert (result.n, result.seeds) == (N, 3)
     assert result.kendall_tau == pytest.approx(np.mean(taus))
     assert result.kendall_tau_seed_sd == pytest.approx(np.std(taus, ddof=1))
     expected = metrics.over_seeds(metrics.kendall_tau, SCORES, TRUTH, n_resamples=50)
     assert (result.kendall_tau_low, result.kendall_tau_high) == expected[1:3]
     assert result.spearman == pytest.approx(
-        np.mean([stats.spearmanr(score, TRUTH)[0] for score in SCORES])
+        np.mean([float(np.asarray(stats.spearmanr(score, TRUTH))[0]) for score in SCORES])
     )
     alone = rank(frame_of(1), TRUTH, n_resamples=50)
     assert alone == rank(pd.Series(SCORES[0], KEYS), TRUTH, n_resamples=50)
@@ -87,7 +91,7 @@ def test_architectures_of_some_seeds_are_left_out_and_counted() -> None:
     result = rank(scores, TRUTH.drop("k03"), n_resamples=5)
     assert (result.n, result.unshared, result.failed, result.unmatched) == (N - 4, 2, 1, 1)
     kept = slice(4, None)
-    taus = [stats.kendalltau(score[kept], TRUTH[kept])[0] for score in SCORES[:2]]
+    taus = [tau_of(score, kept) for score in SCORES[:2]]
     assert result.kendall_tau == pytest.approx(np.mean(taus))
 
 
@@ -199,16 +203,14 @@ def test_against_is_the_paired_gain(folder: Path) -> None:
     assert mine["gain_n"] == N
     assert found["params"]["gain"] is None, "nothing over itself"
     by_table = rows("--against", "t.csv:error:lower")["mine"]
-    assert by_table["gain"] == pytest.approx(
-        np.mean([stats.kendalltau(s, TRUTH)[0] for s in SCORES]) - stats.kendalltau(SHORT, TRUTH)[0]
-    )
+    assert by_table["gain"] == pytest.approx(np.mean([tau_of(s) for s in SCORES]) - tau_of(SHORT))
 
 
 def test_the_ceiling_is_on_the_same_architectures(folder: Path) -> None:
     pd.DataFrame({"key": KEYS[:40], "half": SHORT[:40].array}).to_csv("half.csv", index=False)
     mine = rows("--ceiling", "half.csv:half")["mine"]
-    best = stats.kendalltau(SHORT[:40], TRUTH[:40])[0]
-    own = np.mean([stats.kendalltau(s[:40], TRUTH[:40])[0] for s in SCORES])
+    best = tau_of(SHORT, slice(40))
+    own = np.mean([tau_of(s, slice(40)) for s in SCORES])
     assert (mine["ceiling_tau"], mine["ceiling_n"]) == (pytest.approx(best), 40)
     assert mine["ceiling_share"] == pytest.approx(own / best)
     assert mine["ceiling_share_low"] < mine["ceiling_share"] < mine["ceiling_share_high"]

@@ -23,7 +23,7 @@ from nasproxy_experiments.nngp_nas.study import Study
 
 CLAIM = (
     "None: the paper ranks by validation accuracy, and leaves n_t and M to the user. Rule, written "
-    "before the scores were made: of the measures at each (n_t, M), and of their rank means, the "
+    "before a score was read: of the measures at each (n_t, M), and of their rank means, the "
     "default is the cheapest whose τ on the choosing half is within .01 of the best there at no "
     "more than the cost of today's default, (512, 512, 1) with accuracy; if on the judging half "
     "its τ is not above that of accuracy at the nearest setting, (500, 200, 1), by an interval "
@@ -189,5 +189,5 @@ def _figure(table: pd.DataFrame, winner: Candidate, limit: float) -> Figure:
     axes.plot(chosen["GFLOP"], chosen["τ, judging"], "ks", mfc="none", ms=12, label="chosen")
     axes.axvline(limit / 1e9, color="grey", lw=1, ls=":")
     axes.set(xscale="log", xlabel="GFLOP a cell", ylabel="Kendall τ on cells and seeds kept apart")
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="lower right")
     return figure

@@ -95,17 +95,7 @@ def cross_fitted(features: list[np.ndarray], target: np.ndarray) -> np.ndarray:
 
     Ranks, since the truth of some spaces has a long tail of failures that squares would follow.
     """
-    target = rankdata(target)
-    matrix = np.column_stack(features)
-    deviation = matrix.std(0)
-    matrix = (matrix - matrix.mean(0)) / np.where(deviation > 0, deviation, 1)
-    design = np.column_stack([matrix, np.ones(len(matrix))])
-    fold = np.random.default_rng(0).permutation(len(target)) % FOLDS
-    predicted = np.empty(len(target))
-    for k in range(FOLDS):
-        weights, *_ = np.linalg.lstsq(design[fold != k], target[fold != k], rcond=None)
-        predicted[fold == k] = design[fold == k] @ weights
-    return predicted
+    return metrics.cross_fitted(np.column_stack(features), rankdata(target), folds=FOLDS)
 
 
 def report(benchmark: Benchmark, published: str) -> Finding:

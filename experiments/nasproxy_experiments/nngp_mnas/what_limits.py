@@ -80,7 +80,7 @@ def _limits(benchmark: Benchmark) -> Limits:
             "measure": MEASURES[measure],
             "setting": f"{s}, other seed" if label == "again" else str(s),
             **correlations(value, truth),
-            "at a given size": _partial(value, truth, params),
+            "at a given size": metrics.partial_kendall(value, truth, params),
             "mean": float(np.mean(value)),
         }
         for (label, s, measure), value in by.items()
@@ -101,7 +101,7 @@ def _limits(benchmark: Benchmark) -> Limits:
         f"{tau(first, again)} on {benchmark.name}",
         f"- {benchmark.name}, {len(truth)} architectures: accuracy {large} ranks with τ "
         f"{tau(more, truth)}, {_said(gain)} than {small} ({gain}); at a given size, "
-        f"{estimate(_partial, more, truth, params)}.",
+        f"{estimate(metrics.partial_kendall, more, truth, params)}.",
         pd.DataFrame(agreement),
     )
 
@@ -121,7 +121,7 @@ def _members(benchmark: Benchmark) -> Limits:
         {"space": benchmark.name, "measure": MEASURES[measure], "members": s.ensemble}
         | correlations(value, truth)
         | {
-            "at a given size": _partial(value, truth, params),
+            "at a given size": metrics.partial_kendall(value, truth, params),
             "τ of parameters": metrics.kendall_tau(params, truth),
         }
         for (measure, s), value in by.items()
@@ -132,6 +132,7 @@ def _members(benchmark: Benchmark) -> Limits:
     alone = cross_fitted(size, truth)
     added = cross_fitted([*size, *(by[measure, many] for measure in MEASURES)], truth)
     mixed = tau_gain(added, alone, truth)
+    at_size = estimate(metrics.partial_kendall, by["accuracy", many], truth, params)
     return Limits(
         pd.DataFrame(rows),
         f"on {benchmark.name} {many.ensemble} instead of {few.ensemble} rank with τ "
@@ -139,7 +140,7 @@ def _members(benchmark: Benchmark) -> Limits:
         "size",
         f"- {benchmark.name}, {len(truth)} architectures with {many.ensemble} members, n_train "
         f"{many.n_train}, n_valid {many.n_valid}: parameters rank with τ {tau(params, truth)}; "
-        f"accuracy at a given size with {estimate(_partial, by['accuracy', many], truth, params)}; "
+        f"accuracy at a given size with {at_size}; "
         f"a cross-fit on parameters and multiply-adds with {tau(alone, truth)}, the three measures "
         f"added change that by {mixed}.",
     )
@@ -147,14 +148,6 @@ def _members(benchmark: Benchmark) -> Limits:
 
 def _said(gain: Estimate) -> str:
     return "better" if gain.low > 0 else "worse" if gain.high < 0 else "not measurably other"
-
-
-def _partial(value: np.ndarray, truth: np.ndarray, size: np.ndarray) -> float:
-    """Kendall's partial τ (Kendall, Biometrika 32, 1942)."""
-    vt = metrics.kendall_tau(value, truth)
-    vs = metrics.kendall_tau(value, size)
-    ts = metrics.kendall_tau(truth, size)
-    return (vt - vs * ts) / float(np.sqrt((1 - vs**2) * (1 - ts**2)))
 
 
 def _figure(ranked: pd.DataFrame, members: pd.DataFrame) -> Figure:

@@ -99,27 +99,8 @@ def cluster(cell: Any) -> tuple[int, int]:
 
 
 def within_clusters(score: np.ndarray, truth: np.ndarray, codes: np.ndarray) -> float:
-    """Kendall's τ_b over the pairs of cells that share a cluster; NaN where none is untied.
-
-    Args:
-        score, truth: ``[cells]``.
-        codes: ``[cells]``, a number a cluster.
-    """
-    surplus = pairs_of_score = pairs_of_truth = 0.0
-    for code in np.unique(codes):
-        group = codes == code
-        untied = _untied(score[group]), _untied(truth[group])
-        if min(untied) > 0:
-            surplus += metrics.kendall_tau(score[group], truth[group]) * np.sqrt(np.prod(untied))
-        pairs_of_score, pairs_of_truth = pairs_of_score + untied[0], pairs_of_truth + untied[1]
-    pairs = np.sqrt(pairs_of_score * pairs_of_truth)
-    return surplus / pairs if pairs > 0 else float("nan")
-
-
-def _untied(values: np.ndarray) -> float:
-    """Pairs of unequal values."""
-    counts = np.unique(values, return_counts=True)[1].astype(float)
-    return (len(values) ** 2 - (counts**2).sum()) / 2
+    """Kendall's τ_b over the pairs of cells that share a cluster."""
+    return metrics.tau_given(score, truth, codes).tau
 
 
 def _clusters(codes: np.ndarray, shown: dict[str, np.ndarray], truth: np.ndarray) -> pd.DataFrame:

@@ -3,10 +3,9 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nasproxy import metrics
 from nasproxy.reproduce import figures
 from nasproxy.reproduce.scores import MEASURES
-from nasproxy.reproduce.statistics import correlations, estimate
+from nasproxy.reproduce.statistics import columns, correlations, tau_gain
 from nasproxy.reproduce.suites import Finding
 from nasproxy.truth import known
 from nasproxy_experiments.nngp_nas.study import Study
@@ -72,11 +71,7 @@ def _gain(study: Study, need: str, measure: str) -> dict[str, float]:
     if need in ("baseline", RANDOM):
         return {}
     own, base = (study.scores(n).column(measure=measure) for n in (need, "baseline"))
-    value, low, high = estimate(
-        lambda s, o, t: metrics.kendall_tau(s, t) - metrics.kendall_tau(o, t),
-        *study.joined(own, base),
-    )
-    return {"gain": value, "gain low": low, "gain high": high}
+    return columns("gain", tau_gain(*study.joined(own, base)))
 
 
 def _size(study: Study, need: str) -> dict[str, float]:
