@@ -82,7 +82,7 @@ def fit_whitening(images: ArrayLike, regulariser: float = 1.0, flips: bool = Tru
     size = height * width * channels
     if size > LARGEST:
         raise DataError(
-            f"images of {height}×{width}×{channels} are too large to whiten, {size:,} numbers each: "
+            f"images of {height}×{width}×{channels} are too large to whiten, {size:,} numbers: "
             f"bring them to {LARGEST:,} or fewer, such as by pool=2"
         )
     moments = np.zeros((size, size))

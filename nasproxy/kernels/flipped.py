@@ -1,4 +1,4 @@
-"""Images and their mirror images at the price of one more kernel, not of a system twice as large."""
+"""Images and their mirror images at the price of one more kernel, not of twice the system."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
