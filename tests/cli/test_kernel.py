@@ -129,7 +129,7 @@ def test_kernels_by_name() -> None:
         ("fcc", None, "choose fc3, cv8"),
         ("fc:width=3", None, "no setting 'width'"),
         ("fc:kind=ntk", "nngp", "has a kind already"),
-        ("numpy.exp", None, "choose one of"),
+        ("numpy.exp", None, "choose fc3"),
         ("tests.support.kernels.Gauss", "ntk", "no setting 'kind'"),
     ):
         with pytest.raises(SettingError, match=said):
