@@ -1,6 +1,8 @@
 from . import data, metrics
+from .modules import ModuleSpace
 from .proxies import NNGP, NTK, Counts, Flops, Latency, Macs, Params, Training
-from .scoring import score
+from .proxies.features import kernel_score
+from .scoring import Session, score, score_modules, top
 from .store import Store
 
 __all__ = [
@@ -10,12 +12,17 @@ __all__ = [
     "Flops",
     "Latency",
     "Macs",
+    "ModuleSpace",
     "Params",
+    "Session",
     "Store",
     "Training",
     "data",
+    "kernel_score",
     "metrics",
     "score",
+    "score_modules",
+    "top",
 ]
 
 __version__: str

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasproxy.checks import Optional, Whole, checked
-from nasproxy.data import Dataset
+from nasproxy.checks import Flag, Optional, Whole, checked
+from nasproxy.data import Dataset, whitening
 from nasproxy.data.dataset import Labels, Subset
+from nasproxy.data.whitening import REGULARISER
 from nasproxy.errors import SettingError
+from nasproxy.kernels import Flipped
 from nasproxy.machine import peak_memory
 from nasproxy.solvers import ConjugateGradient, ConjugateGradientClassifier, EigenProClassifier
 from nasproxy.solvers import sweep as ridge_sweep
@@ -54,6 +56,8 @@ def fit(
     n_valid: int | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
+    whiten: float | None = None,
+    flip: bool = False,
     progress: bool = True,
 ) -> Report:
     """Fits a kernel machine to training images and measures it on validation images.
@@ -64,6 +68,9 @@ def fit(
         n_train, n_valid: images of class-balanced subsets; None for the whole split.
         seed: of the subsets.
         checkpoint: as for :meth:`EigenPro.fit`; conjugate gradients have one, too.
+        whiten: ε of :mod:`nasproxy.data.whitening`, fitted to the training images and their mirror
+            images; None for images as they are.
+        flip: fit the training images' mirror images, too: :class:`nasproxy.kernels.Flipped`.
         progress: show a progress bar.
 
     Raises:
@@ -74,6 +81,8 @@ def fit(
         ("n_train", n_train, Optional(Whole())),
         ("n_valid", n_valid, Optional(Whole())),
         ("seed", seed, Whole(0)),
+        ("whiten", whiten, Optional(REGULARISER)),
+        ("flip", flip, Flag()),
     ):
         checked("a fit", name, value, rule)
     train, labels = subset(data, "train", n_train, seed)
@@ -84,7 +93,14 @@ def fit(
     options: dict[str, Any] = {}
     if iterative:
         options = {"checkpoint": checkpoint, "progress": progress}
-    images = train[:]
+    images, valid_images = train[:], valid[:]
+    if whiten is not None:
+        fitted_map = whitening.fit_whitening(images, whiten)
+        images = whitening.whiten(images, fitted_map)
+        valid_images = whitening.whiten(valid_images, fitted_map)
+    if flip:
+        own: Any = solver
+        own.set_params(kernel=Flipped(own.kernel))
     start = time.perf_counter()
     fitted: Any = solver.fit(images, labels, **options)
     seconds = time.perf_counter() - start
@@ -93,7 +109,7 @@ def fit(
         len(labels),
         len(valid_labels),
         fitted.score(images, labels),
-        fitted.score(valid[:], valid_labels),
+        fitted.score(valid_images, valid_labels),
         last.get("loss"),
         int(last.get("epoch", 0)),
         # EigenPro's rows say what a measurement came after, and a step comes after it.

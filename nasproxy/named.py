@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -104,39 +105,60 @@ def proxy_of(text: str, width: int | None = None) -> Any:
     return make(kind, name, settings)
 
 
-KERNELS = {"fc": "FullyConnected"}
-"""Short names; others are the classes of :mod:`nasproxy.kernels`, in small letters."""
+KERNELS = {
+    "fc": ("FullyConnected", "depth"),
+    "cv": ("CNNVec", "depth"),
+    "myrtle": ("Myrtle", "layers"),
+}
+"""Short names, and the setting that a number behind one is: ``fc3``, ``cv8``, ``myrtle10``."""
+_SHORT = re.compile(rf"({'|'.join(KERNELS)})(\d{{1,6}})?(?:_(flat|pool))?")
 
 
-def kernel_of(text: str, kind: str | None = None) -> Any:
+def kernel_of(text: str, kind: str | None = None, **settings: Any) -> Any:
     """The kernel of ``NAME`` or ``NAME:setting=value,…``; a dotted name is imported.
 
     Args:
-        text: such as ``fc:depth=3``.
+        text: such as ``fc3``, ``cv8``, ``myrtle10_flat`` or ``fc:depth=3``.
         kind: ``ntk`` or ``nngp``, for one that does not say it.
+        **settings: likewise, by name.
 
     Raises:
-        SettingError: there is no such kernel, or it has no such setting.
+        SettingError: there is no such kernel, or it has no such setting, or has it already.
     """
     from nasproxy import kernels
     from nasproxy.plugins import imported, is_dotted
 
-    name, settings = parse_settings(text)
-    ours = {one.lower(): getattr(kernels, one) for one in kernels.__all__}
-    found = ours.get(KERNELS.get(name, name).lower())
+    name, own = parse_settings(text)
+    found, short = _kernel(name, kernels)
     if found is None and is_dotted(name):
         found = imported(name)
     if not (isinstance(found, type) and dataclasses.is_dataclass(found) and callable(found)):
-        known = [*KERNELS, *(n for n, one in ours.items() if dataclasses.is_dataclass(one))]
         raise SettingError(
-            f"kernel {name!r}: choose one of {', '.join(known)}, or write module.Name for a frozen "
-            "dataclass of your own that is called with two arrays"
+            f"kernel {name!r}: choose fc3, cv8, myrtle5, myrtle7, myrtle10 or myrtle10_flat (other "
+            "depths by other numbers), with settings if wanted, as fc3:bias_variance=0; or write "
+            "module.Name for a frozen dataclass of your own that is called with two arrays"
         )
     if kind is not None:
-        if settings.setdefault("kind", kind) != kind:
-            raise SettingError(f"kernel {text!r} has a kind already: leave out --kind {kind}")
-        settings["kind"] = kind
-    return make(found, name, settings)
+        settings = {"kind": kind} | settings
+    for key, value in (short | settings).items():
+        if own.setdefault(key, value) != value:
+            option = f": leave out --{key.replace('_', '-')} {value}" if key in settings else ""
+            raise SettingError(f"kernel {text!r} has a {key} already{option or ', in its name'}")
+    return make(found, name, own)
+
+
+def _kernel(name: str, kernels: Any) -> tuple[Any, dict[str, Any]]:
+    """A class of ours, and the settings that are in its name."""
+    if match := _SHORT.fullmatch(name):
+        kind, number, end = match.groups()
+        kernel, setting = KERNELS[kind]
+        settings: dict[str, Any] = {} if number is None else {setting: int(number)}
+        if end is not None:
+            settings["end"] = {"flat": "flatten", "pool": "pool"}[end]
+        return getattr(kernels, kernel), settings
+    return {kernel.lower(): getattr(kernels, kernel) for kernel, _ in KERNELS.values()}.get(
+        name
+    ), {}
 
 
 def data_of(text: str, data_dir: str | os.PathLike[str] | None = None) -> data.Dataset:

@@ -9,6 +9,9 @@ UNSAID = "unsaid"
 """In a field's metadata: the value that what was stored before the field existed stands for. Stores
 never name it, so that their old rows go on being found, whatever the default becomes."""
 
+SILENT = "silent"
+"""In a field's metadata: true of one that no score depends on, or that another field names."""
+
 
 def describe(settings: object, name: str, *, full: bool) -> str:
     """``name:field=value,…`` of a dataclass: with ``full`` every field, else those not default.
@@ -17,6 +20,8 @@ def describe(settings: object, name: str, *, full: bool) -> str:
     """
     shown = []
     for entry in dataclasses.fields(settings):  # type: ignore[arg-type]  # a dataclass
+        if entry.metadata.get(SILENT):
+            continue
         value = getattr(settings, entry.name)
         unsaid = full and value == entry.metadata.get(UNSAID)
         if value is not None and not unsaid and (full or value != entry.default):

@@ -15,17 +15,46 @@ from nasproxy.cli.options import (
 )
 from nasproxy.cli.printing import console
 from nasproxy.errors import SettingError
+from nasproxy.settings import describe
 
 
 @app.command(cls=Command)
 def fit(
-    kernel: Annotated[str, typer.Option(help="ntk or nngp, of networks of infinite width.")] = (
-        "ntk"
-    ),
-    depth: Annotated[int, typer.Option(help="Hidden layers; a linear readout follows.")] = 3,
-    activation: Annotated[str, typer.Option(help="relu or erf.")] = "relu",
-    weight_variance: Annotated[float, typer.Option(help="σ_w², of weights times fan-in.")] = 2.0,
-    bias_variance: Annotated[float, typer.Option(help="σ_b².")] = 0.01,
+    kernel: Annotated[
+        str,
+        typer.Option(
+            help="fc3, cv8, myrtle5, myrtle7, myrtle10, myrtle10_flat (fully connected, CNN-Vec, "
+            "Myrtle), other depths by other numbers, with settings: myrtle10:bias_variance=0.1. Or "
+            "ntk or nngp, of fully-connected networks of --depth."
+        ),
+    ] = "ntk",
+    kind: Annotated[
+        str | None, typer.Option(help="ntk (by itself) or nngp, of a --kernel that is a network.")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(help="Hidden layers; a linear readout follows. By itself 3.")
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(help="relu (by itself) or erf; of convolutions gelu or exponential, too."),
+    ] = None,
+    weight_variance: Annotated[
+        float | None, typer.Option(help="σ_w², of weights times fan-in; by itself 2.")
+    ] = None,
+    bias_variance: Annotated[
+        float | None, typer.Option(help="σ_b²; by itself 0.01, of Myrtle 0.")
+    ] = None,
+    whiten: Annotated[
+        float | None,
+        typer.Option(
+            help="ε of ZCA on the training images and their mirror images, in units of the mean "
+            "eigenvalue, such as 1; of kernels with pooling it is worth points."
+        ),
+    ] = None,
+    flip: Annotated[
+        bool,
+        typer.Option("--flip", help="Fit mirror images, too, at the price of one more kernel."),
+    ] = False,
     data: DataOption = "digits",
     data_dir: DataDirOption = None,
     n_train: Annotated[
@@ -104,9 +133,11 @@ def fit(
     ] = "residual",
     quiet: QuietOption = False,
 ) -> None:
-    """Fit the kernel of wide fully-connected networks to images.
+    """Fit the kernel of wide networks, fully connected or convolutional, to images.
 
     Examples: `nasproxy fit --depth 5`;
+    `nasproxy fit --kernel myrtle10_flat --kind nngp --data cifar10:pool=2 --data-dir DIR
+    --n-train 1000 --n-valid 1000 --solver ridge --whiten 1 --flip`;
     `nasproxy fit --depth 5 --loss cross_entropy --train-accuracy 0.99 --top 200`;
     `nasproxy fit --data cifar10 --data-dir DIR --n-train 10000 --n-valid 5000 --batch 5000`;
     `nasproxy fit --tiles DIR --solver cg --ridge 1e-4,1e-3,1e-2 --checkpoint cg.npz`.
@@ -114,7 +145,16 @@ def fit(
     ridges = _ridges(ridge)
     if stop not in ("residual", "validation"):
         raise SettingError(f"--stop {stop}: choose residual or validation")
+    of_kernel = {
+        "depth": depth,
+        "activation": activation,
+        "weight_variance": weight_variance,
+        "bias_variance": bias_variance,
+    }
+    given = {name: value for name, value in of_kernel.items() if value is not None}
     if tiles is not None:
+        if whiten is not None or flip:
+            raise SettingError("--whiten and --flip are for --data: tiles hold a kernel already")
         _fit_tiles(
             tiles,
             solver,
@@ -131,11 +171,13 @@ def fit(
     if len(ridges) > 1:
         raise SettingError(f"--ridge {ridge}: several are for --tiles; give one")
     from nasproxy import kernel_fit
-    from nasproxy.kernels import FullyConnected
-    from nasproxy.named import data_of
+    from nasproxy.named import data_of, kernel_of
     from nasproxy.solvers import EigenProClassifier
 
-    function = FullyConnected(depth, kernel, activation, weight_variance, bias_variance)
+    plain = kernel in ("ntk", "nngp")
+    if plain and kind is not None:
+        raise SettingError(f"--kernel {kernel} is a kind already: leave out --kind {kind}")
+    function = kernel_of("fc" if plain else kernel, kernel if plain else kind, **given)
     if solver == "eigenpro":
         chosen: Any = EigenProClassifier(
             function,
@@ -172,9 +214,13 @@ def fit(
         n_valid=n_valid,
         seed=seed,
         checkpoint=checkpoint,
+        whiten=whiten,
+        flip=flip,
         progress=not quiet,
     )
-    table = Table(title=f"{kernel}, {activation}, depth {depth}, {solver}, {loss}, {loaded.name}")
+    extra = ([] if whiten is None else [f"whitened {whiten:g}"]) + ["flipped"] * flip
+    name = describe(function, type(function).__name__, full=True)
+    table = Table(title=", ".join([name, *extra, solver, loss, loaded.name]))
     table.add_column("")
     table.add_column("", justify="right")
     for name, value in dataclasses.asdict(report).items():

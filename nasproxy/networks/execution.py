@@ -116,7 +116,10 @@ def blended_statistics(
     """
     weight = np.float32(1 - momentum)
     _, stats = train(graph, params, images)
-    return [_blend(arrays, weight) if arrays else arrays for arrays in stats]
+    return [
+        _moved(step.layer, arrays, weight) if arrays else arrays
+        for step, arrays in zip(graph.steps, stats, strict=True)
+    ]
 
 
 def train(
@@ -186,6 +189,13 @@ def _infer(layer: Layer, params: Arrays, stats: Arrays, *inputs: Array) -> Array
 @partial(jax.jit, static_argnums=0)
 def _train(layer: Layer, params: Arrays, *inputs: Array) -> tuple[Array, Arrays]:
     return layer.train(params, *inputs)
+
+
+def _moved(layer: Layer, stats: Arrays, weight: np.float32) -> Arrays:
+    if stats.keys() == {"mean", "variance"}:
+        return _blend(stats, weight)
+    start = layer.statistics()
+    return {name: start[name] + weight * (stats[name] - start[name]) for name in stats}
 
 
 @jax.jit

@@ -12,6 +12,7 @@ from jax import Array
 from jaxtyping import Float
 
 from nasproxy.checks import OneOf, Real, Whole, check
+from nasproxy.errors import SettingError
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
 from nasproxy.threads import cores, pool
@@ -85,6 +86,10 @@ def features(
     Returns:
         ``[n, d]`` float32; n may count images that fill up the last batch.
     """
+    if not network.graph.features:
+        raise SettingError(
+            getattr(network.graph.steps[-2].layer, "absent", "there are no features")
+        )
     if engine() == "lanes":
         from nasproxy.networks.lanes.plan import knows
 

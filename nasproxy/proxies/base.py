@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from nasproxy import machine
 from nasproxy.data import Dataset
+from nasproxy.errors import SettingError
 from nasproxy.space import SearchSpace
 
 
@@ -122,6 +123,11 @@ def on_width(proxy: Proxy, space: SearchSpace) -> tuple[Proxy, SearchSpace]:
     width = getattr(proxy, "width", None)
     if width is None:
         return proxy, space
+    if "width" not in {entry.name for entry in dataclasses.fields(space)}:  # type: ignore[arg-type]
+        raise SettingError(
+            f"width={width} of {proxy.name}: {space.name} has no stem to widen; leave it out, and "
+            "widen the networks themselves"
+        )
     return (
         dataclasses.replace(proxy, width=None),  # type: ignore[type-var]  # proxies are dataclasses
         dataclasses.replace(space, width=width),  # type: ignore[type-var]  # so are spaces

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from nasproxy.data import Dataset
 from nasproxy.kernels import monte_carlo
@@ -130,7 +130,7 @@ class NNGP:
         )
 
 
-def check_features(phi: Float32[np.ndarray, "n d"], n_train: int) -> None:
+def check_features(phi: Float[np.ndarray, "n d"], n_train: int) -> None:
     """Raises NoScore for features that overflow, vanish, or tell no training images apart."""
     if not np.isfinite(phi).all():
         raise NoScore("features overflow: some are not finite")
@@ -140,7 +140,7 @@ def check_features(phi: Float32[np.ndarray, "n d"], n_train: int) -> None:
         raise NoScore("features are the same for all training images, up to float32's rounding")
 
 
-def tells_apart(phi: Float32[np.ndarray, "n d"]) -> bool:
+def tells_apart(phi: Float[np.ndarray, "n d"]) -> bool:
     """Whether features differ between images by more than float32 rounds them.
 
     Where every unit that reads the images has died, biases and zeros are left: the same features

@@ -37,8 +37,20 @@ class Session:
         begin: whether the proxy is made ready now, which checks its settings, or when it is called.
         seed, drawn, retry_failed, timeout: as in :func:`score`.
 
+    Attributes:
+        best: the record with the largest score of all that calls have returned, the first of
+            equals; None before one has a score.
+
     Raises:
         SettingError, DataError: settings that do not fit the data.
+
+    Example::
+
+        with Store("scores.db") as store:
+            session = Session("nngp", "nasbench101:width=16", "digits", store)
+            for cell in NASBench101(width=16).sample(20, seed=0):
+                print(session(cell).value, session.best.key.architecture)
+            session.finish()
     """
 
     def __init__(
@@ -67,10 +79,16 @@ class Session:
         self._held = Held(proven=store.has_scores(*self._run))
         self._tried: set[str] = set()
         self._warned: set[str] = set()
+        self.best: Record | None = None
 
     def __call__(self, architecture: Any) -> Record:
         """The record of an architecture, computed and stored if there is none yet."""
-        return self.shared(architecture)[0]
+        record = self.shared(architecture)[0]
+        if record.value is not None and (
+            self.best is None or self.best.value is None or record.value > self.best.value
+        ):
+            self.best = record
+        return record
 
     def shared(self, architecture: Any) -> tuple[Record, bool]:
         """The record, and whether it came of this call alone: no other process was as fast."""

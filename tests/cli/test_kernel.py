@@ -126,10 +126,10 @@ def test_kernels_by_name() -> None:
     assert kernel_of("fullyconnected") == FullyConnected()
     assert kernel_of("tests.support.kernels.Gauss:width=2") == Gauss(width=2)
     for text, kind, said in (
-        ("fcc", None, "choose one of fc"),
+        ("fcc", None, "choose fc3, cv8"),
         ("fc:width=3", None, "no setting 'width'"),
         ("fc:kind=ntk", "nngp", "has a kind already"),
-        ("numpy.exp", None, "choose one of"),
+        ("numpy.exp", None, "choose fc3"),
         ("tests.support.kernels.Gauss", "ntk", "no setting 'kind'"),
     ):
         with pytest.raises(SettingError, match=said):

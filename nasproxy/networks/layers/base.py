@@ -35,6 +35,10 @@ class Draw:
         self._values = values
         self._used = 0
 
+    def seed(self) -> int:
+        """A number that the stream names, for weights that others draw; uses nothing up."""
+        return int.from_bytes(self._values[self._used : self._used + 1].tobytes(), "little") % 2**31
+
     def truncated_normal(self, shape: Shape, deviation: float) -> Float[np.ndarray, "..."]:
         """The next values, float32 and of a shape, scaled to a deviation."""
         size = math.prod(shape)
