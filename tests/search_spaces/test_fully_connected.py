@@ -273,7 +273,7 @@ def test_an_exact_fit_from_the_command_line(digits: Dataset, solver: str) -> Non
         (["--solver", "magic"], "eigenpro, cg, ridge"),
         (["--solver", "ridge", "--loss", "cross_entropy"], "is for --solver eigenpro"),
         (["--solver", "ridge", "--checkpoint", "x.npz"], "checkpoint"),
-        (["--kernel", "rbf"], "ntk or nngp"),
+        (["--kernel", "rbf"], "choose fc3, cv8"),
         (["--n-train", "100", "--batch", "101"], "at most 100"),
         (["--patience", "0"], "patience=0"),
         (["--checkpoint", "nodir/x.npz"], "no folder nodir"),
