@@ -23,6 +23,11 @@ def kept() -> int:
     return sum(len(reader._kept) for reader in spread._readers.values())
 
 
+def forget() -> None:
+    """A worker's own readers: a bound method would be sent with a copy of this process's."""
+    spread._readers.clear()
+
+
 @pytest.mark.slow
 def test_workers_make_tiles_keep_them_and_may_die(scheduler: str, tmp_path: Path) -> None:
     from distributed import Client
@@ -50,7 +55,7 @@ def test_workers_make_tiles_keep_them_and_may_die(scheduler: str, tmp_path: Path
         np.testing.assert_allclose(found, matrix @ y, atol=1e-12)
         client.wait_for_workers(2, timeout=60)
         tile_path(tmp_path, Place(2, 3)).write_bytes(b"")
-        client.run(spread._readers.clear)
+        client.run(forget)
         with pytest.raises(StoreError, match=r"00003\.npy has 0 bytes"):
             there.times(there.train, there.train, y)
 
