@@ -56,7 +56,7 @@ def theirs(kernel: Network) -> Any:
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "numba":
         pytest.importorskip("numba", reason="Numba is not installed")
-    monkeypatch.setattr(networks, "engine", lambda _: request.param)
+    monkeypatch.setattr(networks, "engine", lambda: request.param)
     return request.param
 
 
@@ -112,9 +112,9 @@ def test_numba_groups_and_columns_are_one_matrix(monkeypatch: pytest.MonkeyPatch
     pytest.importorskip("numba", reason="Numba is not installed")
     x = images(150, 4)
     kernel = CNNVec(2, "both")
-    monkeypatch.setattr(networks, "engine", lambda _: "xla")
+    monkeypatch.setattr(networks, "engine", lambda: "xla")
     expected = kernel(x)
-    monkeypatch.setattr(networks, "engine", lambda _: "numba")
+    monkeypatch.setattr(networks, "engine", lambda: "numba")
     monkeypatch.setattr(blocks, "COLUMNS", 64)
     for block, other, cross in zip(kernel(x), expected, kernel(x[:70], x), strict=True):
         np.testing.assert_allclose(block, other, rtol=2e-6, atol=1e-6)
@@ -194,8 +194,8 @@ import sys, numpy as np
 from nasproxy.kernels import CNNVec
 assert "numba" not in sys.modules
 CNNVec(1, "nngp")(np.ones((2, 4, 4, 1)))
-from nasproxy.kernels.convolutional import native
-print(sum(native._compiled("float32", False).stats.cache_hits.values()))
+from nasproxy.kernels.convolutional.native import programs
+print(sum(programs._compiled("relu", "float32", False).stats.cache_hits.values()))
 """
     hits = []
     for _ in range(2):

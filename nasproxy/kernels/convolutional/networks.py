@@ -52,7 +52,7 @@ class _Convolutional:
                 not finite or overflows, or they were made ready for another network.
         """
         if not isinstance(x, Images):
-            return Images.of(self.stack, x)
+            return Images.of(self.stack, x, engine())
         if x.stack != self.stack:
             raise DataError(
                 f"images made ready for {x.stack}, given to {self}: prepare them by this kernel"
@@ -88,7 +88,7 @@ class _Convolutional:
             f"the kernel of {len(a):,} by {columns:,} images",
             "fewer images at once",
         )
-        found = blocks(a, b, self.kind != "nngp", self.dtype, engine(self.activation))
+        found = blocks(a, b, self.kind != "nngp", self.dtype, engine())
         return Kernels(*found) if self.kind == "both" else found[-1]
 
     def diagonal(self, x: ArrayLike | Images) -> Float64[np.ndarray, " n"]:
