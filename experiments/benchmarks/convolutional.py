@@ -37,16 +37,6 @@ def peer(kernel: CNNVec | Myrtle) -> Any:
     return lambda x, y: np.asarray(compiled(x, y, get="ntk"))
 
 
-def entries(kernel: CNNVec | Myrtle, side: int) -> int:
-    """Entries of all layers of a pair: of each offset, pixels that have a partner."""
-    total = 0
-    for stage, count in enumerate(kernel.stack.convolutions):
-        h = side >> stage
-        reach = kernel.stack.reach(stage, h)
-        total += count * sum(h - abs(d) for d in range(-reach, reach + 1)) ** 2
-    return total
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--side", type=int, default=16, choices=(8, 16, 32))
@@ -80,7 +70,7 @@ def main() -> None:
                     "network": f"{type(kernel).__name__} {kernel.stack.convolutions}",
                     "contender": who,
                     "pairs/s": f"{1 / best:,.0f}",
-                    "ns an entry and layer": f"{best / entries(kernel, side) * 1e9:.2f}",
+                    "ns an entry and layer": f"{best / kernel.stack.entries(side) * 1e9:.2f}",
                     "nasproxy is": ratio(values, each["nasproxy"]),
                 }
             )

@@ -147,7 +147,13 @@ def _init(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def _conv(
-    inputs: int, outputs: int, size: int, stride: int, rngs: nnx.Rngs, groups: int = 1
+    inputs: int,
+    outputs: int,
+    size: int,
+    stride: int,
+    rngs: nnx.Rngs,
+    groups: int = 1,
+    bias: bool = False,
 ) -> nnx.Conv:
     frame = (size // 2, size // 2)
     return nnx.Conv(
@@ -157,8 +163,9 @@ def _conv(
         (stride, stride),
         padding=(frame, frame),
         feature_group_count=groups,
-        use_bias=False,
+        use_bias=bias,
         kernel_init=_init,
+        bias_init=_init,
         rngs=rngs,
     )
 
@@ -260,6 +267,19 @@ class PointwiseConv(Block):
         return self.conv(_added(inputs, self.layer.inputs))
 
 
+class ConvActivation(Block):
+    """Convolution with a bias, nonlinearity."""
+
+    paths: ClassVar = {"kernel": "conv.kernel", "bias": "conv.bias"}
+
+    def __init__(self, layer: layers.ConvActivation, momentum: float, rngs: nnx.Rngs):
+        self.layer = layer
+        self.conv = _conv(layer.inputs, layer.outputs, layer.size, 1, rngs, bias=True)
+
+    def __call__(self, *inputs: Array, train: bool) -> Array:
+        return ACTIVATIONS[self.layer.activation](self.conv(_added(inputs, self.layer.inputs)))
+
+
 class SqueezeExcite(Block):
     """Channels times gates that two affine maps make of their means."""
 
@@ -331,6 +351,7 @@ class OwnCode(Block):
 
 # By exact class: a subclass may compute something else.
 BLOCKS: dict[type[Layer], type[Block]] = {
+    layers.ConvActivation: ConvActivation,
     layers.ConvBN: ConvBN,
     layers.ProjectAdd: ProjectAdd,
     layers.DepthwiseBN: DepthwiseBN,
@@ -363,6 +384,7 @@ FUNCTIONS: dict[type[Layer], Callable[..., Array]] = {
     layers.AveragePool3x3: _averaged,
     layers.Halve: lambda layer, x: nnx.max_pool(x, (2, 2), (2, 2)),
     layers.HalveByMean: lambda layer, x: nnx.avg_pool(x, (2, 2), (2, 2)),
+    layers.Flatten: lambda layer, x: x.reshape(len(x), -1),
     layers.GlobalAverage: lambda layer, x: x.mean((1, 2)),
 }
 """What a layer that learns nothing computes."""

@@ -1,7 +1,7 @@
 from .base import Proxy, Score, Scorer
 from .counts import Counts
 from .empirical_ntk import NTK
-from .infinite_width import NTKRegression
+from .infinite_width import InfiniteWidth
 from .latency import Latency
 from .nngp import NNGP
 from .size import Flops, Macs, Params
@@ -12,9 +12,9 @@ __all__ = [
     "NTK",
     "Counts",
     "Flops",
+    "InfiniteWidth",
     "Latency",
     "Macs",
-    "NTKRegression",
     "Params",
     "Proxy",
     "Score",

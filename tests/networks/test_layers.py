@@ -19,11 +19,13 @@ from nasproxy.networks.layers import (
     AveragePool3x3,
     BNReLU,
     Concatenate,
+    ConvActivation,
     ConvBN,
     Dense,
     DenseActivation,
     DepthwiseBN,
     Draw,
+    Flatten,
     GlobalAverage,
     Halve,
     HalveByMean,
@@ -58,6 +60,9 @@ LAYERS: list[tuple[Layer, list[Shape]]] = [
     (DepthwiseBN(5, 12, stride=2, activation="swish"), [(1, 7, 12)]),
     (BNReLU(6), [(3, 4, 6)]),
     (PointwiseConv(5, 6), [(3, 4, 5)]),
+    (ConvActivation(3, 5, 6), [(4, 5, 5)]),
+    (ConvActivation(3, 5, 6, "erf"), [(4, 4, 6), (4, 4, 5)]),
+    (ConvActivation(5, 3, 12, "gelu"), [(6, 5, 3)]),
     (SqueezeExcite(12, 3), [(3, 4, 12)]),
     (SqueezeExcite(12, 5, gate="hard_sigmoid"), [(3, 4, 12)]),
     (ProjectAdd(1, 7, 5), [(4, 4, 7)]),
@@ -77,6 +82,7 @@ LAYERS: list[tuple[Layer, list[Shape]]] = [
     (Add(5), [(3, 3, 5), (3, 3, 6), (3, 3, 5)]),
     (Concatenate((5, 6, 5)), [(3, 3, 6), (3, 3, 6), (3, 3, 5)]),
     (GlobalAverage(), [(4, 3, 9)]),
+    (Flatten(), [(4, 3, 9)]),
     (Dense(9, 4), [(9,)]),
     (DenseActivation(12, 5), [(2, 2, 3)]),
     (DenseActivation(9, 5, "erf"), [(9,)]),
@@ -163,6 +169,13 @@ def plain_layer(layer: Layer, params: Arrays, *inputs: jax.Array) -> jax.Array:
             return normal("relu", params, x)
         case PointwiseConv():
             return x @ params["kernel"][0, 0]
+        case ConvActivation():
+            y = lax_convolution(x, params["kernel"], 1, 1) + params["bias"]
+            return {"relu": jax.nn.relu, "erf": lax.erf}.get(
+                layer.activation, lambda v: v * (1 + lax.erf(v / 2**0.5)) / 2
+            )(y)
+        case Flatten():
+            return x.reshape(len(x), -1)
         case SqueezeExcite():
             z = jax.nn.relu(x.mean((1, 2)) @ params["reduce"] + params["reduce_bias"])
             z = z @ params["expand"] + params["expand_bias"]

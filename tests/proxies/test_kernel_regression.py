@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nasproxy.data import Dataset, load
 from nasproxy.errors import DataError, SettingError
-from nasproxy.proxies import NNGP, NTK, NTKRegression
+from nasproxy.proxies import NNGP, NTK, InfiniteWidth
 from nasproxy.proxies.base import NoScore, Score
 from nasproxy.proxies.kernel_regression import MEASURES, OF_VALIDATION, Problem, judge
 from nasproxy.proxies.nngp import ROUNDING
@@ -161,7 +161,7 @@ def test_deep_kernels_that_collapse_are_no_score(solver: str, activation: str, d
     data = load("digits")
     space = FullyConnectedNetworks()
     options: Any = {"weight_variance": 0.5, "bias_variance": 1.0} if activation == "erf" else {}
-    proxy = NTKRegression(kernel="nngp", solver=solver, n_train=40, n_valid=40, top=0, **options)
+    proxy = InfiniteWidth(kind="nngp", solver=solver, n_train=40, n_valid=40, top=0, **options)
     scorer = proxy.prepare(space, data, 0)
     architecture = space.grid(depth=(depth,), activation=(activation,))[0]
     if solver == "ridge" and activation == "relu":
@@ -194,7 +194,7 @@ def test_eigenpro_scores_are_the_estimators(classes: int) -> None:
             name="two",
         )
     space = FullyConnectedNetworks()
-    proxy = NTKRegression(solver="eigenpro", n_train=40, n_valid=30, top=10)
+    proxy = InfiniteWidth(solver="eigenpro", n_train=40, n_valid=30, top=10)
     score = proxy.prepare(space, data, 0)(space.grid(depth=(2,), width=(8,))[0])
     train, y = data.subset("train", 40, 0)
     images, labels = data.subset("valid", 30, 0)
@@ -224,7 +224,7 @@ def test_images_with_hardly_anything_in_common_have_a_score() -> None:
 def test_what_one_depth_does_is_no_fault_of_the_run(solver: str, tiny_data: Dataset) -> None:
     """Variances beyond the dtype at a great depth; a rank below ``top`` likewise."""
     space = FullyConnectedNetworks()
-    proxy = NTKRegression(solver=solver, n_train=24, n_valid=24, top=5, weight_variance=9.0)
+    proxy = InfiniteWidth(solver=solver, n_train=24, n_valid=24, top=5, weight_variance=9.0)
     scorer = proxy.prepare(space, tiny_data, 0)
     shallow, deep = space.grid(depth=(1, 900))
     assert scorer(shallow).value > 0.25
@@ -235,7 +235,7 @@ def test_what_one_depth_does_is_no_fault_of_the_run(solver: str, tiny_data: Data
 def test_sizes_that_do_not_fit_are_refused_before_scoring(tiny_data: Dataset) -> None:
     for options, message in (({"batch": 25}, "batch=25"), ({"top": 24}, "top=24")):
         own: Any = {"solver": "eigenpro", "n_train": 24, "n_valid": 24} | options
-        proxy = NTKRegression(**own)
+        proxy = InfiniteWidth(**own)
         with pytest.raises(SettingError, match=message):
             proxy.prepare(FullyConnectedNetworks(), tiny_data, 0)
 
@@ -271,7 +271,7 @@ def test_a_measure_that_needs_validation_images_gets_some() -> None:
     with pytest.raises(SettingError, match="measure"):
         NNGP(measure="gcv")
     with pytest.raises(SettingError, match="solver=ridge"):
-        NTKRegression(solver="eigenpro", measure="log_evidence")
+        InfiniteWidth(solver="eigenpro", measure="log_evidence")
 
 
 @pytest.mark.parametrize("kind", [NNGP, NTK])
@@ -282,7 +282,7 @@ def test_presets_leave_nothing_to_defaults(kind: Any) -> None:
         assert set(preset) == names
 
 
-@pytest.mark.parametrize("kind", [NNGP, NTK, NTKRegression])
+@pytest.mark.parametrize("kind", [NNGP, NTK, InfiniteWidth])
 def test_stores_do_not_name_the_measure_that_old_rows_have(kind: Any) -> None:
     assert "measure" not in describe(kind(), kind.name, full=True)
     other = describe(kind(measure="log_evidence"), kind.name, full=True)

@@ -12,10 +12,12 @@ from nasproxy.networks.layers import (
     AveragePool3x3,
     BNReLU,
     Concatenate,
+    ConvActivation,
     ConvBN,
     Dense,
     DenseActivation,
     DepthwiseBN,
+    Flatten,
     GlobalAverage,
     Halve,
     HalveByMean,
@@ -65,6 +67,12 @@ def apply(
             return convolved(
                 added(truncated(inputs, layer.inputs)), np.asarray(params["kernel"])
             ), {}
+        case ConvActivation():
+            x = added(truncated(inputs, layer.inputs))
+            product = convolved(x, np.asarray(params["kernel"])) + params.get("bias", 0)
+            return activated(product, layer.activation), {}
+        case Flatten():
+            return inputs[0].reshape(len(inputs[0]), -1), {}
         case SqueezeExcite():
             x = added(truncated(inputs, layer.channels))
             return x * gates(layer, params, x)[:, None, None], {}

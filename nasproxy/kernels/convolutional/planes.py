@@ -40,6 +40,15 @@ class Stack(NamedTuple):
         later = len(self.convolutions) - 1 - stage
         return min(2**later - 1, side - 1) if self.flat else side - 1
 
+    def entries(self, side: int) -> int:
+        """Entries of all layers of a pair: of each offset, pixels that have a partner."""
+        total = 0
+        for stage, count in enumerate(self.convolutions):
+            h = side >> stage
+            reach = self.reach(stage, h)
+            total += count * sum(h - abs(d) for d in range(-reach, reach + 1)) ** 2
+        return total
+
     def offsets(self, stage: int, side: int) -> np.ndarray:
         """Offsets modulo the side that a stage needs, ``[d, 2]``, (0, 0) first."""
         reach = self.reach(stage, side)

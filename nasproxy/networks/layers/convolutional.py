@@ -243,6 +243,51 @@ class PointwiseConv(Layer):
 
 
 @dataclass(frozen=True)
+class ConvActivation(Layer):
+    """Convolution with a bias, zeros around, then a nonlinearity; no normalisation.
+
+    Kernel of variance 2/fan-in, bias 0: what the kernels of wide convolutional networks are of.
+
+    Attributes:
+        size: the kernel's side, odd.
+        inputs: channels taken.
+        outputs: channels made.
+        activation: one of ``ACTIVATIONS``.
+    """
+
+    size: int
+    inputs: int
+    outputs: int
+    activation: str = "relu"
+
+    def parameters(self) -> dict[str, Shape]:
+        return {
+            "kernel": (self.size, self.size, self.inputs, self.outputs),
+            "bias": (self.outputs,),
+        }
+
+    def initialise(self, draw: Draw) -> Arrays:
+        deviation = (2 / (self.size**2 * self.inputs)) ** 0.5
+        return {"kernel": draw.truncated_normal(self.parameters()["kernel"], deviation)}
+
+    def constants(self) -> Arrays:
+        return {"bias": zeros(self.outputs)}
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*inputs[0][:2], self.outputs)
+
+    def flops(self, *inputs: Shape) -> int:
+        height, width = inputs[0][:2]
+        return 2 * height * width * self.size**2 * self.inputs * self.outputs
+
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
+        product = convolve(total(inputs, self.inputs), params["kernel"])
+        return ACTIVATIONS[self.activation](product + aligned(params.get("bias", 0), 4))
+
+
+@dataclass(frozen=True)
 class SqueezeExcite(Layer):
     """Each channel times a gate in (0, 1) that a two-layer network reads from all channels' means.
 

@@ -1,5 +1,3 @@
-# pyright: reportReturnType=false
-# What is overloaded has no body of its own.
 """What nonlinearities do to an entry, for Numba: polynomials, one square root, no branch.
 
 s is the covariance of two inputs and q, q' their variances. An activation is given by two vectors
@@ -64,7 +62,8 @@ VECTORS: dict[str, Callable[[Any, Any], tuple[Any, Any]]] = {
 
 def _exponential_polynomial(degree: int) -> tuple[float, ...]:
     """Coefficients of exp(c − 1) on [−1, 1]."""
-    found = chebyshev.chebinterpolate(lambda c: np.exp(c - 1), degree + 1)
+    nodes = chebyshev.chebpts1(degree + 2)
+    found = chebyshev.chebfit(nodes, np.exp(nodes - 1), degree + 1)
     return tuple(chebyshev.cheb2poly(found).tolist())
 
 
@@ -155,16 +154,19 @@ def arcsine(size):
 _arcsine = helper(arcsine)
 
 
-def dual(mark, s, a, b):
+def dual(mark, s, a, b) -> Any:
     """E[φφ'] and E[φ̇φ̇'] of an entry; ``a`` and ``b`` are products of both inputs'."""
+    raise NotImplementedError
 
 
-def own(mark, s, a, b):
+def own(mark, s, a, b) -> Any:
     """The same of an input with itself, whose variance is s."""
+    raise NotImplementedError
 
 
-def vectors(mark, q):
+def vectors(mark, q) -> Any:
     """(a, b) of a variance."""
+    raise NotImplementedError
 
 
 def _kept(mark, s, a, b):

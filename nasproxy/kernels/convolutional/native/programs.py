@@ -39,7 +39,9 @@ LANES = {"float32": 64, "float64": 32}
 _lock = Lock()
 
 
-def _rows(begin, mark, counts, reach, scale, bias, lanes, xi, ri, si, xj, rj, sj, first, outk, outt):
+def _rows(
+    begin, mark, counts, reach, scale, bias, lanes, xi, ri, si, xj, rj, sj, first, outk, outt
+):
     """Rows ``[i]`` against groups of columns ``[g, …·lane]``, from the i-th's first on.
 
     Args:
@@ -207,9 +209,7 @@ def _selves(begin, mark, counts, reach, scale, bias, lanes, xj, q, outk, outt):
                                     r, s, r, s, i0, i0 + d1, ic, jc, 1.0, bias,
                                 )  # fmt: skip
                         elif itself:
-                            own_layer(
-                                mark, X, TX, Y, TY, h, m, lanes, q[g], r, s, i0, scale, bias
-                            )
+                            own_layer(mark, X, TX, Y, TY, h, m, lanes, q[g], r, s, i0, scale, bias)
                         else:
                             layer(
                                 mark, X, TX, Y, TY, V, h, m, lanes,
