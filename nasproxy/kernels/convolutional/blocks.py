@@ -45,7 +45,7 @@ def _native(a: Images, b: Images, half: bool, out: list[NDArray[Any]], dtype: st
     from nasproxy.kernels.convolutional.native import programs
 
     ntk, lanes = len(out) == 2, programs.LANES[dtype]
-    run = programs.rows(a.stack.activation, dtype, ntk)
+    run = programs.rows(a.stack.activation, a.stack.layer_norm, dtype, ntk)
     shared = arguments(a.stack, a.values.shape[1], dtype)
     for left in range(0, len(b), COLUMNS):
         columns = b[left : left + COLUMNS]
@@ -77,7 +77,7 @@ def _native(a: Images, b: Images, half: bool, out: list[NDArray[Any]], dtype: st
 
 def _vectors(x: Images, dtype: str) -> list[NDArray[Any]]:
     """Pixels, and (a, b) of variances, ``[n, convolution·row, column]``."""
-    from nasproxy.kernels.convolutional.native.duals import VECTORS
+    from nasproxy.kernels.convolutional.native.duals import vectors_of
 
     n, side = x.values.shape[:2]
     q = np.zeros((n, sum(v.shape[1] * v.shape[2] for v in x.variances), side))
@@ -86,7 +86,7 @@ def _vectors(x: Images, dtype: str) -> list[NDArray[Any]]:
         flat = v.reshape(n, -1, v.shape[3])
         q[:, row : row + flat.shape[1], : v.shape[3]] = flat
         row += flat.shape[1]
-    made = (pixels(x.stack, x.values), *VECTORS[x.stack.activation](None, q))
+    made = (pixels(x.stack, x.values), *vectors_of(x.stack.activation, x.stack.layer_norm)(None, q))
     return [np.ascontiguousarray(v, dtype) for v in made]
 
 

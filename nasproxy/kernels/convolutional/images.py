@@ -104,7 +104,7 @@ def _native(stack: Stack, values: NDArray[Any]) -> Selves:
     from nasproxy.kernels.convolutional.native import programs
 
     n, side = values.shape[:2]
-    lanes, run = programs.LANES["float64"], programs.selves(stack.activation)
+    lanes, run = programs.LANES["float64"], programs.selves(stack.activation, stack.layer_norm)
     shared = arguments(stack, side, "float64")
     rows = sum(c * (side >> s) for s, c in enumerate(stack.convolutions))
     q, nngp, ntk = np.zeros((n, rows, side)), np.empty(n), np.empty(n)

@@ -17,7 +17,13 @@ def arguments(stack: Stack, side: int, dtype: str) -> tuple[Any, ...]:
     counts = np.array(stack.convolutions, np.int64)
     reach = np.array([stack.reach(s, side >> s) for s in range(len(counts))], np.int64)
     scale = stack.weight_variance / (2 if stack.activation == "relu" else 1)
-    return *marks(stack.activation), counts, reach, T(scale), T(stack.bias_variance)
+    return (
+        *marks(stack.activation, stack.layer_norm),
+        counts,
+        reach,
+        T(scale),
+        T(stack.bias_variance),
+    )
 
 
 def pixels(stack: Stack, values: Float[np.ndarray, "n h h c"]) -> Float[np.ndarray, "n _ h"]:

@@ -27,6 +27,7 @@ class Stack(NamedTuple):
         flat: whether the last stage's pixels are read one by one; otherwise their mean is.
         activation: φ.
         weight_variance, bias_variance: σ_w² and σ_b².
+        layer_norm: whether each convolution's channels are normalised, pixel by pixel.
     """
 
     convolutions: tuple[int, ...]
@@ -34,6 +35,7 @@ class Stack(NamedTuple):
     activation: str
     weight_variance: float
     bias_variance: float
+    layer_norm: bool = False
 
     def reach(self, stage: int, side: int) -> int:
         """The largest offset that the readout depends on, in a stage of so many rows."""
@@ -143,7 +145,14 @@ def _forward(
             qi = s[0] if same else qa[stage][layer]
             qj = qi if same else qb[stage][layer]
             own.append(qi)
-            k, slope = phi(s, jnp.broadcast_to(qi[None], s.shape), qj[partner], same)
+            one, other = jnp.broadcast_to(qi[None], s.shape), qj[partner]
+            if stack.layer_norm:
+                factor = _inverse(one) * _inverse(other)
+                one, other = (jnp.where(q > 0, 1, q) for q in (one, other))
+                s, u = factor * s, factor * u
+            k, slope = phi(s, one, other, same)
+            if stack.layer_norm:
+                k = jnp.where(factor > 0, k, 0)
             t = slope * u if ntk else t
         kept.append(jnp.stack(own))
         if stage < len(stack.convolutions) - 1:
@@ -156,6 +165,11 @@ def _forward(
     k = weight * k.mean((0, 1, 2)) + bias
     t = weight * t.mean((0, 1, 2)) + k if ntk else jnp.zeros_like(k)
     return k, t, tuple(kept)
+
+
+def _inverse(q: Array) -> Array:
+    """1/√q, 0 where q is 0."""
+    return jnp.where(q > 0, 1 / jnp.sqrt(jnp.where(q > 0, q, 1)), 0)
 
 
 def _mean(k: Array, masks: list[Array]) -> Array:

@@ -29,7 +29,14 @@ MARKS = {
     "relu_signed": (0, 0, 0, 0, 0),
 }
 """By activation; ``relu_signed`` where correlations may be negative, as those of inputs are."""
+NORMED = len(MARKS)
+"""So much longer is the mark of an activation that layer normalisation comes before."""
 TINY = 1e-300
+
+
+def vectors_of(activation: str, normed: bool) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """What makes (a, b) of variances."""
+    return normed_vectors if normed else VECTORS[activation]
 
 
 def relu_vectors(mark: Any, q: Any) -> tuple[Any, Any]:
@@ -48,6 +55,11 @@ def gelu_vectors(mark: Any, q: Any) -> tuple[Any, Any]:
     """1/√(1 + q) and q/√(1 + q)."""
     inverse = 1 / np.sqrt(1 + q)
     return inverse, q * inverse
+
+
+def normed_vectors(mark: Any, q: Any) -> tuple[Any, Any]:
+    """1/√q, 0 where q is 0, and whether it is not."""
+    return (q > 0) / np.maximum(np.sqrt(q), TINY), (q > 0) * 1.0
 
 
 VECTORS: dict[str, Callable[[Any, Any], tuple[Any, Any]]] = {
@@ -173,6 +185,20 @@ def _kept(mark, s, a, b):
     return s, type(s)(1)  # ReLU's are twice their size, and the exponential is normalised so.
 
 
+def _normed(mark, s, a, b):
+    T, inner = type(s), mark[NORMED:]
+    x, p = vectors(inner, T(1))
+    k, gain = dual(inner, s * a, T(x * x), T(p * p))
+    return b * k, a * gain
+
+
+def _own_normed(mark, s, a, b):
+    T, inner = type(s), mark[NORMED:]
+    x, p = vectors(inner, T(1))
+    k, gain = own(inner, s * a, T(x * x), T(p * p))
+    return b * k, a * gain
+
+
 def _numbered(found: dict[str, Callable[..., Any]]) -> dict[int, Callable[..., Any]]:
     return {len(MARKS[name]): unwrap(code) for name, code in found.items()}
 
@@ -192,14 +218,14 @@ _VECTORS = _numbered(VECTORS)
 
 @overload(dual, jit_options=OPTIONS)
 def _dual_of(mark, s, a, b):
-    return _DUALS[len(mark)]
+    return _DUALS.get(len(mark), unwrap(_normed))
 
 
 @overload(own, jit_options=OPTIONS)
 def _own_of(mark, s, a, b):
-    return _OWN[len(mark)]
+    return _OWN.get(len(mark), unwrap(_own_normed))
 
 
 @overload(vectors, jit_options=OPTIONS)
 def _vectors_of(mark: Any, q: Any):
-    return _VECTORS[len(mark)]
+    return _VECTORS.get(len(mark), unwrap(normed_vectors))

@@ -21,7 +21,7 @@ from numba import config, njit, types
 
 from nasproxy.cache import cache_dir, make_folder
 from nasproxy.kernels import dual_activations
-from nasproxy.kernels.convolutional.native.duals import MARKS
+from nasproxy.kernels.convolutional.native.duals import MARKS, NORMED
 from nasproxy.kernels.convolutional.native.options import OPTIONS
 from nasproxy.kernels.convolutional.native.planes import (
     inputs,
@@ -261,40 +261,42 @@ def _made(own: Callable[..., None], signature: Any) -> Callable[..., None]:
         config.CACHE_DIR = before  # type: ignore[attr-defined]
 
 
-def marks(activation: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def marks(activation: str, normed: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Of the first convolution, whose inputs have any sign, and of the others."""
-    return MARKS["relu_signed" if activation == "relu" else activation], MARKS[activation]
+    longer = (0,) * NORMED if normed else ()
+    first = "relu_signed" if activation == "relu" else activation
+    return longer + MARKS[first], longer + MARKS[activation]
 
 
-def _arguments(activation: str, T: Any) -> list[Any]:
-    begin, mark = (types.UniTuple(types.int64, len(m)) for m in marks(activation))
+def _arguments(activation: str, normed: bool, T: Any) -> list[Any]:
+    begin, mark = (types.UniTuple(types.int64, len(m)) for m in marks(activation, normed))
     whole = types.Array(types.int64, 1, "C")
     return [begin, mark, whole, whole, T, T, types.int64]
 
 
 @cache
-def _compiled(activation: str, dtype: str, ntk: bool) -> Callable[..., None]:
+def _compiled(activation: str, normed: bool, dtype: str, ntk: bool) -> Callable[..., None]:
     T = types.float32 if dtype == "float32" else types.float64
     three, whole = types.Array(T, 3, "C"), types.Array(types.int64, 1, "C")
     sides = [three] * 6
     outs = [three, three if ntk else types.none]
-    return _made(_rows, types.void(*_arguments(activation, T), *sides, whole, *outs))
+    return _made(_rows, types.void(*_arguments(activation, normed, T), *sides, whole, *outs))
 
 
 @cache
-def _compiled_selves(activation: str) -> Callable[..., None]:
+def _compiled_selves(activation: str, normed: bool) -> Callable[..., None]:
     T = types.float64
     three, two = types.Array(T, 3, "C"), types.Array(T, 2, "C")
-    return _made(_selves, types.void(*_arguments(activation, T), three, three, two, two))
+    return _made(_selves, types.void(*_arguments(activation, normed, T), three, three, two, two))
 
 
-def rows(activation: str, dtype: str, ntk: bool) -> Callable[..., None]:
+def rows(activation: str, normed: bool, dtype: str, ntk: bool) -> Callable[..., None]:
     """:func:`_rows` as machine code, of both kernels or the NNGP alone; any thread may ask."""
     with _lock:
-        return _compiled(activation, dtype, ntk)
+        return _compiled(activation, normed, dtype, ntk)
 
 
-def selves(activation: str) -> Callable[..., None]:
+def selves(activation: str, normed: bool) -> Callable[..., None]:
     """:func:`_selves` as machine code."""
     with _lock:
-        return _compiled_selves(activation)
+        return _compiled_selves(activation, normed)
