@@ -123,6 +123,10 @@ class InfiniteWidth:
         }
         if name == "CNNVec":
             return CNNVec(kind=self.kind, **settings, **variances)
+        if name != "FullyConnected":
+            raise SettingError(
+                f"a space names the kernel {name!r} of infinite width: FullyConnected or CNNVec"
+            )
         dtype = "float64" if self.solver == "ridge" else "float32"
         return FullyConnected(kind=self.kind, dtype=dtype, **settings, **variances)
 
@@ -194,6 +198,7 @@ class InfiniteWidth:
                 n_train=self.n_train,
                 n_valid=self.n_valid,
                 measure=self.measure,
+                resolution=0.0 if flat else 4 * SINGLE,
             )
 
         return score
