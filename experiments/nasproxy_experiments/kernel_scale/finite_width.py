@@ -53,9 +53,9 @@ def run(study: Study) -> Finding:
             f"images, {REPEATS} ensembles of {max(MEMBERS)} networks each, seeds 0 to "
             f"{REPEATS * max(MEMBERS) - 1}; fewer members are the mean over the parts of an "
             "ensemble. ReLU, σ_w² = 2, σ_b = 0. Exponents are fitted to all widths and members "
-            "together. Weights are truncated normals, as the networks' are: over the 27 numbers that "
-            "a pixel of the first convolution sums, that is not quite Gaussian, and leaves an error "
-            "that no width takes away.",
+            "together. Weights are truncated normals, as the networks' are: summed over the 27 "
+            "numbers of a pixel of the first convolution that is not quite Gaussian, and leaves an "
+            "error that no width takes away.",
         ),
     )
 
