@@ -12,9 +12,6 @@ other cells by the JUDGING seeds, beside the proxy's default setting and the num
 
 import argparse
 import os
-
-os.environ["NPROC"] = "1"  # before anything counts threads: prices are of one core
-
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +26,7 @@ from nasproxy.data import Dataset
 from nasproxy.progress import bar
 from nasproxy.proxies.kernel_regression import MEASURES, OF_VALIDATION
 from nasproxy.reproduce.provenance import statement
+from nasproxy_experiments.nasbench101_space.family import Family
 from search_spaces import NASBench101
 from search_spaces.nasbench101.cell import Cell
 
@@ -42,39 +40,6 @@ WITHIN = 0.01
 ALONE = tuple(measure for measure in MEASURES if measure not in OF_VALIDATION)
 PAIRS = (("loo_accuracy", "negative_gcv"), ("negative_loo_mse", "loo_accuracy"))
 DEFAULT = NNGP(n_train=512, n_valid=512, ensemble=1, width=16, measure="accuracy")
-
-
-@dataclass(frozen=True)
-class Family:
-    """Settings whose features are nested, so that one score of the largest holds all.
-
-    Attributes:
-        pool: pixels averaged by, in each direction: 32×32 pixels at 1, 16×16 at 2.
-        width: channels of the stem.
-        norm_images: images of the batch-norm pass.
-        n_train: training images; measures need no others.
-        ensemble: networks, M.
-    """
-
-    pool: int
-    width: int
-    norm_images: int
-    n_train: tuple[int, ...]
-    ensemble: tuple[int, ...]
-
-    def proxy(self, n_train: int | tuple[int, ...], ensemble: int | tuple[int, ...]) -> NNGP:
-        """The proxy at sizes of this family."""
-        return NNGP(
-            n_train=n_train,
-            n_valid=0,
-            ensemble=ensemble,
-            width=self.width,
-            momentum=0.997,
-            batch_norm="inference",
-            norm_images=self.norm_images,
-            balanced=True,
-            measure="loo_accuracy",
-        )
 
 
 FAMILIES = (
@@ -169,6 +134,7 @@ def main() -> None:
     parser.add_argument("--store", default="nasbench101_space_choice.db", help="scores, resumable")
     parser.add_argument("--out", type=Path, default=Path("results/nasbench101_space"))
     args = parser.parse_args()
+    os.environ["NPROC"] = "1"  # before anything counts threads: prices are of one core
 
     space = NASBench101()
     cells = space.sample(2 * CELLS, DRAW)
