@@ -33,7 +33,7 @@ from search_spaces.nasbench101.cell import Cell
 COLUMN = "test_accuracy_108"
 PRICE = 0.06
 """Processor-seconds a cell: 7 core-hours for the whole space, of the 12 that it may take."""
-CELLS, DRAW = 300, 423_624
+CELLS, DRAW = 200, 423_624
 CHOOSING, JUDGING = (0, 1), (2, 3)
 TIMED = 24
 WITHIN = 0.01
@@ -132,6 +132,7 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True, help="where TFDS keeps cifar10")
     parser.add_argument("--truth", required=True, help="table with module_hash and " + COLUMN)
     parser.add_argument("--store", default="nasbench101_space_choice.db", help="scores, resumable")
+    parser.add_argument("--workers", type=int, default=None, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("results/nasbench101_space"))
     args = parser.parse_args()
     os.environ["NPROC"] = "1"  # before anything counts threads: prices are of one core
@@ -144,11 +145,14 @@ def main() -> None:
         for pool in (1, 2)
     }
     drawn = f"uniform, n={2 * CELLS}, seed={DRAW}"
-    frames: dict[tuple[Family | None, tuple[int, ...]], pd.DataFrame] = {}
+    frames: dict[tuple[Family, tuple[int, ...]], pd.DataFrame] = {}
+    usual = pd.DataFrame()
     prices: dict[Candidate, float] = {}
     for seeds, half in halves.items():
         keep: dict[str, Any] = {"seeds": seeds, "store": args.store, "drawn": drawn}
-        frames[None, seeds] = score(half, space, [DEFAULT, Params()], images[1], **keep)
+        keep["workers"] = args.workers
+        if seeds == JUDGING:
+            usual = score(half, space, [DEFAULT, Params()], images[1], **keep)
         for family in FAMILIES:
             proxy = family.proxy(family.n_train, family.ensemble)
             frames[family, seeds] = score(half, space, [proxy], images[family.pool], **keep)
@@ -158,30 +162,34 @@ def main() -> None:
             prices |= {c: found[c.n_train, c.ensemble] for c in candidates() if c.family == family}
             advance()
     accuracy = truth.read(args.truth, COLUMN)
-    _report(args.out, frames, prices, halves, accuracy)
+    _report(args.out, frames, usual, prices, halves, accuracy)
 
 
 def _report(
     out: Path,
-    frames: dict[tuple[Family | None, tuple[int, ...]], pd.DataFrame],
+    frames: dict[tuple[Family, tuple[int, ...]], pd.DataFrame],
+    usual: pd.DataFrame,
     prices: dict[Candidate, float],
     halves: dict[tuple[int, ...], list[Cell]],
     accuracy: pd.Series,
 ) -> None:
     """The table of candidates, and what the rule says of them."""
     stacked: dict[tuple[Candidate, tuple[int, ...]], np.ndarray] = {}
-    usual, size, true = {}, {}, {}
+    true: dict[tuple[int, ...], np.ndarray] = {}
+    default = size = np.empty(0)
     for seeds, half in halves.items():
         keys = [cell.key for cell in half]
         whole = {
             c: np.stack([values(frames[c.family, seeds], c, s) for s in seeds])
             for c in candidates()
         }
-        default = np.stack([frames[None, seeds].xs(s, level="seed")["nngp"] for s in seeds])
-        told = np.all([np.isfinite(v).all(0) for v in (*whole.values(), default)], axis=0)
+        told = np.all([np.isfinite(v).all(0) for v in whole.values()], axis=0)
+        if seeds == JUDGING:
+            default = np.stack([usual.xs(s, level="seed")["nngp"] for s in seeds])
+            told &= np.isfinite(default).all(0)
+            default = default[:, told]
+            size = usual.xs(seeds[0], level="seed")["params"].to_numpy()[told]
         stacked |= {(c, seeds): v[:, told] for c, v in whole.items()}
-        usual[seeds] = default[:, told]
-        size[seeds] = frames[None, seeds].xs(seeds[0], level="seed")["params"].to_numpy()[told]
         true[seeds] = accuracy.reindex(keys).to_numpy(float)[told]
     taus = {
         c: float(np.mean([metrics.kendall_tau(v, true[CHOOSING]) for v in stacked[c, CHOOSING]]))
@@ -202,10 +210,10 @@ def _report(
     table = pd.DataFrame(rows).sort_values("τ, choosing", ascending=False, ignore_index=True)
     own, truth_there = stacked[winner, JUDGING], true[JUDGING]
     of_winner = metrics.over_seeds(metrics.kendall_tau, own, truth_there)
-    of_default = metrics.over_seeds(metrics.kendall_tau, usual[JUDGING], truth_there)
-    gain = metrics.paired_gain(own, usual[JUDGING], truth_there)
-    share = metrics.share_of_ceiling(own, usual[JUDGING], truth_there)
-    against = metrics.paired_gain(own, size[JUDGING], truth_there)
+    of_default = metrics.over_seeds(metrics.kendall_tau, default, truth_there)
+    gain = metrics.paired_gain(own, default, truth_there)
+    share = metrics.share_of_ceiling(own, default, truth_there)
+    against = metrics.paired_gain(own, size, truth_there)
     said = ", ".join(f"{name} {value}" for name, value in winner.row().items())
     lines = [
         "# A setting for all of NAS-Bench-101",
@@ -215,7 +223,7 @@ def _report(
         f"default's, {DEFAULT.n_train} training and {DEFAULT.n_valid} validation images at 32×32 "
         f"by accuracy, is {_shown(of_default)}: the setting reaches {_shown(share)} times as much.",
         f"The difference is {_shown(gain, '+')}; over the number of parameters (τ "
-        f"{metrics.kendall_tau(size[JUDGING], truth_there):.3f}) it gains {_shown(against, '+')}.",
+        f"{metrics.kendall_tau(size, truth_there):.3f}) it gains {_shown(against, '+')}.",
         "",
         f"Chosen on {len(true[CHOOSING])} cells by seeds {CHOOSING}; all cells drawn uniformly. "
         f"Rule: see `choose.py`. Intervals (95 %) are over cells and seeds.",
