@@ -107,7 +107,11 @@ def values(frame: pd.DataFrame, candidate: Candidate, seed: int) -> np.ndarray:
         columns.append(frame.xs(seed, level="seed")[f"nngp[{inside}]" if inside else "nngp"])
     if len(columns) == 1:
         return columns[0].to_numpy(float)
-    return metrics.rank_mean(np.column_stack([c.to_numpy(float) for c in columns]))
+    both = np.column_stack([column.to_numpy(float) for column in columns])
+    told = np.isfinite(both).all(axis=1)  # A cell whose network fails has no rank.
+    ranks = np.full(len(both), np.nan)
+    ranks[told] = metrics.rank_mean(both[told])
+    return ranks
 
 
 def price(family: Family, images: Dataset, cells: list[Cell]) -> dict[tuple[int, int], float]:
