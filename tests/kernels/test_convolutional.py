@@ -89,9 +89,8 @@ def test_other_activations_equal_neural_tangents(
     check_against_theirs(kernel, 4)
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_layer_normalisation_equals_neural_tangents(engine: str, activation: str) -> None:
-    kernel = Myrtle(5, "both", activation, bias_variance=0.1, dtype="float64", layer_norm=True)
+def test_layer_normalisation_equals_neural_tangents(engine: str) -> None:
+    kernel = Myrtle(5, "both", bias_variance=0.1, dtype="float64", layer_norm=True)
     check_against_theirs(kernel, 4)
 
 
