@@ -101,6 +101,8 @@ class Study:
         return pd.DataFrame(found, columns=[*Case._fields, *Row._fields])
 
     def describe(self, needs: Sequence[str]) -> list[str]:
+        if not needs:
+            return [f"Data: {self.images.name}, standardised by channel.", ""]
         lines = [
             f"- `{name}`: {tried.kernel or 'exp(−|x − x′|²/2ℓ²), ℓ by leave-one-out error'}, "
             f"n {', '.join(map(str, tried.sizes))}, {tried.draws} draws"
