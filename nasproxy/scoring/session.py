@@ -77,8 +77,8 @@ class Session:
         self._run = self.evaluation.run
         self._elsewhere: dict[str, Key] = {}  # Times of other machines are filed under these.
         self._store, self._retry_failed = store, retry_failed
-        space, proxy, *rest = self._run
-        self._runs = [(space, name, *rest) for name in (*former(proxy), proxy)]
+        named, kind, contents, number = self._run
+        self._runs = [(named, name, contents, number) for name in (*former(kind), kind)]
         self._held = Held(proven=any(store.has_scores(*run) for run in self._runs))
         self._tried: set[str] = set()
         self._warned: set[str] = set()
