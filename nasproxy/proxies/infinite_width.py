@@ -164,28 +164,29 @@ class InfiniteWidth:
         if self.solver == "eigenpro":
             self._eigenpro("ntk", seed).check_points(n_train)
         images = problem.images[:]
-        fully_connected: list[_Blocks] = []  # Made ready once, when there is a network.
+        shared: list[_Blocks] = []  # Of fully-connected networks, made ready once there is one.
 
         def score(architecture: Any) -> Score:
             function = self._function(*space.infinite_width(architecture))
-            if isinstance(function, FullyConnected) and not fully_connected:
-                fully_connected.append(_Blocks(function.prepare(images), n_train))
-            flat = isinstance(function, FullyConnected)
-            inputs = fully_connected[0].inputs if flat else function.prepare(images)
-            shared = flat and (self.solver == "ridge" or 16 * n_train * len(inputs) <= SHARED)
             flops = partial(self._flops, function, data)
-            if self.solver == "eigenpro" and not shared:
-                each = flops(n_train, len(inputs) - n_train)
-                return self._fitted(function, inputs, problem, seed, each)
-            if shared:
-                train, valid = fully_connected[0](function)
+            each = flops(n_train, len(images) - n_train)
+            if isinstance(function, CNNVec):
+                if self.solver == "eigenpro":
+                    return self._fitted(function, images, problem, seed, each)
+                ready = function.prepare(images)
+                train = np.asarray(function(ready[:n_train]))
+                valid = np.asarray(function(ready[n_train:], ready[:n_train]))
             else:
-                train = np.asarray(function(inputs[:n_train]))
-                valid = np.asarray(function(inputs[n_train:], inputs[:n_train]))
+                if not shared:
+                    shared.append(_Blocks(function.prepare(images), n_train))
+                inputs = shared[0].inputs
+                # A pass keeps two float32 numbers a pair beside the kernel, which EigenPro copies.
+                if self.solver == "eigenpro" and 16 * n_train * len(inputs) > SHARED:
+                    return self._fitted(function, inputs, problem, seed, each)
+                train, valid = shared[0](function)
             if self.solver == "eigenpro":
                 kernel = Precomputed(np.concatenate([train, valid]))
-                each = flops(n_train, len(inputs) - n_train)
-                return self._fitted(kernel, np.arange(len(inputs)), problem, seed, each)
+                return self._fitted(kernel, np.arange(len(images)), problem, seed, each)
 
             def fit(some: int, ensemble: int) -> Fit:
                 sweep = KernelSweep(train[:some, :some], problem.targets[:some])
@@ -198,7 +199,7 @@ class InfiniteWidth:
                 n_train=self.n_train,
                 n_valid=self.n_valid,
                 measure=self.measure,
-                resolution=0.0 if flat else 4 * SINGLE,
+                resolution=4 * SINGLE if function.dtype == "float32" else 0.0,
             )
 
         return score

@@ -178,7 +178,7 @@ def test_a_run_from_end_to_end(
         for name, experiment in suites.experiments(kernel_scale).items():
             study.compute(experiment.NEEDS, (0, 1))
             finding = experiment.run(study)
-            suites.write(tmp_path / name, experiment, finding, study)
+            suites.write(tmp_path / name, experiment, finding, study)  # type: ignore[arg-type]
             assert "Not tested" not in finding.verdict
         # Nothing is computed twice.
         monkeypatch.setattr(accuracy, "rows", None)
