@@ -151,6 +151,8 @@ def activated(x: np.ndarray, activation: str) -> np.ndarray:
             return x / (1 + np.exp(-x))
         case "erf":
             return np.vectorize(math.erf)(x)
+        case "gelu":
+            return x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
         case "none":
             return x
         case _:
