@@ -45,7 +45,7 @@ def theirs(kernel: Network) -> Any:
         "gelu": nt.Gelu,
         "exponential": lambda: nt.ExpNormalized(1, -1),
     }[kernel.activation]()
-    conv = nt.serial(conv, nt.LayerNorm()) if kernel.layer_norm else conv
+    conv = nt.serial(conv, nt.LayerNorm(eps=0.0)) if kernel.layer_norm else conv
     layers, last = [], len(kernel.stack.convolutions) - 1
     for stage, count in enumerate(kernel.stack.convolutions):
         layers += [conv, phi] * count + [nt.AvgPool((2, 2), (2, 2))] * (stage < last)
