@@ -175,7 +175,7 @@ class ConvolutionalNetworks(ProductSpace[Convolutional]):
             value = builder.add(layer, value, name=f"conv{number + 1}")
             inputs = outputs
         pooled = architecture.end == "pool"
-        value = builder.add(GlobalAverage() if pooled else Flatten(), value, name="end")
+        value = builder.add(GlobalAverage() if pooled else Flatten(outputs), value, name="end")
         features = outputs if pooled else outputs * height * width
         builder.add(Dense(features, classes), value, name="readout")
         return builder.graph()

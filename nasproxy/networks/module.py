@@ -384,7 +384,7 @@ FUNCTIONS: dict[type[Layer], Callable[..., Array]] = {
     layers.AveragePool3x3: _averaged,
     layers.Halve: lambda layer, x: nnx.max_pool(x, (2, 2), (2, 2)),
     layers.HalveByMean: lambda layer, x: nnx.avg_pool(x, (2, 2), (2, 2)),
-    layers.Flatten: lambda layer, x: x.reshape(len(x), -1),
+    layers.Flatten: lambda layer, x: x[..., : layer.channels].reshape(len(x), -1),
     layers.GlobalAverage: lambda layer, x: x.mean((1, 2)),
 }
 """What a layer that learns nothing computes."""

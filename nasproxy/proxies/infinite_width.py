@@ -117,7 +117,7 @@ class InfiniteWidth:
             )
 
     def _function(self, name: str, settings: dict[str, Any]) -> FullyConnected | CNNVec:
-        variances = {
+        variances: dict[str, Any] = {
             "weight_variance": self.weight_variance,
             "bias_variance": self.bias_variance,
         }

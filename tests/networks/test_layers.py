@@ -82,7 +82,7 @@ LAYERS: list[tuple[Layer, list[Shape]]] = [
     (Add(5), [(3, 3, 5), (3, 3, 6), (3, 3, 5)]),
     (Concatenate((5, 6, 5)), [(3, 3, 6), (3, 3, 6), (3, 3, 5)]),
     (GlobalAverage(), [(4, 3, 9)]),
-    (Flatten(), [(4, 3, 9)]),
+    (Flatten(9), [(4, 3, 9)]),
     (Dense(9, 4), [(9,)]),
     (DenseActivation(12, 5), [(2, 2, 3)]),
     (DenseActivation(9, 5, "erf"), [(9,)]),

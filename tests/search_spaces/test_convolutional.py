@@ -33,7 +33,8 @@ OLD = Path(__file__).parents[1] / "store" / "stored_by_0.1.0.db"
 def member(network: Convolutional, width: int, seed: int, images: np.ndarray) -> np.ndarray:
     """Features of one network drawn at random, scaled as the readout's mean has them."""
     graph = ConvolutionalNetworks(width=width).graph(network, images.shape[1:], 4)
-    phi = np.asarray(Initialised.draw(graph, (seed, width)).features(jax.device_put(images)))
+    drawn = Initialised.draw(graph, (seed, width))
+    phi = np.asarray(drawn.features(jax.device_put(images)))[:, : graph.features]
     return phi * np.float32(np.sqrt(2 / phi.shape[1]))
 
 

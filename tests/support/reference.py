@@ -72,7 +72,7 @@ def apply(
             product = convolved(x, np.asarray(params["kernel"])) + params.get("bias", 0)
             return activated(product, layer.activation), {}
         case Flatten():
-            return inputs[0].reshape(len(inputs[0]), -1), {}
+            return inputs[0][..., : layer.channels].reshape(len(inputs[0]), -1), {}
         case SqueezeExcite():
             x = added(truncated(inputs, layer.channels))
             return x * gates(layer, params, x)[:, None, None], {}

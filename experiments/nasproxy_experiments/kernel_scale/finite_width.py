@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -65,14 +66,14 @@ def errors(network: Convolutional, images: Float[np.ndarray, "n h w c"]) -> pd.D
     space = ConvolutionalNetworks()
     _, settings = space.infinite_width(network)
     exact = CNNVec(kind="nngp", bias_variance=0.0, dtype="float64", **settings)(images)
-    norm, found = np.linalg.norm(exact), []
+    norm, placed, found = np.linalg.norm(exact), jax.device_put(images), []
     for width in WIDTHS:
         graph = ConvolutionalNetworks(width=width).graph(network, images.shape[1:], 2)
         for repeat in range(REPEATS):
             kernels = []
             for member in range(max(MEMBERS)):
                 drawn = Initialised.draw(graph, (repeat * max(MEMBERS) + member, width))
-                phi = np.asarray(drawn.features(images), np.float64)
+                phi = np.asarray(drawn.features(placed), np.float64)[:, : graph.features]
                 # The readout's variance is 2 over its inputs, as the kernel's is.
                 kernels.append(2 * phi @ phi.T / phi.shape[1])
             for members in MEMBERS:

@@ -146,12 +146,12 @@ def _forward(
             qj = qi if same else qb[stage][layer]
             own.append(qi)
             one, other = jnp.broadcast_to(qi[None], s.shape), qj[partner]
-            if stack.layer_norm:
-                factor = _inverse(one) * _inverse(other)
+            factor = _inverse(one) * _inverse(other) if stack.layer_norm else None
+            if factor is not None:
                 one, other = (jnp.where(q > 0, 1, q) for q in (one, other))
                 s, u = factor * s, factor * u
             k, slope = phi(s, one, other, same)
-            if stack.layer_norm:
+            if factor is not None:
                 k = jnp.where(factor > 0, k, 0)
             t = slope * u if ntk else t
         kept.append(jnp.stack(own))

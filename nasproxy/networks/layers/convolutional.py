@@ -286,6 +286,10 @@ class ConvActivation(Layer):
         product = convolve(total(inputs, self.inputs), params["kernel"])
         return ACTIVATIONS[self.activation](product + aligned(params.get("bias", 0), 4))
 
+    def pad(self, multiple: int, *channels: int) -> Self:
+        inputs = fitting(self.inputs, multiple, channels) if self.inputs > 3 else self.inputs
+        return replace(self, inputs=inputs, outputs=up(self.outputs, multiple))
+
 
 @dataclass(frozen=True)
 class SqueezeExcite(Layer):

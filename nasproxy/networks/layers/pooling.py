@@ -92,15 +92,17 @@ class GlobalAverage(Layer):
 
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """Pixels and channels as one axis: ``[n, h, w, c]`` to ``[n, h·w·c]``."""
+    """Pixels and the first ``channels`` as one axis: ``[n, h, w, c]`` to ``[n, h·w·channels]``."""
+
+    channels: int
 
     def shape(self, *inputs: Shape) -> Shape:
-        return (math.prod(inputs[0]),)
+        return (math.prod(inputs[0][:-1]) * self.channels,)
 
     def infer(
         self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
     ) -> Float[Array, "n ..."]:
-        return inputs[0].reshape(len(inputs[0]), -1)
+        return total(inputs, self.channels).reshape(len(inputs[0]), -1)
 
 
 def _over_3x3(x: Array, combine: Callable[[Array, Array], Array], outside: float) -> Array:
