@@ -1,7 +1,7 @@
 """Members, widths and pixels at equal cost in seconds
 
 What :mod:`~nasproxy_experiments.nngp_default.measures` leaves open, on other cells and by other
-seeds: ensembles of 8 and, of small images, 16; narrower and wider networks; images of half the side.
+seeds: ensembles of 8, of small images of 16, narrower and wider networks, images of half the side.
 """
 
 import math
