@@ -20,11 +20,13 @@ import pandas as pd
 from nasproxy import NNGP, Flops, Params, Store, data, files, ranking, score, truth
 from nasproxy.ranking import plots
 from nasproxy.reproduce.provenance import statement
+from nasproxy.reproduce.scores import spelled
 from nasproxy.reproduce.suites import markdown
 from search_spaces import NASBench101
 
-CHEAP = NNGP(n_train=(100, 200), n_valid=100, ensemble=(1, 2, 5), norm_images=32, width=16)
-DEAR = NNGP(n_train=200, n_valid=(100, 300), ensemble=(1, 2, 4, 8), norm_images=32, width=16)
+PAPER = NNGP.presets["paper"] | {"norm_images": 32, "width": 16}
+CHEAP = spelled(NNGP, PAPER, n_train=(100, 200), n_valid=100, ensemble=(1, 2, 5))
+DEAR = spelled(NNGP, PAPER, n_train=200, n_valid=(100, 300), ensemble=(1, 2, 4, 8))
 EVERY = 8
 COLUMN = "test_accuracy_108"
 SHOWN = {

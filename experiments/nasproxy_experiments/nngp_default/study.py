@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from nasproxy import NNGP
 from nasproxy.named import data_of
 from nasproxy.reproduce.pool import Pool
-from nasproxy.reproduce.scores import Request
+from nasproxy.reproduce.scores import Request, spelled
 from nasproxy.reproduce.suites import Options
 from nasproxy_experiments.nngp_nas import study as nngp_nas
 from nasproxy_experiments.nngp_nas.study import WIDTH, Study
@@ -81,17 +81,7 @@ PARTS = tuple(part(look, seed) for look in LOOKS for seeds in HALVES.values() fo
 
 
 def _nngp(width: int, **sizes: Any) -> NNGP:
-    """Every setting that a score depends on, so that no new default changes the suite."""
-    return NNGP(
-        momentum=0.997,
-        batch_norm="inference",
-        norm_images=128,
-        balanced=True,
-        valid_from="valid",
-        measure="accuracy",
-        width=width,
-        **sizes,
-    )
+    return spelled(NNGP, NNGP.presets["paper"], width=width, **sizes)
 
 
 def requests(cells: int, part_cells: int, small: bool) -> dict[str, Request]:
