@@ -89,8 +89,8 @@ BY_HAND: dict[str, tuple[Any, Any, dict[str, int]]] = {
         NASBench301(cells=3),
         DARTS,
         {
-            "": 2 + 2 + 2 + 3 + 9 + 2 * (9 + 2),
-            "depth": 24,
+            "": 33,
+            "depth": 17,
             "convolutions": 5,
             "conv3x3": 4,
             "pools": 6,

@@ -25,7 +25,7 @@ def _claim(number: int, space: str, search: str, other: str) -> Claim:
         text=f"{search} behind an NNGP screen finds better than behind {_OTHERS[other]}",
         published="none",
         quantity=f"the gain in final accuracy of {search} behind the NNGP over {_OTHERS[other]}, "
-        "in points at 15 mean trainings,",
+        "in points at 10 mean trainings,",
         rule=HELPS,
         find=find,
         report=REPORT,

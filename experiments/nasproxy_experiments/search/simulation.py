@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-POPULATION, TOURNAMENT, NEAREST = 20, 5, 10
+POPULATION, TOURNAMENT, NEAREST = 10, 3, 5
 """Of ageing evolution: P, S, and among how many neighbours a mutation falls."""
 
 

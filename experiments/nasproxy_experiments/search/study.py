@@ -1,7 +1,7 @@
 """Pools of trained architectures, what their training cost, and their scores.
 
-From each space ten disjoint pools of 200 architectures are drawn, uniformly among those whose
-shortened training is published. All searches of a pool see the same 200, screened or not. The NNGP
+From each space ten disjoint pools of 100 architectures are drawn, uniformly among those whose
+shortened training is published. All searches of a pool see the same 100, screened or not. The NNGP
 scores of half of the pools are by one seed of images and weights, those of the others by another.
 """
 
@@ -32,7 +32,7 @@ from nasproxy_experiments.nngp_nas.published import BUDGETS, CELLS, TRUTH
 from search_spaces import NASBench101, NASBench201
 from search_spaces.nasbench101 import Cell
 
-POOLS, POOL_SIZE, QUICK_SIZE = 10, 200, 20
+POOLS, POOL_SIZE, QUICK_SIZE = 10, 100, 20
 SEEDS = (0, 1)
 EPOCHS, LONG = 12, 108
 WIDTH, MEASURE = 16, "negative_loo_mse"
