@@ -83,13 +83,14 @@ BY_HAND: dict[str, tuple[Any, Any, dict[str, int]]] = {
         NOTHING,
         {"": 0, "depth": 0, "convolutions": 0, "conv3x3": 0, "pools": 0, "skips": 0},
     ),
-    # Stem and readout; two a cell's inputs, three where a cell before halved; in each cell
-    # separable convolutions of four kernels, dilated ones of two, a halving skip's two.
+    # Stem and readout; each cell has two for its inputs, three after a cell that halves, and
+    # eight: four of a separable convolution, two of each dilated one, two of a halving skip (in
+    # the first cell the dilated one's). The deepest path is stem, 1 + 4 + 2, twice 1 + 1 + 2.
     "301": (
         NASBench301(cells=3),
         DARTS,
         {
-            "": 33,
+            "": 2 + 2 * (2 + 8) + (3 + 8),
             "depth": 17,
             "convolutions": 5,
             "conv3x3": 4,

@@ -18,5 +18,6 @@ EXPERIMENTS = (
     "reduced_width",
     "one_at_a_time",
 )
+CLAIMS = ("claims",)
 
-__all__ = ["EXPERIMENTS", "PAPER", "prepare"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "PAPER", "prepare"]
