@@ -1,7 +1,7 @@
 """Claims of Bordelon et al., kernels of wide fully-connected networks, and what judges them.
 
-These rules were written when the reports that they read had been made: 5,000 training images, 40,000
-where it is said. Errors are on 5,000 validation images, and intervals are a binomial's.
+These rules were written when the reports that they read had been made: 5,000 training images,
+40,000 where it is said. Errors are on 5,000 validation images, and intervals are a binomial's.
 """
 
 import math
