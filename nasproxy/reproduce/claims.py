@@ -113,6 +113,30 @@ class Claim:
             )
 
 
+def ruled(
+    paper: str,
+    number: str,
+    section: str,
+    text: str,
+    published: str,
+    quantity: str,
+    rule: Rule,
+    find: Callable[[Path], Evidence],
+    folder: str,
+    smaller: str = "",
+) -> Claim:
+    """A claim that a rule judges, by the report in a folder; arguments as in :class:`Claim`."""
+    report = f"{folder}/README.md"
+    return Claim(paper, number, section, text, published, quantity, rule, find, report, smaller)
+
+
+def unjudged(
+    paper: str, number: str, section: str, text: str, published: str, missing: str
+) -> Claim:
+    """A claim that nothing here judges, and why."""
+    return Claim(paper, number, section, text, published, missing=missing)
+
+
 class Judged(NamedTuple):
     """A claim, what was found, and its verdict, one of :data:`WORDS`."""
 

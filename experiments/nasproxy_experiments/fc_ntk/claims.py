@@ -5,15 +5,18 @@ These rules were written when the reports that they read had been made: 5,000 tr
 """
 
 import math
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from nasproxy.reproduce.claims import Claim, Evidence, Rule
+from nasproxy.reproduce import claims
+from nasproxy.reproduce.claims import Evidence, Rule
 from nasproxy.reproduce.evidence import Find, difference, exact, row, share
 from nasproxy.reproduce.statistics import Estimate
 
 PAPER = "Bordelon et al. (000)"
+ruled, unjudged = partial(claims.ruled, PAPER), partial(claims.unjudged, PAPER)
 VALIDATED = 5000
 SEEDS = 3
 """Of each finite network."""
@@ -109,131 +112,112 @@ def _order(results: Path) -> Evidence:
     return Evidence(order, int(found["depths"]), "depths", SEEDS)
 
 
-def _tested(
-    number: str,
-    section: str,
-    text: str,
-    published: str,
-    quantity: str,
-    rule: Rule,
-    find: Find,
-    folder: str,
-    smaller: str = "",
-) -> Claim:
-    report = f"{folder}/README.md"
-    return Claim(PAPER, number, section, text, published, quantity, rule, find, report, smaller)
-
-
-def _untested(number: str, section: str, text: str, published: str, missing: str) -> Claim:
-    return Claim(PAPER, number, section, text, published, missing=missing)
-
-
 _FIG1, _TABLE = "Figure 1 and section VII, preconditioning", "Table I, accuracy"
 _FIG4, _FINITES = "Figures 4 and 5, depth", "Figures 2, 3, 6 to 8, finite networks"
 _UNSAID = "pixels are standardised; the paper does not say how its were scaled"
 
 CLAIMS = (
-    _tested(
+    ruled(
         "1", _FIG1, "eigenvalues range over four decades", "over 4 decades",
         "the range of the spectrum, in decades,", Rule(above=4), _decades(-1), _SPECTRUM,
     ),
-    _tested(
+    ruled(
         "2", _FIG1, "preconditioning to λ_1000 accelerates by λ_1/λ_k of the order of 10⁴", "10⁴",
         "log10 of λ_1 / λ_1000", Rule(3.5, 4.5), _decades(999), _SPECTRUM, _UNSAID,
     ),
-    _tested(
+    ruled(
         "3", _FIG1, "the gain in iterations is dramatic", "figure only",
         "the gain in iterations to error 0.1", Rule(above=10), _iterations, _SPECTRUM,
     ),
-    _untested(
+    unjudged(
         "4", _FIG1, "each mode converges at the rate of its eigenvalue", "equation 5",
         "rates by eigenmode are in no report.",
     ),
-    _untested(
+    unjudged(
         "5", _FIG1, "preconditioning leaves the fixed point of cross-entropy", "none",
         "the two fixed points are compared in no report.",
     ),
-    _untested(
+    unjudged(
         "23", _FIG1, "memory is O(ps + pk)", "O(ps + pk)", "memory was measured in no report.",
     ),
-    _tested(
+    ruled(
         "6a", _TABLE, "a fully-connected NTK reaches 84 % by squared loss", "84 %",
         "accuracy by squared loss at 40,000 images", Rule(0.83, 0.85), _accuracy("squared"),
         _ACCURACY,
     ),
-    _tested(
+    ruled(
         "6b", _TABLE, "and 87 % by cross-entropy", "87 %",
         "accuracy by cross-entropy at 40,000 images", Rule(0.86, 0.88), _accuracy("cross_entropy"),
         _ACCURACY,
     ),
-    _tested(
+    ruled(
         "7", _TABLE, "cross-entropy is more accurate than squared loss", "87 against 84 %",
         "the gain in accuracy of cross-entropy, not paired,", Rule(above=0), _losses, _ACCURACY,
     ),
-    _tested(
+    ruled(
         "8", _TABLE, "that is 10 % above the best stated before", "10 % above 77 %",
         "accuracy by cross-entropy less 77 %", Rule(above=0), _accuracy("cross_entropy", 0.77),
         _ACCURACY,
     ),
-    _tested(
+    ruled(
         "9", _FIG4, "results are robust to k", "350, 500, 700",
         "the largest difference in error between two k of one loss", Rule(below=0.014), _robust,
         _DEPTH,
     ),
-    _tested(
+    ruled(
         "10a", _FIG4, "depth 5 is a local optimum: depth 1 errs more", "figure only",
         "the error at depth 1 less that at depth 5, not paired,", Rule(above=0), _beyond(1, 5),
         _DEPTH,
     ),
-    _tested(
+    ruled(
         "10b", _FIG4, "depth 5 is a local optimum: depth 20 errs more", "figure only",
         "the error at depth 20 less that at depth 5, not paired,", Rule(above=0), _beyond(20, 5),
         _DEPTH,
     ),
-    _tested(
+    ruled(
         "11", _FIG4, "depth 200 is best", "figure only",
         "the error at depth 200 less that at depth 5, not paired,", Rule(below=0), _beyond(200, 5),
         _DEPTH,
     ),
-    _untested(
+    unjudged(
         "12", _FIG4, "some depth minimises the time", "figure only", "each fit was timed once.",
     ),
     *(
-        _untested(number, _FIG4, text, published, HUNDRED)
+        unjudged(number, _FIG4, text, published, HUNDRED)
         for number, text, published in (
             ("13", "CIFAR-100: depth 20 is best in error", "20"),
             ("14", "CIFAR-100: and in time", "under a minute"),
         )
     ),
-    _tested(
+    ruled(
         "15", _FINITES, "after 5 epochs finite networks are best at depth 5", "5",
         "the error at depth 1 less that at depth 5, width 128,", Rule(above=0),
         _finite("5 epochs", 1, 5), _FINITE, STEPS,
     ),
-    _tested(
+    ruled(
         "16", _FINITES, "depth 50 is poor after few epochs", "figure only",
         "the error at depth 50 less that at depth 1, width 128,", Rule(above=0),
         _finite("5 epochs", 50, 1), _FINITE,
     ),
-    _tested(
+    ruled(
         "18", _FINITES, "trained to 80 %, deeper networks are better", "figure only",
         "the error at depth 1 less that at depth 10, width 128,", Rule(above=0),
         _finite("to 80 % training accuracy or 15 epochs", 1, 10), _FINITE, STEPS,
     ),
-    _tested(
+    ruled(
         "20", _FINITES, "kernels approximate how networks evolve with depth", "none",
         "τ between the kernels' and the networks' order of depths, 5 epochs, width 128,",
         Rule(above=0), _order, _FINITE, STEPS,
     ),
-    _untested(
+    unjudged(
         "21", _FINITES, "kernels converge faster than deep networks", "figure only",
         "each was timed once.",
     ),
-    _untested(
+    unjudged(
         "22", _FINITES, "networks' time is linear in depth", "figure only", "each was timed once.",
     ),
     *(
-        _untested(number, _FINITES, text, published, HUNDRED)
+        unjudged(number, _FINITES, text, published, HUNDRED)
         for number, text, published in (
             ("17", "CIFAR-100: after 5 epochs deeper is worse", "figure only"),
             ("19", "CIFAR-100: at 80 % depth 5 is best on average", "5"),

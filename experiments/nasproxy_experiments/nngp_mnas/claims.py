@@ -2,18 +2,18 @@
 
 from nasproxy.reproduce.claims import Claim, Rule
 from nasproxy.reproduce.evidence import cell
-from nasproxy_experiments.nngp_nas.claims import tested, untested
+from nasproxy_experiments.nngp_nas.claims import ruled, unjudged
 
 _FIG7 = "Figure 7 and section 5, MNAS"
 _FOLDER = "nngp_mnas/accel_nasbench"
 _LARGEST = "NNGP validation accuracy (500, 250, 2)"
 
 CLAIMS: tuple[Claim, ...] = (
-    untested(
+    unjudged(
         "25", _FIG7, "the ten that NNGP puts first hold none as good as the best of ten random",
         "figure only", "the report compares one top ten, without an interval.",
     ),
-    tested(
+    ruled(
         "26", _FIG7, "NNGP and the MNAS reward correlate, not trivially", "figure only",
         "the τ of NNGP accuracy with the reward", Rule(above=0),
         cell(f"{_FOLDER}/reward.csv", {"score": _LARGEST}, "τ", n="cells"), _FOLDER,
