@@ -17,6 +17,7 @@ EXPERIMENTS = (
     "raw_scores",
     "reduced_width",
     "one_at_a_time",
+    "whole_table",
 )
 CLAIMS = ("claims",)
 

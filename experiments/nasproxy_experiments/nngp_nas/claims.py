@@ -34,6 +34,7 @@ _LINEAR = f"{HERE}/linear_networks"
 _NTK = f"{HERE}/ntk_against_nngp"
 _SIZE = f"{HERE}/network_size"
 _LESS = f"{HERE}/search_space_reduction"
+_WHOLE = f"{HERE}/whole_table"
 
 
 ruled, unjudged = partial(claims.ruled, PAPER), partial(claims.unjudged, PAPER)
@@ -123,7 +124,21 @@ def _ratio(results: Path) -> Evidence:
     return Evidence(Estimate(*values), int(float(str(frame.loc["count", "products"]))), seeds=None)
 
 
-_COUNTED = "no report counts it over the whole table."
+def _number(name: str) -> evidence.Find:
+    table = f"{_WHOLE}/numbers.csv"
+    return cell(table, {"number": name}, "value", n="n", of="networks", seeds=None)
+
+
+_SIZES = (
+    ("17", "parameters and FLOPs correlate almost perfectly", "almost perfectly",
+     "r of parameters and FLOPs", Rule(above=0.95)),
+    ("18a", "the smallest has 2M parameters", "2M", "fewest parameters, millions", Rule(1.5, 2.5)),
+    ("18b", "the largest has 50M", "50M", "most parameters, millions", Rule(49.5, 50.5)),
+    ("18c", "20 times as many", "20", "most over fewest parameters", Rule(19.5, 25.5)),
+    ("24", "297,000 networks have fewer than 10M parameters", "297k",
+     "under 10M parameters, thousands", Rule(296.5, 297.5)),
+)  # fmt: skip
+
 _FIG1, _FIG2 = "Figure 1, rank and linear correlation", "Figures 2 and S6, thresholds"
 _FIG3, _FIG4 = "Figure 3, discovered performance", "Figure 4, linear networks"
 _FIG5, _FIG6 = "Figure 5, NTK", "Figures 6 and S7–S10, size"
@@ -228,12 +243,8 @@ CLAIMS = (
         _SIZE, SMALL,
     ),
     *(
-        unjudged(number, _FIG6, text, published, _COUNTED)
-        for number, text, published in (
-            ("17", "parameters and FLOPs correlate almost perfectly", "almost perfectly"),
-            ("18", "sizes go from 2M to 50M, over 20 times", "2M, 50M, 20"),
-            ("24", "297,000 networks have fewer than 10M parameters", "297k"),
-        )
+        ruled(number, _FIG6, text, published, number_of, rule, _number(number_of), _WHOLE)
+        for number, text, published, number_of, rule in _SIZES
     ),
     unjudged(
         "19", _FIG6, "size is a very strong discriminator of the top percentile", "figure only",
@@ -351,9 +362,16 @@ CLAIMS = (
         "the mean ratio, with the least and the largest, ", Rule(2.7, 3.3), _ratio,
         f"{HERE}/raw_scores",
     ),
-    unjudged(
-        "27", "Section 5", "the worst of 10,000 networks after 4, 12, 36 and 108 epochs",
-        "4.37, 9.12, 9.49, 9.49 %", _COUNTED,
+    *(
+        ruled(
+            f"27{letter}", "Section 5", f"the worst of 10,000 networks after {epochs} epochs",
+            f"{worst} %", f"worst accuracy after {epochs} epochs, %",
+            Rule(worst - 0.5, worst + 0.5), _number(f"worst accuracy after {epochs} epochs, %"),
+            _WHOLE,
+        )
+        for letter, epochs, worst in (
+            ("a", 4, 4.37), ("b", 12, 9.12), ("c", 36, 9.49), ("d", 108, 9.49),
+        )
     ),
     unjudged(
         "39", _SUPPLEMENT, "figures S3 to S5 show raw scores", "figures only",
