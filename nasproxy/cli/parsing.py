@@ -81,6 +81,19 @@ def seeds_of(seed: int | None, seeds: str | None) -> int | tuple[int, ...]:
     return tuple(map(int, parts))
 
 
+def where_of(given: list[str] | None) -> dict[str, str]:
+    """``COLUMN=VALUE`` of several options."""
+    chosen: dict[str, str] = {}
+    for text in given or []:
+        column, equals, value = text.partition("=")
+        if not (column and equals):
+            raise SettingError(f"--where {text!r}: write COLUMN=VALUE, such as dataset=cifar10")
+        if column in chosen:
+            raise SettingError(f"--where {column} is given twice: give each column once")
+        chosen[column] = value
+    return chosen
+
+
 def shard_of(text: str) -> tuple[int, int]:
     """``I/N``."""
     index, _, count = text.partition("/")

@@ -7,40 +7,25 @@ import typer
 
 from nasproxy.cli.app import Command, app, truth_app
 from nasproxy.cli.options import (
+    AverageOption,
+    KeyOption,
     QuietOption,
+    StoresOption,
+    TruthOption,
+    WhereOption,
 )
+from nasproxy.cli.parsing import where_of
 from nasproxy.cli.printing import harmless
 from nasproxy.errors import SettingError
 
 
 @app.command(cls=Command)
 def rank(
-    store: Annotated[
-        list[Path],
-        typer.Option(
-            help="Store that `score` wrote; again for more, such as shards: what several hold "
-            "counts once, and must agree."
-        ),
-    ],
-    truth: Annotated[
-        str,
-        typer.Option(
-            help="FILE:COLUMN of a .parquet or .csv table (FILE:COLUMN:lower where lower is "
-            "better), or a stored proxy such as training:epochs=4."
-        ),
-    ],
-    key: Annotated[str | None, typer.Option(help="Key column of the tables.")] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="COLUMN=VALUE: the rows to read of a table with several an architecture, such as "
-            "dataset=cifar10; again for more.",
-            show_default=False,
-        ),
-    ] = None,
-    average: Annotated[
-        bool, typer.Option("--average", help="Take means over rows of one key that differ.")
-    ] = False,
+    store: StoresOption,
+    truth: TruthOption,
+    key: KeyOption = None,
+    where: WhereOption = None,
+    average: AverageOption = False,
     latency: Annotated[
         str | None,
         typer.Option(
@@ -157,7 +142,7 @@ def rank(
     if hybrid is not None and asked:
         raise SettingError(f"--hybrid has a table of its own: leave out --{asked[0]}")
     with together(store) as opened:
-        rows = {"where": _where(where), "average": average}
+        rows = {"where": where_of(where), "average": average}
         values = reference.read_truth(truth, opened, key=key, **rows)
         if latency is not None:
             milliseconds = reference.read_latency(latency, opened, key=key, **rows)
@@ -189,19 +174,6 @@ def _check_together(
         if len(given) == 1:
             (missing,) = pair.keys() - given
             raise SettingError(f"--{given[0]} is given without --{missing}: give both")
-
-
-def _where(given: list[str] | None) -> dict[str, str]:
-    """``COLUMN=VALUE`` of several options."""
-    chosen: dict[str, str] = {}
-    for text in given or []:
-        column, equals, value = text.partition("=")
-        if not (column and equals):
-            raise SettingError(f"--where {text!r}: write COLUMN=VALUE, such as dataset=cifar10")
-        if column in chosen:
-            raise SettingError(f"--where {column} is given twice: give each column once")
-        chosen[column] = value
-    return chosen
 
 
 @truth_app.command("import", cls=Command)
