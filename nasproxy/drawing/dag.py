@@ -110,5 +110,5 @@ def _edge(
         path.append(f"V{number(leaves)}")
         path.append(f"C{number(x)} {middle} {number(to)} {middle} {number(to)} {number(enters)}")
         x, layer = to, layer + 1
-    path.append(f"V{number(top - 1)}")
+    path.append(f"V{number(top)}")
     return svg.line("".join(path)) + svg.head(end, top)

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasproxy.drawing import Drawing, text
-from nasproxy.errors import NasproxyError
-from nasproxy.named import space_of
+from nasproxy.drawing import Drawing
+from nasproxy.ranking.best import drawings_of
 from nasproxy.ranking.labels import labels
 from nasproxy.ranking.pooled import Pooled, pool
 from nasproxy.ranking.table import rank_store
-from nasproxy.space import SearchSpace, draw
 from nasproxy.store import Store
 from nasproxy.store.columns import read_columns
 
@@ -105,7 +103,7 @@ def contents(store: Store, truth: pd.Series, **options: Any) -> Contents:
         _row(p.about | {"seed_names": p.seed_names}): n for p, n in zip(pools, names, strict=True)
     }
     rows = [by_row[_row(row)] for row in table.to_dict(orient="records")]
-    return Contents(shown, columns, table, rows, _drawn(store, shown), len(every))
+    return Contents(shown, columns, table, rows, drawings_of(store, shown), len(every))
 
 
 def _row(about: Mapping[Any, Any]) -> tuple[str, ...]:
@@ -123,33 +121,3 @@ def _role(pooled: Pooled) -> str:
     if not pooled.first.directed:
         return "measure"
     return "baseline" if pooled.first.meaning.proxy in BASELINES else "score"
-
-
-def _drawn(store: Store, keys: list[str]) -> list[Drawing]:
-    """As their spaces draw them; of a space that is not installed, their keys as text."""
-    wanted, found = set(keys), dict[str, Drawing]()
-    spaces: dict[str, SearchSpace[Any] | None] = {}
-    for record in store.records():
-        key = record.key.architecture
-        if key not in wanted or key in found:
-            continue
-        if record.key.space not in spaces:
-            spaces[record.key.space] = _space(record.key.space)
-        found[key] = _drawing(spaces[record.key.space], key, record.architecture_json)
-    return [found[key] for key in keys]
-
-
-def _space(stored: str) -> SearchSpace[Any] | None:
-    try:
-        return space_of(stored)
-    except NasproxyError:
-        return None
-
-
-def _drawing(space: SearchSpace[Any] | None, key: str, json: str) -> Drawing:
-    if space is None:
-        return text(key)
-    try:
-        return draw(space, space.from_json(json))
-    except NasproxyError:  # a space that has changed since
-        return text(key)
