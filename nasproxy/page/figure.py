@@ -47,16 +47,20 @@ def models() -> tuple[list[Any], list[str], list[str]]:
 
 def _plot(source: Any, view: Any) -> Any:
     from bokeh.models import (
-        BasicTickFormatter,
         ColorBar,
         HoverTool,
         LinearColorMapper,
+        NumeralTickFormatter,
+        Range1d,
     )
     from bokeh.plotting import figure
 
+    short = NumeralTickFormatter(format="0.[0000]a")  # 1.2m
     mapper = LinearColorMapper("Cividis256", name="colours", nan_color="#b5b5b5", low=0, high=1)
     plot = figure(
         sizing_mode="stretch_both",
+        x_range=Range1d(0, 1),  # page.js knows the numbers
+        y_range=Range1d(0, 1),
         min_width=200,
         tools="box_select,lasso_select,tap,wheel_zoom,pan,reset,save",
         active_drag="box_select",
@@ -80,7 +84,7 @@ def _plot(source: Any, view: Any) -> Any:
     )
     plot.add_tools(HoverTool(renderers=[dots], name="hover", tooltips=[("", "@key")]))
     for axis in (plot.xaxis[0], plot.yaxis[0]):
-        axis.formatter = BasicTickFormatter(power_limit_high=6, precision="auto")
+        axis.formatter = short
         axis.axis_label_text_font_style = "normal"
     plot.grid.grid_line_alpha = 0.5
     plot.outline_line_color = None
@@ -90,6 +94,7 @@ def _plot(source: Any, view: Any) -> Any:
         height=8,
         padding=4,
         title="",
+        formatter=short,
         title_text_font_style="normal",
         orientation="horizontal",
     )
@@ -111,6 +116,7 @@ def _table(source: Any, view: Any) -> Any:
         columns=columns,
         sizing_mode="stretch_both",
         index_position=None,
+        reorderable=False,
         selectable=True,
         fit_columns=True,
         view=view,

@@ -45,7 +45,7 @@
   const signed = (value, digits) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits).replace(/^0/, "");
   function number(value) {
     if (!Number.isFinite(value)) return "–";
-    if (value !== 0 && (Math.abs(value) >= 1e6 || Math.abs(value) < 1e-3)) return value.toPrecision(4);
+    if (Math.abs(value) >= 1e4) return Math.round(value).toLocaleString("en");
     return String(Number(value.toPrecision(5)));
   }
   const named = (column) => column.label + (column.lower ? " ↓" : "");
@@ -116,8 +116,24 @@
       [y.label, "@y{0,0.[00000]}"],
       ...(c ? [[named(c), "@c{0,0.[00000]}"]] : []),
     ];
-    [x.label, y.label, c ? named(c) : "–"].forEach((title, i) => (table.columns[i + 1].title = title));
+    // The table takes its headings for HTML.
+    const escaped = (label) => label.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+    [x.label, y.label, c ? named(c) : "–"].forEach((label, i) => (table.columns[i + 1].title = escaped(label)));
+    frame(figure.x_range, x.plotted);
+    frame(figure.y_range, y.plotted);
     filter();
+  }
+
+  /** From end to end, or without what is far from the rest: diverged trainings would leave no room. */
+  function frame(range, values) {
+    const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
+    if (!sorted.length) return;
+    const at = (q) => sorted[Math.round(q * (sorted.length - 1))];
+    const far = el("whole").checked ? Infinity : at(0.95) - at(0.05);
+    const [low, high] = [Math.max(at(0), at(0.05) - far / 2), Math.min(at(1), at(0.95) + far / 2)];
+    const margin = 0.04 * (high - low) || 0.5;
+    const [start, end] = [low - margin, high + margin];
+    range.setv({ start, end, reset_start: start, reset_end: end });
   }
 
   function filter() {
@@ -194,7 +210,7 @@
     agree();
     if (source.selected.indices.length === 1) show(source.selected.indices[0]);
   });
-  for (const control of [controls.x, controls.y, controls.c, el("log-x"), el("log-y")]) control.addEventListener("change", redraw);
+  for (const control of [controls.x, controls.y, controls.c, el("log-x"), el("log-y"), el("whole")]) control.addEventListener("change", redraw);
   for (const control of [controls.by, el("least"), el("most"), el("part")]) control.addEventListener("input", filter);
   el("nothing").addEventListener("click", () => (source.selected.indices = []));
   document.querySelectorAll("[data-column]").forEach((button) =>
