@@ -99,22 +99,38 @@ def contents(store: Store, truth: pd.Series, **options: Any) -> Contents:
         columns.append(
             Column(name, label, values.to_numpy(np.float64), pooled.first.lower, _role(pooled))
         )
-    by_row = {
-        _row(p.about | {"seed_names": p.seed_names}): n for p, n in zip(pools, names, strict=True)
-    }
-    rows = [by_row[_row(row)] for row in table.to_dict(orient="records")]
+    own_rows: dict[tuple[str, ...], list[str]] = {}
+    for pooled, name in zip(pools, names, strict=True):
+        about = _about(pooled) | {"seconds": pooled.seconds, "flops": pooled.flops}
+        own_rows.setdefault(_row(about, _COST), []).append(name)
+    rows = [own_rows[_row(row, _COST)].pop(0) for row in table.to_dict(orient="records")]
     return Contents(shown, columns, table, rows, drawings_of(store, shown), len(every))
 
 
-def _row(about: Mapping[Any, Any]) -> tuple[str, ...]:
-    return tuple(str(about[part]) for part in ("proxy", "space", "data", "seed_names"))
+_WHO = ("proxy", "space", "data", "seed_names")
+_COST = (*_WHO, "seconds", "flops")
+"""What a row of the table is known by: one setting may be there twice, at two prices."""
+
+
+def _row(about: Mapping[Any, Any], parts: tuple[str, ...] = _WHO) -> tuple[str, ...]:
+    return tuple(str(about[part]) for part in parts)
+
+
+def _about(pooled: Pooled) -> dict[str, Any]:
+    return pooled.about | {"seed_names": pooled.seed_names}
 
 
 def _names(pools: list[Pooled]) -> list[str]:
     """The proxies' names, with as much of space, data and seeds as tells them apart."""
-    abouts = [_row(p.about | {"seed_names": p.seed_names}) for p in pools]
+    abouts = [_row(_about(pooled)) for pooled in pools]
     varying = [i for i in range(1, 4) if len({about[i] for about in abouts}) > 1]
-    return [", ".join([about[0], *(about[i] for i in varying)]) for about in abouts]
+    found: list[str] = []
+    for about in abouts:
+        name = ", ".join([about[0], *(about[i] for i in varying)])
+        while name in found:  # one setting, scored alone and as a column of several
+            name += " (again)"
+        found.append(name)
+    return found
 
 
 def _role(pooled: Pooled) -> str:
