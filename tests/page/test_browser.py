@@ -210,13 +210,14 @@ def test_axes_logarithms_and_filters(page: Any) -> None:
     }
     assert tau_of(text(page, "tau-all"))[1] == len(data["kept"])
     page.find_element("id", "least").clear()
-    page.find_element("id", "part").send_keys(data["key"][5])
-    assert drawn(page)["kept"] == [5]
+    place = data["kept"][5]
+    page.find_element("id", "part").send_keys(data["key"][place])
+    assert drawn(page)["kept"] == [place]
     assert "n = 1" in text(page, "tau-all")
 
 
 def test_names_of_others_are_text_when_hovered_and_in_the_table(page: Any) -> None:
-    choose(page, "x", next(o for o in options(page, "x") if "hacked" in o))
+    choose(page, "x", next(o for o in options(page, "x") if o.startswith("</script>")))
     data = drawn(page)
     place = data["key"].index(ATTACK)
     ((x, y),) = frame(page, [(data["x"][place], data["y"][place])])["points"]
@@ -225,7 +226,10 @@ def test_names_of_others_are_text_when_hovered_and_in_the_table(page: Any) -> No
     actions = ActionChains(page)
     actions.w3c_actions.pointer_action.move_to_location(round(x), round(y))
     actions.perform()
-    click(page, x, y)
+    page.execute_script(
+        """Bokeh.documents[0].get_model_by_name("points").selected.indices = arguments[0]""",
+        [place],
+    )
     wait(lambda: ATTACK in text(page, "drawn"))
     found = page.execute_script(
         """const seen = [];
@@ -312,5 +316,5 @@ def test_tau_of_nothing_is_nothing(page: Any, x: list[float]) -> None:
 
 def test_perfect_order_has_no_interval(page: Any) -> None:
     found = interval(page, range(20), range(20))
-    assert found["tau"] == 1
+    assert found["tau"] == pytest.approx(1)
     assert found["low"] is None or np.isnan(found["low"])

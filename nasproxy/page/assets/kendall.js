@@ -68,7 +68,7 @@ const kendall = (() => {
     const balance = balances(x, y);
     const pairs = (n * (n - 1)) / 2;
     const total = sum(balance) / 2, tiedX = sum(x.ties) / 2, tiedY = sum(y.ties) / 2;
-    const tau = total / Math.sqrt(pairs - tiedX) / Math.sqrt(pairs - tiedY);
+    const tau = total / Math.sqrt((pairs - tiedX) * (pairs - tiedY));
     if (n < MIN_FOR_INTERVAL) return { ...nothing, tau };
     const without = new Float64Array(n);
     for (let i = 0; i < n; i++) {
@@ -78,8 +78,8 @@ const kendall = (() => {
     }
     const mean = sum(without) / n;
     const variance = ((n - 1) / n) * sum(without.map((value) => (value - mean) ** 2));
+    if (!(variance > 1e-24 && Math.abs(tau) < 1)) return { ...nothing, tau };
     const error = Math.sqrt(variance) / (1 - tau * tau);
-    if (!(error > 0 && error < Infinity)) return { ...nothing, tau };
     const centre = Math.atanh(tau);
     return { n, tau, low: Math.tanh(centre - Z * error), high: Math.tanh(centre + Z * error) };
   }
