@@ -48,7 +48,7 @@ def test_the_best_by_a_score_are_drawn_in_order(by: str) -> None:
         drawing = draw_store(store, TRUTH.iloc[3:], 5, by)
     best = SCORES[by].sort_values(ascending=False)[:5]
     said = texts(drawing)
-    captions = [t for t in said if t[:2] in ("1.", "2.", "3.", "4.", "5.")]
+    captions = [t for t in said if t[:3] in ("1. ", "2. ", "3. ", "4. ", "5. ")]
     assert [caption.split()[1] for caption in captions] == list(best.index)
     for key, score in best.items():
         told = f"; truth {TRUTH[key]:.5g}" if key in TRUTH.index[3:] else ""
