@@ -47,7 +47,7 @@ from nasproxy.tiles.layout import tile_path
 LOOK = 0.01
 """Seconds between two looks at a process's memory."""
 ROOM = 2.0
-"""GiB that are left to others while KernelRidge takes its own, if that is more than 0.5 GiB."""
+"""GiB that are left to others while KernelRidge takes its own, where that is more than 1 GiB."""
 CONTENDERS = ("nasproxy", "KernelRidge", "KernelRidge float32")
 
 
@@ -169,10 +169,10 @@ def killing(tiles: Tiles, process: int) -> Iterator[dict[str, Any]]:
 def ran(args: argparse.Namespace, contender: str, n: int) -> dict[str, Any]:
     """A solve in its own process, with one thread if it crashed with all."""
     free = psutil.virtual_memory().available / 2**30
-    if contender != "nasproxy" and n**2 * 2**-26 > 1 and free < args.limit + ROOM:
+    if contender != "nasproxy" and 16 * n**2 > 2**30 and free < args.limit + ROOM:
         raise SystemExit(
-            f"{free:.1f} GiB are free, and {contender} may take {args.limit:g}: run this again when "
-            "there are more, or with a smaller --limit"
+            f"{free:.1f} GiB are free, and {contender} may take {args.limit:g}: run this again "
+            "when there are more, or with a smaller --limit"
         )
     found = attempted(args, contender, n, {})
     if found["failed"] and "signal" in found["failed"] and contender != "nasproxy":
