@@ -37,7 +37,6 @@ from experiments.benchmarks.common import report
 from experiments.benchmarks.memory import anonymous
 from nasproxy import data as datasets
 from nasproxy import files
-from nasproxy.kernel_fit import subset
 from nasproxy.kernels import FullyConnected
 from nasproxy.reproduce.provenance import commit
 from nasproxy.solvers import ConjugateGradient, sweep
@@ -99,7 +98,7 @@ def computed(args: argparse.Namespace) -> dict[str, Any]:
 
     data = datasets.load(args.data, data_dir=args.data_dir)
     (train, labels), (valid, wanted) = (
-        subset(data, split, n, 0)
+        data.select(split, n, 0, balanced=False)
         for split, n in (("train", max(args.points)), ("valid", args.valid))
     )
     tiles = Tiles.create(
@@ -113,7 +112,7 @@ def computed(args: argparse.Namespace) -> dict[str, Any]:
     )
     start = time.perf_counter()
     workers: Any = LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=""
     )
     with workers as cluster, Client(cluster) as client:
         there: Any = client.run(os.getpid)
