@@ -338,3 +338,8 @@ def test_no_suite_takes_a_default() -> None:
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in kinds
     ]
     assert not called
+
+
+def test_the_committed_depths_are_judged_by_the_rule() -> None:
+    table = pd.read_csv(Path(__file__).parents[2] / "results" / "fc_ntk" / "depth" / "depth.csv")
+    assert depth.deepest_best(table, 5000) == "does not hold"
