@@ -233,29 +233,32 @@ def invented(better: str) -> tuple[Any, dict[str, Scores], pd.DataFrame]:
     )
     looks = {(a.width, 32 // a.pool): a for a in study.LOOKS.values()}
     times = pd.DataFrame(
-        [{"width": w, "pixels": p, parts.RATE: w * w * p * p / 1e6} for w, p in looks]
+        [{"width": w, "pixels": p, parts.RATE: w**3 * p * p / 1e6} for w, p in looks]
     )
     return own, scores, times
 
 
 @pytest.mark.parametrize(
-    ("better", "said"),
-    [("16×16 pixels", "The default becomes"), ("width 32", "The default stays")],
+    ("better", "look", "said"),
+    [
+        ("16×16 pixels", (16, 16), "The default becomes"),
+        ("width 32", (32, 32), "The default stays"),
+    ],
 )
 def test_parts_report_what_wins_for_its_seconds(
-    better: str, said: str, monkeypatch: pytest.MonkeyPatch
+    better: str, look: tuple[int, int], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wide networks rank best here, and cost more than today's default."""
     monkeypatch.setattr(choice, "RESAMPLES", 10)
+    monkeypatch.setattr(choice, "OF_GAINS", 100)
     own, scores, times = invented(better)
     kept = parts.raw(own, scores)
     finding = parts.report(own, scores, times, kept)
     assert finding.verdict.startswith(said)
-    assert f"{better.partition(' ')[0]} " in finding.verdict
+    assert f"width {look[0]} at {look[1]}×{look[1]} pixels wins" in finding.verdict
     levels = finding.tables["equal_cost"]
     most = levels[levels["of today's seconds"] == 8].iloc[0]
-    width, pixels = {"16×16 pixels": (16, 16), "width 32": (32, 32)}[better]
-    assert (most["width"], most["pixels"]) == (width, pixels)
+    assert (most["width"], most["pixels"]) == look
     assert float(most["τ"].split(" ")[0]) > 0.8
     assert len(kept) == 40 * len(scores)
     assert kept["truth"].notna().all()
