@@ -117,7 +117,11 @@ def test_columns_are_the_stores_own_numbers() -> None:
     store, truth = filled(40, seeds=2)
     with store:
         found = contents(store, truth, n_resamples=5)
-        raw = {(r.key.proxy, r.key.seed, r.key.architecture): r.value for r in store.records()}
+        raw = {
+            (r.key.proxy, r.key.seed, r.key.architecture): r.value
+            for r in store.records()
+            if r.value is not None
+        }
     assert found.columns[0].role == "truth"
     assert pd.Series(found.columns[0].values, found.keys).dropna().to_dict() == truth.to_dict()
     by_name = {column.name: column for column in found.columns}
