@@ -27,7 +27,7 @@ class SearchSpace(Protocol[A]):
     Attributes:
         name: the space's name on the command line and in stores.
         samplers: names of the distributions it can draw from, the default first.
-        width: channels of the stem, the scale of every network of the space.
+        width: channels of the stem, or a fixed part of them: the scale of all its networks.
     """
 
     name: ClassVar[str]
