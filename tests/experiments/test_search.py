@@ -101,17 +101,14 @@ def gains(quality: float, n: int = 60) -> pd.DataFrame:
     return pd.DataFrame(list(screens._rows("made up", searched)))
 
 
-@pytest.mark.parametrize(("quality", "word"), [(0.9, "helps"), (-0.9, "hurts"), (0.0, "")])
+@pytest.mark.parametrize(
+    ("quality", "word"), [(0.9, "helps"), (-0.9, "hurts"), (0.0, "is undecided")]
+)
 def test_a_verdict_follows_from_what_a_score_knows(quality: float, word: str) -> None:
     """A good score helps and one upside down hurts; of noise, no gain is in the interval."""
     table = gains(quality)
     gain = screens.gain_of(table, "made up", "random", "nngp", "none")
-    if word:
-        assert f"of random {word}: {gain:+.2f} points" in screens.verdict(table)
-        return
-    rest = screens.gain_of(table, "made up", "random", "size", "none")
-    assert rest.value == pytest.approx(gain.value, abs=0.4)
-    assert gain.value < screens.gain_of(gains(0.9), "made up", "random", "nngp", "none").value
+    assert f"of random {word}: {gain:+.2f} points" in screens.verdict(table)
 
 
 def test_a_gain_is_the_regret_that_is_saved() -> None:
