@@ -12,9 +12,6 @@ other cells by the JUDGING seeds, beside the proxy's default setting and the num
 
 import argparse
 import os
-
-os.environ["NPROC"] = "1"  # before anything counts threads: prices are of one core
-
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,15 +24,17 @@ import pandas as pd
 from nasproxy import NNGP, Params, data, files, metrics, score, truth
 from nasproxy.data import Dataset
 from nasproxy.progress import bar
+from nasproxy.proxies.base import on_width
 from nasproxy.proxies.kernel_regression import MEASURES, OF_VALIDATION
 from nasproxy.reproduce.provenance import statement
+from nasproxy_experiments.nasbench101_space.family import Family
 from search_spaces import NASBench101
 from search_spaces.nasbench101.cell import Cell
 
 COLUMN = "test_accuracy_108"
-PRICE = 0.06
-"""Processor-seconds a cell: 7 core-hours for the whole space, of the 12 that it may take."""
-CELLS, DRAW = 300, 423_624
+PRICE = 0.1
+"""Processor-seconds a cell on the machine at hand: 12 core-hours for the whole space."""
+CELLS, DRAW = 200, 423_624
 CHOOSING, JUDGING = (0, 1), (2, 3)
 TIMED = 24
 WITHIN = 0.01
@@ -44,47 +43,12 @@ PAIRS = (("loo_accuracy", "negative_gcv"), ("negative_loo_mse", "loo_accuracy"))
 DEFAULT = NNGP(n_train=512, n_valid=512, ensemble=1, width=16, measure="accuracy")
 
 
-@dataclass(frozen=True)
-class Family:
-    """Settings whose features are nested, so that one score of the largest holds all.
-
-    Attributes:
-        pool: pixels averaged by, in each direction: 32×32 pixels at 1, 16×16 at 2.
-        width: channels of the stem.
-        norm_images: images of the batch-norm pass.
-        n_train: training images; measures need no others.
-        ensemble: networks, M.
-    """
-
-    pool: int
-    width: int
-    norm_images: int
-    n_train: tuple[int, ...]
-    ensemble: tuple[int, ...]
-
-    def proxy(self, n_train: int | tuple[int, ...], ensemble: int | tuple[int, ...]) -> NNGP:
-        """The proxy at sizes of this family."""
-        return NNGP(
-            n_train=n_train,
-            n_valid=0,
-            ensemble=ensemble,
-            width=self.width,
-            momentum=0.997,
-            batch_norm="inference",
-            norm_images=self.norm_images,
-            balanced=True,
-            measure="loo_accuracy",
-        )
-
-
 FAMILIES = (
-    Family(1, 16, 128, (100, 200, 300), (1, 2)),
-    Family(1, 16, 32, (100, 200, 300), (1, 2)),
-    Family(1, 8, 64, (200, 400), (1, 2)),
-    Family(2, 16, 128, (200, 400, 800, 1200), (1, 2, 4)),
-    Family(2, 16, 32, (200, 400, 800, 1200), (1, 2, 4)),
-    Family(2, 8, 64, (400, 800, 1600), (1, 2, 4)),
-    Family(2, 32, 64, (100, 200, 400), (1, 2)),
+    Family(1, 16, 32, (100, 150), (1,)),
+    Family(2, 16, 128, (200, 400, 600), (1, 2)),
+    Family(2, 16, 32, (200, 400, 700), (1, 2)),
+    Family(2, 8, 64, (400, 800, 1200), (1, 2)),
+    Family(2, 32, 64, (100, 200), (1,)),
 )
 
 
@@ -143,15 +107,20 @@ def values(frame: pd.DataFrame, candidate: Candidate, seed: int) -> np.ndarray:
         columns.append(frame.xs(seed, level="seed")[f"nngp[{inside}]" if inside else "nngp"])
     if len(columns) == 1:
         return columns[0].to_numpy(float)
-    return metrics.rank_mean(np.column_stack([c.to_numpy(float) for c in columns]))
+    both = np.column_stack([column.to_numpy(float) for column in columns])
+    told = np.isfinite(both).all(axis=1)  # A cell whose network fails has no rank.
+    ranks = np.full(len(both), np.nan)
+    ranks[told] = metrics.rank_mean(both[told])
+    return ranks
 
 
 def price(family: Family, images: Dataset, cells: list[Cell]) -> dict[tuple[int, int], float]:
     """Mean processor-seconds a cell of each size on its own, once programs are compiled."""
-    space, found = NASBench101(), {}
+    found = {}
     for n_train in family.n_train:
         for ensemble in family.ensemble:
-            scorer = family.proxy(n_train, ensemble).prepare(space, images, 0)
+            proxy, space = on_width(family.proxy(n_train, ensemble), NASBench101())
+            scorer = proxy.prepare(space, images, 0)
             scorer(cells[0])
             start = time.process_time()
             for cell in cells:
@@ -167,8 +136,10 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True, help="where TFDS keeps cifar10")
     parser.add_argument("--truth", required=True, help="table with module_hash and " + COLUMN)
     parser.add_argument("--store", default="nasbench101_space_choice.db", help="scores, resumable")
+    parser.add_argument("--workers", type=int, default=None, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("results/nasbench101_space"))
     args = parser.parse_args()
+    os.environ["NPROC"] = "1"  # before anything counts threads: prices are of one core
 
     space = NASBench101()
     cells = space.sample(2 * CELLS, DRAW)
@@ -178,11 +149,14 @@ def main() -> None:
         for pool in (1, 2)
     }
     drawn = f"uniform, n={2 * CELLS}, seed={DRAW}"
-    frames: dict[tuple[Family | None, tuple[int, ...]], pd.DataFrame] = {}
+    frames: dict[tuple[Family, tuple[int, ...]], pd.DataFrame] = {}
+    usual = pd.DataFrame()
     prices: dict[Candidate, float] = {}
     for seeds, half in halves.items():
         keep: dict[str, Any] = {"seeds": seeds, "store": args.store, "drawn": drawn}
-        frames[None, seeds] = score(half, space, [DEFAULT, Params()], images[1], **keep)
+        keep["workers"] = args.workers
+        if seeds == JUDGING:
+            usual = score(half, space, [DEFAULT, Params()], images[1], **keep)
         for family in FAMILIES:
             proxy = family.proxy(family.n_train, family.ensemble)
             frames[family, seeds] = score(half, space, [proxy], images[family.pool], **keep)
@@ -192,30 +166,34 @@ def main() -> None:
             prices |= {c: found[c.n_train, c.ensemble] for c in candidates() if c.family == family}
             advance()
     accuracy = truth.read(args.truth, COLUMN)
-    _report(args.out, frames, prices, halves, accuracy)
+    _report(args.out, frames, usual, prices, halves, accuracy)
 
 
 def _report(
     out: Path,
-    frames: dict[tuple[Family | None, tuple[int, ...]], pd.DataFrame],
+    frames: dict[tuple[Family, tuple[int, ...]], pd.DataFrame],
+    usual: pd.DataFrame,
     prices: dict[Candidate, float],
     halves: dict[tuple[int, ...], list[Cell]],
     accuracy: pd.Series,
 ) -> None:
     """The table of candidates, and what the rule says of them."""
     stacked: dict[tuple[Candidate, tuple[int, ...]], np.ndarray] = {}
-    usual, size, true = {}, {}, {}
+    true: dict[tuple[int, ...], np.ndarray] = {}
+    default = size = np.empty(0)
     for seeds, half in halves.items():
         keys = [cell.key for cell in half]
         whole = {
             c: np.stack([values(frames[c.family, seeds], c, s) for s in seeds])
             for c in candidates()
         }
-        default = np.stack([frames[None, seeds].xs(s, level="seed")["nngp"] for s in seeds])
-        told = np.all([np.isfinite(v).all(0) for v in (*whole.values(), default)], axis=0)
+        told = np.all([np.isfinite(v).all(0) for v in whole.values()], axis=0)
+        if seeds == JUDGING:
+            default = np.stack([usual.xs(s, level="seed")["nngp"] for s in seeds])
+            told &= np.isfinite(default).all(0)
+            default = default[:, told]
+            size = usual.xs(seeds[0], level="seed")["params"].to_numpy()[told]
         stacked |= {(c, seeds): v[:, told] for c, v in whole.items()}
-        usual[seeds] = default[:, told]
-        size[seeds] = frames[None, seeds].xs(seeds[0], level="seed")["params"].to_numpy()[told]
         true[seeds] = accuracy.reindex(keys).to_numpy(float)[told]
     taus = {
         c: float(np.mean([metrics.kendall_tau(v, true[CHOOSING]) for v in stacked[c, CHOOSING]]))
@@ -236,10 +214,10 @@ def _report(
     table = pd.DataFrame(rows).sort_values("τ, choosing", ascending=False, ignore_index=True)
     own, truth_there = stacked[winner, JUDGING], true[JUDGING]
     of_winner = metrics.over_seeds(metrics.kendall_tau, own, truth_there)
-    of_default = metrics.over_seeds(metrics.kendall_tau, usual[JUDGING], truth_there)
-    gain = metrics.paired_gain(own, usual[JUDGING], truth_there)
-    share = metrics.share_of_ceiling(own, usual[JUDGING], truth_there)
-    against = metrics.paired_gain(own, size[JUDGING], truth_there)
+    of_default = metrics.over_seeds(metrics.kendall_tau, default, truth_there)
+    gain = metrics.paired_gain(own, default, truth_there)
+    share = metrics.share_of_ceiling(own, default, truth_there)
+    against = metrics.paired_gain(own, size, truth_there)
     said = ", ".join(f"{name} {value}" for name, value in winner.row().items())
     lines = [
         "# A setting for all of NAS-Bench-101",
@@ -249,7 +227,7 @@ def _report(
         f"default's, {DEFAULT.n_train} training and {DEFAULT.n_valid} validation images at 32×32 "
         f"by accuracy, is {_shown(of_default)}: the setting reaches {_shown(share)} times as much.",
         f"The difference is {_shown(gain, '+')}; over the number of parameters (τ "
-        f"{metrics.kendall_tau(size[JUDGING], truth_there):.3f}) it gains {_shown(against, '+')}.",
+        f"{metrics.kendall_tau(size, truth_there):.3f}) it gains {_shown(against, '+')}.",
         "",
         f"Chosen on {len(true[CHOOSING])} cells by seeds {CHOOSING}; all cells drawn uniformly. "
         f"Rule: see `choose.py`. Intervals (95 %) are over cells and seeds.",
