@@ -55,8 +55,9 @@ def test_evolution_climbs() -> None:
 
 
 def test_what_is_found_is_paid_for() -> None:
-    """Against a loop over trainings, one by one."""
+    """Against a loop over trainings, one by one, also where rewards tie."""
     table = line(40, seed=3)
+    table = table._replace(reward=np.round(table.reward, 1))
     rng = np.random.default_rng(1)
     for spent in (0.0, 2.5):
         order = rng.permutation(40)
