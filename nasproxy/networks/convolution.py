@@ -52,6 +52,8 @@ def convolve(
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve(images: Array, kernel: Array, stride: int) -> Array:
+    if images.dtype == jnp.float64:
+        return tapped(images, kernel, stride)
     if jax.default_backend() != "cpu" or stride > 1:
         return plain(images, kernel, stride)
     height, width = images.shape[1:3]
@@ -81,6 +83,14 @@ def _backward(stride: int, inputs: tuple[Array, Array], cotangent: Array) -> tup
     faster than what JAX derives from the forms below.
     """
     images, kernel = inputs
+    if images.dtype == jnp.float64:
+        spread = dilate(cotangent, stride, images.shape)
+        turned = kernel[::-1, ::-1].swapaxes(2, 3)
+        taps = [
+            jnp.einsum("nhwc,nhwd->cd", part, cotangent)
+            for part in _shifts(images, kernel.shape[0], stride)
+        ]
+        return tapped(spread, turned), jnp.stack(taps).reshape(kernel.shape)
     alone = len(images) == 1  # as under vmap, where XLA's convolution has a group for every image
     if jax.default_backend() != "cpu" and not alone:
         return jax.vjp(lambda x, k: plain(x, k, stride), images, kernel)[1](cotangent)
@@ -154,6 +164,17 @@ def _in_xla(images: Array, kernel: Array, stride: int, groups: int) -> Array:
         dimension_numbers=LAYOUT,
         feature_group_count=groups,
     )
+
+
+def tapped(
+    images: Float[Array, "n h w c"],
+    kernel: Float[Array, "k k c d"],
+    stride: int = 1,
+) -> Float[Array, "n rows columns d"]:
+    """The convolution as a sum of k² matrix products; in float64 XLA's is a loop on a CPU."""
+    taps = product(range(kernel.shape[0]), repeat=2)
+    shifted = _shifts(images, kernel.shape[0], stride)
+    return reduce(jnp.add, (x @ kernel[i, j] for (i, j), x in zip(taps, shifted, strict=True)))
 
 
 def summed(

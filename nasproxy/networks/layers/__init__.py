@@ -8,7 +8,7 @@ Layers with several inputs sum them, each truncated to the channels that the lay
 (NAS-Bench-101's rule; where all inputs agree, it is the plain sum).
 """
 
-from nasproxy.networks.layers.activations import ACTIVATIONS
+from nasproxy.networks.layers.activations import ACTIVATIONS, RELUS
 from nasproxy.networks.layers.base import Arrays, Draw, Layer, Shape, grow, total, up
 from nasproxy.networks.layers.convolutional import (
     EPSILON,
@@ -29,11 +29,17 @@ from nasproxy.networks.layers.pooling import (
     HalveByMean,
     MaxPool3x3,
 )
+from nasproxy.networks.layers.weighted import BYPASSED, INFERENCE, MODES, TRAINING, Weighted
 
 __all__ = [
     "ACTIVATIONS",
+    "BYPASSED",
     "EPSILON",
     "GATES",
+    "INFERENCE",
+    "MODES",
+    "RELUS",
+    "TRAINING",
     "Add",
     "Arrays",
     "AveragePool3x3",
@@ -53,6 +59,7 @@ __all__ = [
     "ProjectAdd",
     "Shape",
     "SqueezeExcite",
+    "Weighted",
     "Zero",
     "grow",
     "total",

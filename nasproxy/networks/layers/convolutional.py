@@ -5,10 +5,9 @@ depthwise and dense ones alike.
 """
 
 import math
-from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,7 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from nasproxy.networks.convolution import convolve, depthwise
-from nasproxy.networks.layers.activations import ACTIVATIONS
+from nasproxy.networks.layers.activations import ACTIVATIONS, RELUS
 from nasproxy.networks.layers.base import (
     Arrays,
     Draw,
@@ -29,6 +28,7 @@ from nasproxy.networks.layers.base import (
     up,
     zeros,
 )
+from nasproxy.networks.layers.weighted import BYPASSED, TRAINING, Weighted
 
 EPSILON = 1e-5
 """Added to the variance in batch normalisation; NAS-Bench-101's, and PyTorch's default."""
@@ -39,7 +39,7 @@ GATES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-class BatchNormed(Layer):
+class BatchNormed(Weighted):
     """Batch normalisation of what :meth:`product` makes, then an activation.
 
     Attributes:
@@ -49,12 +49,7 @@ class BatchNormed(Layer):
 
     outputs: int
     activation: str = "relu"
-
-    @abstractmethod
-    def product(
-        self, params: Arrays, *inputs: Float[Array, "n h w _"]
-    ) -> Float[Array, "n rows columns c"]:
-        """What is normalised, ``[n, h, w, outputs]``."""
+    normalised: ClassVar[bool] = True
 
     def kernels(self) -> dict[str, Shape]:
         """Shapes of what is learnt beside scale and bias."""
@@ -75,25 +70,75 @@ class BatchNormed(Layer):
     def statistics(self) -> Arrays:
         return {"mean": zeros(self.outputs), "variance": ones(self.outputs)}
 
-    def infer(
-        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> Float[Array, "n ..."]:
-        product = self.product(params, *inputs)
+    def by_statistics(
+        self, params: Arrays, stats: Arrays, product: Float[Array, "n h w c"]
+    ) -> Float[Array, "n h w c"]:
+        """The product normalised by mean and variance that are given; 0 and 1 by default."""
         gain = params.get("scale", 1) * lax.rsqrt(stats.get("variance", 1.0) + EPSILON)
         shift = params.get("bias", 0) - stats.get("mean", 0) * gain
-        return ACTIVATIONS[self.activation](product * aligned(gain, 4) + aligned(shift, 4))
+        return product * aligned(gain, 4) + aligned(shift, 4)
 
-    def train(
-        self, params: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> tuple[Float[Array, "n ..."], Arrays]:
-        product = self.product(params, *inputs)
+    def by_batch(
+        self, params: Arrays, product: Float[Array, "n h w c"]
+    ) -> tuple[Float[Array, "n h w c"], Arrays]:
+        """The product normalised by its own mean and biased variance, and these."""
         mean = product.mean((0, 1, 2))
         centred = product - aligned(mean, 4)
         variance = jnp.square(centred).mean((0, 1, 2))
         gain = params.get("scale", 1) * lax.rsqrt(variance + EPSILON)
-        shifted = centred * aligned(gain, 4) + aligned(params.get("bias", 0), 4)
-        output = ACTIVATIONS[self.activation](shifted)
-        return output, {"mean": mean, "variance": variance}
+        normed = centred * aligned(gain, 4) + aligned(params.get("bias", 0), 4)
+        return normed, {"mean": mean, "variance": variance}
+
+    def normalise(
+        self, params: Arrays, product: Float[Array, "n h w c"], mode: str
+    ) -> tuple[Float[Array, "n h w c"], Arrays]:
+        """The product normalised as a mode has it, and the batch's statistics in training mode."""
+        if mode == TRAINING:
+            return self.by_batch(params, product)
+        if mode == BYPASSED:
+            return product, {}
+        return self.by_statistics(params, {}, product), {}
+
+    def activate(
+        self, normed: Float[Array, "n h w c"], *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n h w c"]:
+        """The output of what was normalised."""
+        return ACTIVATIONS[self.activation](normed)
+
+    def finish(
+        self,
+        params: Arrays,
+        product: Float[Array, "n ..."],
+        *inputs: Float[Array, "n ..."],
+        mode: str,
+    ) -> tuple[Float[Array, "n ..."], Arrays]:
+        normed, stats = self.normalise(params, product, mode)
+        return self.activate(normed, *inputs), stats
+
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
+        product = self.product(params, *inputs)
+        return self.activate(self.by_statistics(params, stats, product), *inputs)
+
+    def train(
+        self, params: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> tuple[Float[Array, "n ..."], Arrays]:
+        return self.finish(params, self.product(params, *inputs), *inputs, mode=TRAINING)
+
+    def units(self) -> dict[str, int]:
+        return {"after": self.outputs} if self.activation in RELUS else {}
+
+    def before_relus(
+        self,
+        params: Arrays,
+        product: Float[Array, "n ..."],
+        *inputs: Float[Array, "n ..."],
+        mode: str,
+    ) -> dict[str, Float[Array, "n ..."]]:
+        if self.activation not in RELUS:
+            return {}
+        return {"after": self.normalise(params, product, mode)[0]}
 
 
 @dataclass(frozen=True)
@@ -126,11 +171,28 @@ class ConvBN(BatchNormed):
         height, width = strided(inputs[0], self.stride)
         return 2 * height * width * self.size**2 * self.inputs * self.outputs
 
+    def read(self, *inputs: Float[Array, "n h w _"]) -> Float[Array, "n h w c"]:
+        """What is convolved, before a ReLU if there is one."""
+        return total(inputs, self.inputs)
+
     def product(
         self, params: Arrays, *inputs: Float[Array, "n h w _"]
     ) -> Float[Array, "n rows columns c"]:
-        x = total(inputs, self.inputs)
+        x = self.read(*inputs)
         return convolve(jax.nn.relu(x) if self.preactivation else x, params["kernel"], self.stride)
+
+    def units(self) -> dict[str, int]:
+        return ({"before": self.inputs} if self.preactivation else {}) | super().units()
+
+    def before_relus(
+        self,
+        params: Arrays,
+        product: Float[Array, "n ..."],
+        *inputs: Float[Array, "n ..."],
+        mode: str,
+    ) -> dict[str, Float[Array, "n ..."]]:
+        found = super().before_relus(params, product, *inputs, mode=mode)
+        return ({"before": self.read(*inputs)} if self.preactivation else {}) | found
 
     def pad(self, multiple: int, *channels: int) -> Self:
         # Of three channels and fewer nothing is gained, and stored scores were made without.
@@ -142,17 +204,13 @@ class ConvBN(BatchNormed):
 class ProjectAdd(ConvBN):
     """:class:`ConvBN` of the first input, to which the other inputs are added, truncated."""
 
-    def infer(
-        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> Float[Array, "n ..."]:
-        projection = super().infer(params, stats, inputs[0])
-        return total((projection, *inputs[1:]), self.outputs)
+    def read(self, *inputs: Float[Array, "n h w _"]) -> Float[Array, "n h w c"]:
+        return super().read(inputs[0])
 
-    def train(
-        self, params: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> tuple[Float[Array, "n ..."], Arrays]:
-        projection, stats = super().train(params, inputs[0])
-        return total((projection, *inputs[1:]), self.outputs), stats
+    def activate(
+        self, normed: Float[Array, "n h w c"], *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n h w c"]:
+        return total((super().activate(normed), *inputs[1:]), self.outputs)
 
     def pad(self, multiple: int, *channels: int) -> Self:
         outputs = fitting(self.outputs, multiple, channels[1:])
@@ -213,7 +271,7 @@ class BNReLU(BatchNormed):
 
 
 @dataclass(frozen=True)
-class PointwiseConv(Layer):
+class PointwiseConv(Weighted):
     """1×1 convolution and nothing else: no bias, no normalisation, no activation."""
 
     inputs: int
@@ -232,9 +290,7 @@ class PointwiseConv(Layer):
         height, width = inputs[0][:2]
         return 2 * height * width * self.inputs * self.outputs
 
-    def infer(
-        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> Float[Array, "n ..."]:
+    def product(self, params: Arrays, *inputs: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
         return convolve(total(inputs, self.inputs), params["kernel"])
 
     def pad(self, multiple: int, *channels: int) -> Self:
