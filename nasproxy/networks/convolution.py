@@ -9,6 +9,8 @@ Images are framed by k // 2 zeros on every side, whatever the stride, as PyTorch
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial, reduce
 from itertools import product
 from typing import cast
@@ -30,6 +32,19 @@ FUSED = 16
 """Channels up to which a 1×1 convolution is a loop fused with what follows it."""
 
 
+_derivable = ContextVar("derivable", default=False)
+
+
+@contextmanager
+def derivable() -> Iterator[None]:
+    """What is traced within takes forward mode, too, which the forms below have no rule for."""
+    before = _derivable.set(True)
+    try:
+        yield
+    finally:
+        _derivable.reset(before)
+
+
 def convolve(
     images: Float[Array, "n h w c"],
     kernel: Float[Array, "k k c d"],
@@ -45,6 +60,8 @@ def convolve(
     Returns:
         ``[n, ⌈h / stride⌉, ⌈w / stride⌉, d]``, in the dtype of ``images``.
     """
+    if _derivable.get():
+        return plain(images, kernel, stride)
     if kernel.shape[:2] == (1, 1):
         return _convolve(images[:, ::stride, ::stride], kernel, 1)
     return _convolve(images, kernel, stride)
@@ -238,7 +255,6 @@ def dense(
     return (images.reshape(n, -1) @ matrix).reshape(n, height, width, outputs)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
 def depthwise(
     images: Float[Array, "n h w c"],
     kernel: Float[Array, "k k 1 c"],
@@ -257,6 +273,13 @@ def depthwise(
     Returns:
         ``[n, ⌈h / stride⌉, ⌈w / stride⌉, c]``, in the dtype of ``images``.
     """
+    if _derivable.get():
+        return _in_xla(images, kernel, stride, groups=images.shape[3])
+    return _depthwise(images, kernel, stride)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _depthwise(images: Array, kernel: Array, stride: int) -> Array:
     if jax.default_backend() != "cpu":
         return _in_xla(images, kernel, stride, groups=images.shape[3])
     taps = product(range(kernel.shape[0]), repeat=2)
@@ -280,7 +303,7 @@ def _shifts(images: Array, size: int, stride: int) -> Iterator[Array]:
 def _depthwise_forward(
     images: Array, kernel: Array, stride: int
 ) -> tuple[Array, tuple[Array, Array]]:
-    return cast(Array, depthwise(images, kernel, stride)), (images, kernel)
+    return cast(Array, _depthwise(images, kernel, stride)), (images, kernel)
 
 
 def _depthwise_backward(
@@ -292,7 +315,7 @@ def _depthwise_backward(
         pull = jax.vjp(lambda x, k: _in_xla(x, k, stride, groups), images, kernel)[1]
         return pull(cotangent)
     spread = dilate(cotangent, stride, images.shape)
-    to_images = cast(Array, depthwise(spread, kernel[::-1, ::-1]))
+    to_images = cast(Array, _depthwise(spread, kernel[::-1, ::-1]))
     taps = [
         jnp.einsum("nhwc,nhwc->c", part, cotangent)
         for part in _shifts(images, kernel.shape[0], stride)
@@ -300,4 +323,4 @@ def _depthwise_backward(
     return to_images, jnp.stack(taps).reshape(kernel.shape)
 
 
-depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+_depthwise.defvjp(_depthwise_forward, _depthwise_backward)

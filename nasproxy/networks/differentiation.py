@@ -8,7 +8,7 @@ that is faster than carrying the residuals out of one program and into another (
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -129,8 +129,8 @@ def pullback_each(
 def reverse(
     graph: Graph,
     values: list[Array],
-    cotangent: Array,
-    pull: Callable[[int, tuple[bool, ...], tuple[Array, ...], Array], tuple[Given, list[Array]]],
+    cotangent: Any,
+    pull: Callable[[int, tuple[bool, ...], tuple[Array, ...], Any], tuple[Given, list[Any]]],
     *,
     to_images: bool = False,
 ) -> Iterator[tuple[int, Given | Array]]:
@@ -139,7 +139,7 @@ def reverse(
     Args:
         graph: the network.
         values: from the images to the logits.
-        cotangent: of the logits.
+        cotangent: of the logits; an array, or a tuple of some that are carried back together.
         pull: of a step: its position, which inputs want a cotangent, the inputs, and the output's
             cotangent; gives what is to be yielded for the step, and those inputs' cotangents.
         to_images: whether the images' cotangent is asked for; most have no use for it.
@@ -196,9 +196,9 @@ def _pull_each(
 
 
 @jax.jit
-def add(a: Array, b: Array) -> Array:
-    """The sum, of one shape."""
-    return a + b
+def add(a: Any, b: Any) -> Any:
+    """The sum of two arrays, or of their tuples."""
+    return jax.tree.map(jnp.add, a, b)
 
 
 @jax.jit

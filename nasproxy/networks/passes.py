@@ -143,17 +143,28 @@ def backward(
     def pull(
         position: int, wanted: tuple[bool, ...], inputs: tuple[Array, ...], out: Array
     ) -> tuple[Pulled, list[Array]]:
-        layer, params = run.graph.steps[position].layer, run.params[position]
-        salient = salience and bool(kernels(layer))
-        grads, found, back = _pull(
-            layer, run.mode, wanted, salient, params, run.products[position], inputs, out
-        )
-        return Pulled(grads, found), back
+        return pull_step(run, position, wanted, inputs, out, salience)
 
     values: Any = run.values
     made = reverse(run.graph, values, cotangent, pull, to_images=to_images)
     for position, pulled in made:
         yield position, pulled if isinstance(pulled, Pulled) else Pulled({"images": pulled})
+
+
+def pull_step(
+    run: Forward,
+    position: int,
+    wanted: tuple[bool, ...],
+    inputs: tuple[Array, ...],
+    cotangent: Array,
+    salience: bool = False,
+) -> tuple[Pulled, list[Array]]:
+    """Through one step: what it gives back, and the cotangents of those inputs that want one."""
+    layer, params = run.graph.steps[position].layer, run.params[position]
+    salient = salience and bool(kernels(layer))
+    product = run.products[position]
+    grads, found, back = _pull(layer, run.mode, wanted, salient, params, product, inputs, cotangent)
+    return Pulled(grads, found), back
 
 
 def kernels(layer: Layer) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ class Zen(OfPasses):
         shift: what x′ is multiplied with.
         variance: of each batch norm: ``batch``, of x (the paper's σ²); ``running``, the moving one
             after x and x + .01 x′ (the public code's, 81 % of which is the 1 it starts at).
-        live: whether only batch norms that the features depend on count; the public code counts all.
+        live: whether only batch norms that the features depend on count; the public code counts
+            all.
     """
 
     batch: int = 64
