@@ -8,6 +8,7 @@ from jaxtyping import Int
 
 from nasproxy.errors import DataError
 from nasproxy.networks.graph import Graph
+from nasproxy.proxies.base import Card
 from nasproxy.proxies.gradients import NASLIB
 from nasproxy.proxies.jacov import Correlating, Jacov, K
 from nasproxy.proxies.passes import Reader, Run
@@ -27,6 +28,9 @@ class EPENAS(Jacov):
     """
 
     name: ClassVar[str] = "epe_nas"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in", "64 for training, labels", "training", "64·3 F", "Lopes et al. 2021"
+    )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "naslib": NASLIB,
         "original": NASLIB | {"batch": 256, "augment": False},

@@ -9,6 +9,7 @@ import numpy as np
 from nasproxy.networks import passes
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.passes import Pulled
+from nasproxy.proxies.base import Card
 from nasproxy.proxies.gradients import NASLIB, OfGradients
 from nasproxy.proxies.passes import SALIENCE, Reader, Run, Wanted, finite, no_gradient
 
@@ -23,6 +24,9 @@ class Fisher(OfGradients):
     """
 
     name: ClassVar[str] = "fisher"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in", "64 for training, labels", "training", "64·3 F", "Turner et al. 2020"
+    )
     inside: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {"naslib": NASLIB}
 

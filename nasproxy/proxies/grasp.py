@@ -13,6 +13,7 @@ from nasproxy.networks.execution import Variables
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import TRAINING, Layer, Weighted
 from nasproxy.networks.passes import Pulled
+from nasproxy.proxies.base import Card
 from nasproxy.proxies.gradients import NASLIB, OfGradients, inner
 from nasproxy.proxies.passes import LOSS, Reader, Run, Wanted, finite, no_gradient
 
@@ -27,6 +28,13 @@ class GraSP(OfGradients):
     """
 
     name: ClassVar[str] = "grasp"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in",
+        "64 for training, labels",
+        "training",
+        "64·5 F and more",
+        "Wang et al. 2020",
+    )
     inside: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {"naslib": NASLIB}
 

@@ -10,7 +10,7 @@ from nasproxy.checks import OneOf, Rule
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import MODES
 from nasproxy.networks.passes import IMAGES, Pulled
-from nasproxy.proxies.base import NoScore
+from nasproxy.proxies.base import Card, NoScore
 from nasproxy.proxies.gradients import NASLIB
 from nasproxy.proxies.passes import INPUTS, SUM, OfPasses, Reader, Run, Wanted
 
@@ -28,6 +28,9 @@ class Jacov(OfPasses):
     """
 
     name: ClassVar[str] = "jacov"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in", "64 for training", "training", "64·3 F", "Mellor et al. 2020"
+    )
     rules: ClassVar[dict[str, Rule]] = {"batch_norm": OneOf(*MODES[:2])}
     presets: ClassVar[dict[str, dict[str, Any]]] = {"naslib": NASLIB}
 

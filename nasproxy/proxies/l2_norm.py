@@ -7,6 +7,7 @@ import numpy as np
 
 from nasproxy.networks import passes
 from nasproxy.networks.graph import Graph
+from nasproxy.proxies.base import Card
 from nasproxy.proxies.gradients import NASLIB, norm
 from nasproxy.proxies.passes import OfPasses, Reader, Run, Wanted
 
@@ -20,6 +21,7 @@ class L2Norm(OfPasses):
     """
 
     name: ClassVar[str] = "l2_norm"
+    card: ClassVar[Card] = Card("variance 1/fan-in", "none", "none", "0", "Abdelfattah et al. 2021")
     presets: ClassVar[dict[str, dict[str, Any]]] = {"naslib": NASLIB}
 
     def wanted(self) -> tuple[Wanted, ...]:

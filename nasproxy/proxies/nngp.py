@@ -13,7 +13,7 @@ from nasproxy.networks import features
 from nasproxy.networks.features import BatchNorm
 from nasproxy.networks.graph import Graph
 from nasproxy.proxies import ensemble, kernel_regression
-from nasproxy.proxies.base import NoScore, Score, Scorer
+from nasproxy.proxies.base import Card, NoScore, Score, Scorer
 from nasproxy.proxies.kernel_regression import (
     ACCURACY,
     COLAB,
@@ -79,6 +79,13 @@ class NNGP:
     measure: str = field(default=ACCURACY, metadata={UNSAID: ACCURACY})
 
     name: ClassVar[str] = "nngp"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in",
+        "512 + 512, labels",
+        "inference, after one batch",
+        "1,152 F and solves",
+        "Park et al. 2020",
+    )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": PAPER | NETWORKS | {"batch_norm": "inference"},
         "colab": COLAB | NETWORKS | {"batch_norm": "inference"},

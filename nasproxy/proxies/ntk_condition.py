@@ -12,7 +12,7 @@ from nasproxy.kernels.measures import condition
 from nasproxy.networks import passes
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import MODES
-from nasproxy.proxies.base import NoScore, Score
+from nasproxy.proxies.base import Card, NoScore, Score
 from nasproxy.proxies.passes import OfPasses, Reader, Run, Wanted
 
 
@@ -29,6 +29,9 @@ class NTKCondition(OfPasses):
     batch: int = 16
 
     name: ClassVar[str] = "ntk_condition"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in", "16 for training", "training", "16·33 F", "Chen et al. 2021"
+    )
     rules: ClassVar[dict[str, Rule]] = {"batch_norm": OneOf(*MODES[:2])}
 
     def wanted(self) -> tuple[Wanted, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from nasproxy.checks import Flag, OneOf, Rule
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import MODES, Weighted
-from nasproxy.proxies.base import NoScore
+from nasproxy.proxies.base import Card, NoScore
 from nasproxy.proxies.gradients import NASLIB
 from nasproxy.proxies.passes import DEAD, UNITS, OfPasses, Reader, Run, Wanted
 
@@ -28,6 +28,9 @@ class NWOT(OfPasses):
     live: bool = True
 
     name: ClassVar[str] = "nwot"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in", "64 for training", "training", "64 F", "Mellor et al. 2021"
+    )
     inside: ClassVar[bool] = True
     rules: ClassVar[dict[str, Rule]] = {"live": Flag(), "batch_norm": OneOf(*MODES[:2])}
     presets: ClassVar[dict[str, dict[str, Any]]] = {

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from nasproxy.networks.graph import Graph
+from nasproxy.proxies.base import Card
 from nasproxy.proxies.gradients import NASLIB, OfGradients, Summed, inner
 from nasproxy.proxies.passes import Reader
 
@@ -17,6 +18,13 @@ class Plain(OfGradients):
     """
 
     name: ClassVar[str] = "plain"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in",
+        "64 for training, labels",
+        "training",
+        "64·3 F",
+        "Abdelfattah et al. 2021",
+    )
     presets: ClassVar[dict[str, dict[str, Any]]] = {"naslib": NASLIB}
 
     def reader(self, graph: Graph) -> Reader:

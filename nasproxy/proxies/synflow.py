@@ -9,6 +9,7 @@ import numpy as np
 from nasproxy.checks import Flag, Rule, Whole
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import BYPASSED
+from nasproxy.proxies.base import Card
 from nasproxy.proxies.gradients import NASLIB, Summed
 from nasproxy.proxies.passes import ONES, SUM, Batch, OfPasses, Pass, Reader, Wanted
 
@@ -22,6 +23,7 @@ class SynFlow(OfPasses):
     magnitude with each layer: beyond float64 there is no score.
 
     Attributes:
+        batch: images, all the same, so that more than one only multiply the score.
         log: whether the score is the logarithm of it, as NASLib's is; ranks are the same.
     """
 
@@ -30,8 +32,11 @@ class SynFlow(OfPasses):
     log: bool = False
 
     name: ClassVar[str] = "synflow"
+    card: ClassVar[Card] = Card(
+        "magnitudes, 1/fan-in", "one of ones", "bypassed", "3 F", "Tanaka et al. 2020"
+    )
     inside: ClassVar[bool] = True
-    rules: ClassVar[dict[str, Rule]] = {"log": Flag(), "batch": Whole(1, 1)}
+    rules: ClassVar[dict[str, Rule]] = {"log": Flag(), "batch": Whole()}
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "naslib": NASLIB | {"batch": 1, "batch_norm": BYPASSED, "log": True},
         "original": NASLIB | {"batch": 1, "batch_norm": BYPASSED, "log": False},
@@ -50,6 +55,9 @@ class LogSynFlow(SynFlow):
     """Σ ∣θ ⊙ ln(1 + ∂R/∂θ)∣ over kernels: SynFlow that does not explode (Cavagnero et al. 2023)."""
 
     name: ClassVar[str] = "logsynflow"
+    card: ClassVar[Card] = Card(
+        "magnitudes, 1/fan-in", "one of ones", "bypassed", "3 F", "Cavagnero et al. 2023"
+    )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "original": NASLIB | {"batch": 1, "batch_norm": BYPASSED, "log": False},
     }

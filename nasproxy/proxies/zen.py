@@ -9,7 +9,7 @@ import numpy as np
 from nasproxy.checks import Flag, OneOf, Real, Rule, Whole
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import TRAINING, GlobalAverage
-from nasproxy.proxies.base import NoScore
+from nasproxy.proxies.base import Card, NoScore
 from nasproxy.proxies.passes import (
     DATA,
     DEAD,
@@ -53,6 +53,9 @@ class Zen(OfPasses):
     live: bool = True
 
     name: ClassVar[str] = "zen"
+    card: ClassVar[Card] = Card(
+        "unit normal", "2 × 64 of unit normals", "training", "128 F", "Lin et al. 2021"
+    )
     inside: ClassVar[bool] = True
     rules: ClassVar[dict[str, Rule]] = {
         "batch": Whole(2, hint="one has no variance"),

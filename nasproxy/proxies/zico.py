@@ -9,6 +9,7 @@ from nasproxy.checks import Rule, Whole
 from nasproxy.networks import passes
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.passes import Pulled
+from nasproxy.proxies.base import Card
 from nasproxy.proxies.gradients import NASLIB, OfGradients
 from nasproxy.proxies.passes import Reader, Run, Wanted, finite, no_gradient
 
@@ -28,6 +29,9 @@ class ZiCo(OfGradients):
     batches: int = 2
 
     name: ClassVar[str] = "zico"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in", "2 × 64 for training, labels", "training", "128·3 F", "Li et al. 2023"
+    )
     rules: ClassVar[dict[str, Rule]] = OfGradients.rules | {
         "batches": Whole(2, hint="one has no deviation")
     }
