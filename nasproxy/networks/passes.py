@@ -6,7 +6,7 @@ them. What is seen of a layer is reduced in the layer's own program.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import Any
 
@@ -20,7 +20,7 @@ from nasproxy.networks.differentiation import reverse
 from nasproxy.networks.execution import Variables
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
-from nasproxy.networks.layers import TRAINING, Arrays, Layer, Weighted
+from nasproxy.networks.layers import TRAINING, Arrays, Layer, SqueezeExcite, Weighted
 
 IMAGES = -1
 """The step under which :func:`backward` gives the cotangent of the images."""
@@ -92,7 +92,7 @@ def forward(
             continue
         inputs: Any = tuple(values[i] for i in step.inputs)
         own = network.graph.steps[position].layer
-        counted = own.units() if units and isinstance(own, Weighted) else {}
+        counted = own.units() if units else {}
         limits = {name: np.int32(channels) for name, channels in counted.items()}
         value, product, seen, agreement = _run(
             step.layer, mode, keep, params[position], limits, inputs
@@ -113,11 +113,11 @@ class Pulled:
     Attributes:
         grads: cotangents of its parameters, padded; of the step ``IMAGES`` those of the images, as
             ``{"images": [n, h, w, c]}``.
-        salience: ``[channels]``, see :func:`backward`; None where there is none or none was wanted.
+        salience: ``[channels]`` by kernel, see :func:`backward`; none where none was wanted.
     """
 
     grads: Arrays
-    salience: Array | None = None
+    salience: Arrays = field(default_factory=dict)
 
 
 def backward(
@@ -174,7 +174,7 @@ def kernels(layer: Layer) -> tuple[str, ...]:
 
 def sighted(layer: Layer) -> bool:
     """Whether passes see inside a layer, or there is nothing to see."""
-    return isinstance(layer, Weighted) or not layer.parameters()
+    return isinstance(layer, Weighted | SqueezeExcite) or not layer.parameters()
 
 
 def _last_reads(graph: Graph, dead: bool) -> list[list[int]]:
@@ -205,11 +205,12 @@ def whole(
 def _run(
     layer: Layer, mode: str, keep: bool, params: Arrays, units: Arrays, inputs: tuple[Array, ...]
 ) -> tuple[Array, Array | None, Arrays, Array | None]:
-    if not isinstance(layer, Weighted):
+    product = None
+    if isinstance(layer, Weighted):
+        product = layer.product(params, *inputs)
+        value, stats = layer.finish(params, product, *inputs, mode=mode)
+    else:
         value, stats = whole(layer, mode, params, inputs)
-        return value, None, stats, None
-    product = layer.product(params, *inputs)
-    value, stats = layer.finish(params, product, *inputs, mode=mode)
     agreement = None
     if units:
         read = layer.before_relus(params, product, *inputs, mode=mode)
@@ -235,8 +236,8 @@ def _pull(
     product: Array | None,
     inputs: tuple[Array, ...],
     cotangent: Array,
-) -> tuple[Arrays, Array | None, list[Array]]:
-    salience = None
+) -> tuple[Arrays, Arrays, list[Array]]:
+    salience: Arrays = {}
     if isinstance(layer, Weighted):
         _, rest, _ = jax.vjp(
             lambda p, a, *x: layer.finish(p, a, *x, mode=mode),
@@ -252,7 +253,14 @@ def _pull(
         to_params = {name: to_params[name] + more[name] for name in params}
         to_inputs = [a + b for a, b in zip(to_inputs, others, strict=True)]
         if salient:
-            salience = _salience(product, to_product)
+            (kernel,) = kernels(layer)
+            salience = {kernel: _salience(product, to_product)}
+    elif salient and isinstance(layer, SqueezeExcite):
+        widths = {"reduce": layer.squeeze, "expand": layer.channels}
+        probes = {k: jnp.zeros((len(cotangent), w), cotangent.dtype) for k, w in widths.items()}
+        _, back, made = jax.vjp(layer.probed, params, probes, *inputs, has_aux=True)
+        to_params, to_made, *to_inputs = back(cotangent)
+        salience = {name: _salience(made[name], to_made[name]) for name in made}
     else:
         _, back, _ = jax.vjp(lambda p, *x: whole(layer, mode, p, x), params, *inputs, has_aux=True)
         to_params, *to_inputs = back(cotangent)

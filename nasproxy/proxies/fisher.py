@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nasproxy.networks import passes
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.passes import Pulled
 from nasproxy.proxies.base import Card
@@ -42,13 +41,11 @@ class _Saliences(Reader):
         self._total = 0.0
 
     def step(self, run: Run, back: str, step: int, pulled: Pulled) -> None:
-        if pulled.salience is None:
-            return
-        layer = run.network.graph.steps[step].layer
-        (kernel,) = passes.kernels(layer)
-        fan_in = math.prod(layer.parameters()[kernel][:-1])
-        # Channels that padding added make 0, and have no salience.
-        self._total += fan_in * float(np.asarray(pulled.salience).sum(dtype=np.float64))
+        for kernel, salience in pulled.salience.items():
+            shape = run.network.graph.steps[step].layer.parameters()[kernel]
+            # Channels that padding added make 0, and have no salience.
+            summed = np.asarray(salience).sum(dtype=np.float64)
+            self._total += math.prod(shape[:-1]) * float(summed)
 
     def score(self) -> float:
         finite(self._total, "the salience")

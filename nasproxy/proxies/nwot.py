@@ -7,7 +7,7 @@ import numpy as np
 
 from nasproxy.checks import Flag, OneOf, Rule
 from nasproxy.networks.graph import Graph
-from nasproxy.networks.layers import MODES, Weighted
+from nasproxy.networks.layers import MODES
 from nasproxy.proxies.base import Card, NoScore
 from nasproxy.proxies.gradients import NASLIB
 from nasproxy.proxies.passes import DEAD, UNITS, OfPasses, Reader, Run, Wanted
@@ -77,8 +77,8 @@ class _Codes(Reader):
 def units(graph: Graph, step: int) -> int:
     """Units of a step's ReLUs for one image."""
     layer = graph.steps[step].layer
-    assert isinstance(layer, Weighted)
-    pixels = {
+    pixels: dict[str, tuple[int, ...]] = {
+        "hidden": (),
         "before": graph.shapes[graph.steps[step].inputs[0]][:-1],
         "after": graph.shapes[step + 1][:-1],
     }

@@ -8,7 +8,7 @@ once, so that memory does not grow with the number of proxies.
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -18,7 +18,6 @@ from jaxtyping import Float, Int
 
 from nasproxy.checks import Flag, OneOf, Optional, Rule, Whole, check
 from nasproxy.data import Dataset
-from nasproxy.errors import SettingError
 from nasproxy.networks import passes
 from nasproxy.networks.differentiation import cross_entropy
 from nasproxy.networks.drawing import INITS, OWN, drawn
@@ -28,31 +27,14 @@ from nasproxy.networks.initialised import Initialised
 from nasproxy.networks.layers import MODES, TRAINING, Arrays
 from nasproxy.networks.passes import Forward, Pulled
 from nasproxy.proxies.base import NoScore, Score, Scorer
+from nasproxy.proxies.batches import DATA, Batch, Images
 from nasproxy.space import SearchSpace
-from nasproxy.training import augment
 
 LOSS, SUM = "loss", "sum"
 """Cotangents: of the mean cross-entropy, and of the sum of all logits."""
 UNITS, SALIENCE, INPUTS, DEAD = "units", "salience", "inputs", "dead"
 """What else may be wanted of a pass: agreements of units, saliences, the images' cotangent, and
 the steps that the logits do not depend on."""
-DATA, NORMAL, ONES = SOURCES = ("data", "normal", "ones")
-"""Images of a pass: training images, unit normals, or ones."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images of a pass: the ``number``-th ``size`` of an order that the seed draws.
-
-    To them ``shift`` times unit normals are added.
-    """
-
-    source: str
-    size: int
-    number: int = 0
-    balanced: bool = True
-    augment: bool = False
-    shift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -187,7 +169,7 @@ class OfPasses:
         raise NotImplementedError
 
     def reader(self, graph: Graph) -> Reader:
-        """For one network; raises NoScore or SettingError where there can be no score."""
+        """For one network; raises NoScore where there can be no score."""
         raise NotImplementedError
 
     def check_data(self, labels: Int[np.ndarray, " n"]) -> None:
@@ -235,7 +217,7 @@ def prepare(
     Raises:
         SettingError, DataError: as there.
     """
-    images = _Images(data, seed)
+    images = Images(data, seed)
     for proxy in proxies:
         for wanted in proxy.wanted():
             proxy.check_data(images.labels(wanted.of.batch))
@@ -294,7 +276,7 @@ class _Job:
         if self.proxy.inside:
             for step in self.graph.steps:
                 if not passes.sighted(step.layer):
-                    raise SettingError(
+                    raise NoScore(
                         f"{self.proxy.name} looks inside layers, and {type(step.layer).__name__} "
                         f"({step.name}) does not say what is inside: choose another proxy"
                     )
@@ -320,9 +302,7 @@ def _flops(graph: Graph, wanted: Wanted) -> int:
     return graph.flops * wanted.of.batch.size * (1 + 2 * len(wanted.back))
 
 
-def _run(
-    of: Pass, jobs: list[_Job], network: Callable[[str], Initialised], images: "_Images"
-) -> None:
+def _run(of: Pass, jobs: list[_Job], network: Callable[[str], Initialised], images: Images) -> None:
     """One pass, for all who want it."""
     asking = [(job, w) for job in jobs for w in job.wanted if w.of == of]
     if not asking:
@@ -342,7 +322,7 @@ def _run(
     with jax.enable_x64(True) if of.magnitudes else contextlib.nullcontext():
         one = network(of.init)
         params = _magnitudes(one) if of.magnitudes else one.weights
-        batch, labels = images.batch(of)
+        batch, labels = images.batch(of.batch, of.magnitudes)
         forward = passes.forward(
             one,
             params,
@@ -395,53 +375,6 @@ def _cotangent(
     if back == LOSS:
         return cross_entropy(logits, jax.device_put(labels))[2]
     return jax.device_put(np.ones(logits.shape, logits.dtype))
-
-
-class _Images:
-    """Batches of one data set at a seed, made once."""
-
-    def __init__(self, data: Dataset, seed: int):
-        self._data, self._seed = data, seed
-        self._made: dict[tuple[Batch, bool], tuple[jax.Array, Int[np.ndarray, " n"]]] = {}
-
-    def labels(self, batch: Batch) -> Int[np.ndarray, " n"]:
-        """Of a batch; 0 where images are made up."""
-        if batch.source != DATA:
-            return np.zeros(batch.size, np.int32)
-        return self._chosen(batch)[1]
-
-    def batch(self, of: Pass) -> tuple[jax.Array, Int[np.ndarray, " n"]]:
-        """Images on the device, float64 where the pass is, and labels."""
-        key = of.batch, of.magnitudes
-        if key not in self._made:
-            made = self._images(of.batch).astype(np.float64 if of.magnitudes else np.float32)
-            self._made[key] = jax.device_put(made), self.labels(of.batch)
-        return self._made[key]
-
-    def _images(self, batch: Batch) -> Float[np.ndarray, "n h w c"]:
-        if batch.shift:
-            rng = np.random.default_rng((self._seed, batch.number, 3))
-            still = self._images(replace(batch, shift=0.0))
-            noise = rng.standard_normal(still.shape, dtype=np.float32)
-            return still + np.float32(batch.shift) * noise
-        shape = (batch.size, *self._data.image_shape)
-        if batch.source == ONES:
-            return np.ones(shape, np.float32)
-        rng = np.random.default_rng((self._seed, batch.number, 1 if batch.source == DATA else 2))
-        if batch.source == NORMAL:
-            return rng.standard_normal(shape, dtype=np.float32)
-        if not batch.augment:
-            return self._chosen(batch)[0][:]
-        subset = self._chosen(batch)[0]
-        ((raw, places),) = subset.parts
-        return self._data.standardise(augment(np.asarray(raw[places]), rng))
-
-    def _chosen(self, batch: Batch) -> Any:
-        most = (batch.number + 1) * batch.size
-        subset, labels = self._data.select("train", most, self._seed, batch.balanced)
-        ((raw, places),) = subset.parts
-        own = slice(most - batch.size, most)
-        return type(subset)(subset.data, ((raw, places[own]),)), labels[own]
 
 
 def no_gradient() -> NoScore:

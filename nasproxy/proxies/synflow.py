@@ -10,8 +10,9 @@ from nasproxy.checks import Flag, Rule, Whole
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import BYPASSED
 from nasproxy.proxies.base import Card
+from nasproxy.proxies.batches import ONES, Batch
 from nasproxy.proxies.gradients import NASLIB, Summed
-from nasproxy.proxies.passes import ONES, SUM, Batch, OfPasses, Pass, Reader, Wanted
+from nasproxy.proxies.passes import SUM, OfPasses, Pass, Reader, Wanted
 
 
 @dataclass(frozen=True)

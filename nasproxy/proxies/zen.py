@@ -10,18 +10,8 @@ from nasproxy.checks import Flag, OneOf, Real, Rule, Whole
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import TRAINING, GlobalAverage
 from nasproxy.proxies.base import Card, NoScore
-from nasproxy.proxies.passes import (
-    DATA,
-    DEAD,
-    NORMAL,
-    Batch,
-    OfPasses,
-    Pass,
-    Reader,
-    Run,
-    Wanted,
-    finite,
-)
+from nasproxy.proxies.batches import DATA, NORMAL, Batch
+from nasproxy.proxies.passes import DEAD, OfPasses, Pass, Reader, Run, Wanted, finite
 
 MOMENTUM = 0.1
 """Of PyTorch's batch norm: the weight of the new."""

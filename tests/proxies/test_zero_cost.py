@@ -16,6 +16,7 @@ from nasproxy.networks.layers import ConvBN, Dense, GlobalAverage
 from nasproxy.plugins import PROXIES
 from nasproxy.proxies import EPENAS, NWOT, GradNorm, Jacov, Snip, SynFlow, Zen, passes
 from nasproxy.proxies.base import NoScore
+from nasproxy.proxies.batches import Images
 from nasproxy.proxies.gradients import Summed
 from nasproxy.proxies.jacov import correlations
 from nasproxy.proxies.suite import GROUPS, members
@@ -78,9 +79,9 @@ def test_zen_equals_torch(case: Case, variance: str) -> None:
     from experiments.benchmarks import torch_proxies
 
     proxy = Zen(batch=BATCH, variance=variance)
-    images = passes._Images(case.data, 0)
+    images = Images(case.data, 0)
     x, moved = (
-        torch.from_numpy(np.array(images.batch(wanted.of)[0]).transpose(0, 3, 1, 2).copy())
+        torch.from_numpy(np.array(images.batch(wanted.of.batch)[0]).transpose(0, 3, 1, 2).copy())
         for wanted in proxy.wanted()
     )
     network = torch_proxies.Network(drawn(case.graph, (0, 0), "normal")).train()
@@ -254,13 +255,13 @@ def test_every_proxy_says_its_conditions() -> None:
 
 def test_batches_of_a_seed(tiny_data: Dataset) -> None:
     """Number and seed name the images; augmentation keeps their labels."""
-    images = passes._Images(tiny_data, 0)
+    images = Images(tiny_data, 0)
     proxy = GradNorm(batch=8)
-    first, second = (images.batch(proxy.of_data(number)) for number in (0, 1))
+    first, second = (images.batch(proxy.of_data(number).batch) for number in (0, 1))
     expected, labels = tiny_data.subset("train", 16, 0)
     np.testing.assert_array_equal(np.concatenate([first[0], second[0]]), expected)
     np.testing.assert_array_equal(np.concatenate([first[1], second[1]]), labels)
-    moved = images.batch(GradNorm(batch=8, augment=True).of_data())
+    moved = images.batch(GradNorm(batch=8, augment=True).of_data().batch)
     np.testing.assert_array_equal(moved[1], first[1])
     assert not np.array_equal(moved[0], first[0])
     with pytest.raises(DataError):

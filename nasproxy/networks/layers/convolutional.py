@@ -7,7 +7,7 @@ depthwise and dense ones alike.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -130,11 +130,7 @@ class BatchNormed(Weighted):
         return {"after": self.outputs} if self.activation in RELUS else {}
 
     def before_relus(
-        self,
-        params: Arrays,
-        product: Float[Array, "n ..."],
-        *inputs: Float[Array, "n ..."],
-        mode: str,
+        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
     ) -> dict[str, Float[Array, "n ..."]]:
         if self.activation not in RELUS:
             return {}
@@ -185,11 +181,7 @@ class ConvBN(BatchNormed):
         return ({"before": self.inputs} if self.preactivation else {}) | super().units()
 
     def before_relus(
-        self,
-        params: Arrays,
-        product: Float[Array, "n ..."],
-        *inputs: Float[Array, "n ..."],
-        mode: str,
+        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
     ) -> dict[str, Float[Array, "n ..."]]:
         found = super().before_relus(params, product, *inputs, mode=mode)
         return ({"before": self.read(*inputs)} if self.preactivation else {}) | found
@@ -341,11 +333,30 @@ class SqueezeExcite(Layer):
     def infer(
         self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
     ) -> Float[Array, "n ..."]:
+        return self.probed(params, {}, *inputs)[0]
+
+    def probed(
+        self, params: Arrays, probes: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> tuple[Float[Array, "n ..."], Arrays]:
+        """The output, and what each kernel makes, to which its probe is added: ``[n, c]`` both.
+
+        The cotangent of a probe of zeros is the product's.
+        """
         x = total(inputs, self.channels)
         hidden = x.mean((1, 2)) @ params["reduce"] + aligned(params.get("reduce_bias", 0), 2)
+        hidden = hidden + probes["reduce"] if probes else hidden
         gates = jax.nn.relu(hidden) @ params["expand"]
         gates = gates + aligned(params.get("expand_bias", 0), 2)
-        return x * GATES[self.gate](gates)[:, None, None]
+        gates = gates + probes["expand"] if probes else gates
+        return x * GATES[self.gate](gates)[:, None, None], {"reduce": hidden, "expand": gates}
+
+    def units(self) -> dict[str, int]:
+        return {"hidden": self.squeeze}
+
+    def before_relus(
+        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
+    ) -> dict[str, Float[Array, "n ..."]]:
+        return {"hidden": self.probed(params, {}, *inputs)[1]["reduce"]}
 
     def pad(self, multiple: int, *channels: int) -> Self:
         own = fitting(self.channels, multiple, channels)

@@ -1,6 +1,7 @@
 """Affine maps of features: the readout, and the hidden layers of fully-connected networks."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from jax import Array
 from jaxtyping import Float
@@ -68,10 +69,6 @@ class DenseActivation(Dense):
         return {"after": self.outputs} if self.activation in RELUS else {}
 
     def before_relus(
-        self,
-        params: Arrays,
-        product: Float[Array, "n ..."],
-        *inputs: Float[Array, "n ..."],
-        mode: str,
+        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
     ) -> dict[str, Float[Array, "n ..."]]:
         return {"after": product} if self.activation in RELUS else {}

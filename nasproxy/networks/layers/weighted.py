@@ -37,20 +37,6 @@ class Weighted(Layer):
         """The layer's output in one of ``MODES``, and the batch's statistics in training mode."""
         return product, {}
 
-    def units(self) -> dict[str, int]:
-        """Channels of what each of the layer's ReLUs reads, by a name."""
-        return {}
-
-    def before_relus(
-        self,
-        params: Arrays,
-        product: Float[Array, "n ..."],
-        *inputs: Float[Array, "n ..."],
-        mode: str,
-    ) -> dict[str, Float[Array, "n ..."]]:
-        """What each of ``units`` reads, ``[n, …, c]``, a padded layer's with more channels."""
-        return {}
-
     def infer(
         self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
     ) -> Float[Array, "n ..."]:
