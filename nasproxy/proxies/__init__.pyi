@@ -1,3 +1,4 @@
+from .az_nas import Expressivity, Progressivity, Trainability
 from .base import Proxy, Score, Scorer
 from .counts import Counts
 from .empirical_ntk import NTK
@@ -26,6 +27,7 @@ __all__ = [
     "NTK",
     "NWOT",
     "Counts",
+    "Expressivity",
     "Fisher",
     "Flops",
     "GraSP",
@@ -39,11 +41,13 @@ __all__ = [
     "NTKRegression",
     "Params",
     "Plain",
+    "Progressivity",
     "Proxy",
     "Score",
     "Scorer",
     "Snip",
     "SynFlow",
+    "Trainability",
     "Training",
     "Zen",
     "ZiCo",

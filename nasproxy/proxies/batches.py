@@ -33,7 +33,7 @@ class Images:
     """Batches of one data set at a seed, made once."""
 
     def __init__(self, data: Dataset, seed: int):
-        self._data, self._seed = data, seed
+        self._data, self.seed = data, seed
         self._made: dict[tuple[Batch, bool], tuple[jax.Array, Int[np.ndarray, " n"]]] = {}
 
     def labels(self, batch: Batch) -> Int[np.ndarray, " n"]:
@@ -52,14 +52,14 @@ class Images:
 
     def _images(self, batch: Batch) -> Float[np.ndarray, "n h w c"]:
         if batch.shift:
-            rng = np.random.default_rng((self._seed, batch.number, 3))
+            rng = np.random.default_rng((self.seed, batch.number, 3))
             still = self._images(replace(batch, shift=0.0))
             noise = rng.standard_normal(still.shape, dtype=np.float32)
             return still + np.float32(batch.shift) * noise
         shape = (batch.size, *self._data.image_shape)
         if batch.source == ONES:
             return np.ones(shape, np.float32)
-        rng = np.random.default_rng((self._seed, batch.number, 1 if batch.source == DATA else 2))
+        rng = np.random.default_rng((self.seed, batch.number, 1 if batch.source == DATA else 2))
         if batch.source == NORMAL:
             return rng.standard_normal(shape, dtype=np.float32)
         if not batch.augment:
@@ -70,7 +70,7 @@ class Images:
 
     def _chosen(self, batch: Batch) -> Any:
         most = (batch.number + 1) * batch.size
-        subset, labels = self._data.select("train", most, self._seed, batch.balanced)
+        subset, labels = self._data.select("train", most, self.seed, batch.balanced)
         ((raw, places),) = subset.parts
         own = slice(most - batch.size, most)
         return type(subset)(subset.data, ((raw, places[own]),)), labels[own]

@@ -82,12 +82,14 @@ class Run:
         network: with its weights; ``own`` cuts padding.
         labels: of the images, ``[n]``.
         forward: what it left.
+        seed: of the score, for what else is drawn.
     """
 
     of: Pass
     network: Initialised
     labels: Int[np.ndarray, " n"]
     forward: Forward
+    seed: int = 0
 
     @cached_property
     def weights(self) -> Variables:
@@ -333,7 +335,7 @@ def _run(of: Pass, jobs: list[_Job], network: Callable[[str], Initialised], imag
             dead=DEAD in also,
             maps=any(w.maps for _, w in asking),
         )
-        run = Run(of, one, labels, forward)
+        run = Run(of, one, labels, forward, images.seed)
         jax.block_until_ready(forward.logits)
         passed(asking)
         for job, _ in asking:
