@@ -125,6 +125,7 @@ def backward(
     cotangent: Float[Array, "n classes"],
     *,
     salience: bool = False,
+    to_params: bool = True,
     to_images: bool = False,
 ) -> Iterator[tuple[int, Pulled]]:
     """Jᵀ of a cotangent of the logits, step by step from the last to the first.
@@ -134,7 +135,8 @@ def backward(
         cotangent: ``[n, classes]``.
         salience: of each channel of a product a with a kernel, whose cotangent is ā: the mean over
             images of half the square of Σ a·ā over pixels (Theis et al. 2018, equation 9).
-        to_images: whether the images' cotangent is wanted, which comes last.
+        to_params: whether the parameters' are wanted, which take half of the time.
+        to_images: whether the images' is, which comes last.
 
     Yields:
         A step's position and what it gives back; steps without effect on the logits are left out.
@@ -143,7 +145,7 @@ def backward(
     def pull(
         position: int, wanted: tuple[bool, ...], inputs: tuple[Array, ...], out: Array
     ) -> tuple[Pulled, list[Array]]:
-        return pull_step(run, position, wanted, inputs, out, salience)
+        return pull_step(run, position, wanted, inputs, out, salience=salience, to_params=to_params)
 
     values: Any = run.values
     made = reverse(run.graph, values, cotangent, pull, to_images=to_images)
@@ -157,13 +159,16 @@ def pull_step(
     wanted: tuple[bool, ...],
     inputs: tuple[Array, ...],
     cotangent: Array,
+    *,
     salience: bool = False,
+    to_params: bool = True,
 ) -> tuple[Pulled, list[Array]]:
     """Through one step: what it gives back, and the cotangents of those inputs that want one."""
     layer, params = run.graph.steps[position].layer, run.params[position]
     salient = salience and bool(kernels(layer))
     product = run.products[position]
-    grads, found, back = _pull(layer, run.mode, wanted, salient, params, product, inputs, cotangent)
+    asked = (to_params, salient)
+    grads, found, back = _pull(layer, run.mode, wanted, asked, params, product, inputs, cotangent)
     return Pulled(grads, found), back
 
 
@@ -231,12 +236,13 @@ def _pull(
     layer: Layer,
     mode: str,
     wanted: tuple[bool, ...],
-    salient: bool,
+    asked: tuple[bool, bool],
     params: Arrays,
     product: Array | None,
     inputs: tuple[Array, ...],
     cotangent: Array,
 ) -> tuple[Arrays, Arrays, list[Array]]:
+    named, salient = asked
     salience: Arrays = {}
     if isinstance(layer, Weighted):
         _, rest, _ = jax.vjp(
@@ -264,6 +270,7 @@ def _pull(
     else:
         _, back, _ = jax.vjp(lambda p, *x: whole(layer, mode, p, x), params, *inputs, has_aux=True)
         to_params, *to_inputs = back(cotangent)
+    to_params = to_params if named else {}
     return to_params, salience, [x for x, asked in zip(to_inputs, wanted, strict=True) if asked]
 
 

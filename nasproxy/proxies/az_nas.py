@@ -190,7 +190,8 @@ def _pulled(run: Run, block: Block, cotangent: jax.Array) -> jax.Array:
         places = graph.steps[position].inputs
         inputs: Any = tuple(values[i] for i in places)
         wanted = (True,) * len(places)
-        _, back = pull_step(run.forward, position, wanted, inputs, found.pop(position + 1))
+        out = found.pop(position + 1)
+        _, back = pull_step(run.forward, position, wanted, inputs, out, to_params=False)
         for i, part in zip(places, back, strict=True):
             found[i] = add(found[i], part) if i in found else part
     return found[block.read]

@@ -29,7 +29,7 @@ class EPENAS(Jacov):
 
     name: ClassVar[str] = "epe_nas"
     card: ClassVar[Card] = Card(
-        "variance 1/fan-in", "64 for training, labels", "training", "64·3 F", "Lopes et al. 2021"
+        "variance 1/fan-in", "64 for training, labels", "training", "64·2 F", "Lopes et al. 2021"
     )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "naslib": NASLIB,

@@ -29,13 +29,13 @@ class Jacov(OfPasses):
 
     name: ClassVar[str] = "jacov"
     card: ClassVar[Card] = Card(
-        "variance 1/fan-in", "64 for training", "training", "64·3 F", "Mellor et al. 2020"
+        "variance 1/fan-in", "64 for training", "training", "64·2 F", "Mellor et al. 2020"
     )
     rules: ClassVar[dict[str, Rule]] = {"batch_norm": OneOf(*MODES[:2])}
     presets: ClassVar[dict[str, dict[str, Any]]] = {"naslib": NASLIB}
 
     def wanted(self) -> tuple[Wanted, ...]:
-        return (Wanted(self.of_data(), (SUM,), frozenset({INPUTS})),)
+        return (Wanted(self.of_data(), (SUM,), frozenset({INPUTS}), params=False),)
 
     def reader(self, graph: Graph) -> Reader:
         return _Eigenvalues()

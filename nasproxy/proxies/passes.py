@@ -64,6 +64,7 @@ class Wanted:
         also: of ``UNITS``, ``SALIENCE``, ``INPUTS`` and ``DEAD``.
         keep: whether all values are looked at, though nothing is pulled back.
         maps: whether what the last but one step reads is.
+        params: whether the parameters' cotangents are looked at.
     """
 
     of: Pass
@@ -71,6 +72,7 @@ class Wanted:
     also: frozenset[str] = frozenset()
     keep: bool = False
     maps: bool = False
+    params: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,8 +302,9 @@ class _Job:
 
 
 def _flops(graph: Graph, wanted: Wanted) -> int:
-    """A pass costs F an image, and 2F back for each cotangent."""
-    return graph.flops * wanted.of.batch.size * (1 + 2 * len(wanted.back))
+    """A pass costs F an image, and 2F back for each cotangent, or F where images' alone is found."""
+    back = 2 if wanted.params else 1
+    return graph.flops * wanted.of.batch.size * (1 + back * len(wanted.back))
 
 
 def _run(of: Pass, jobs: list[_Job], network: Callable[[str], Initialised], images: Images) -> None:
@@ -348,6 +351,7 @@ def _run(of: Pass, jobs: list[_Job], network: Callable[[str], Initialised], imag
                 forward,
                 _cotangent(back, forward.logits, labels),
                 salience=SALIENCE in wants,
+                to_params=any(w.params for _, w in readers),
                 to_images=INPUTS in wants,
             )
             for step, one_step in pulled:

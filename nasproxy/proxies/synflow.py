@@ -60,7 +60,8 @@ class LogSynFlow(SynFlow):
         "magnitudes, 1/fan-in", "one of ones", "bypassed", "3 F", "Cavagnero et al. 2023"
     )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "original": NASLIB | {"batch": 1, "batch_norm": BYPASSED, "log": False},
+        name: NASLIB | {"batch": 1, "batch_norm": BYPASSED, "log": False}
+        for name in ("naslib", "original")
     }
 
     def reader(self, graph: Graph) -> Reader:
