@@ -32,7 +32,7 @@ def test_scores_are_kept_for_each(tiny_data: Dataset, monkeypatch: pytest.Monkey
         cells = [MIXED, DEAD, ALIVE]
         frame = score(cells, SPACE, PROXIES, tiny_data, seeds=(0, 1), store=store, progress=False)
         assert len(passes) == 6  # One an architecture and seed.
-        alone = score(MIXED, SPACE, Snip(batch=8), tiny_data, store=store, progress=False)
+        alone = score([MIXED], SPACE, Snip(batch=8), tiny_data, store=store, progress=False)
         assert len(passes) == 6  # It is there already.
         assert alone["snip"].iloc[0] == frame["snip"][MIXED, 0]
         more = score(

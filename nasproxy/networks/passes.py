@@ -226,7 +226,8 @@ def _run(
 def _agreement(units: Float[Array, "n ..."], channels: Array) -> Float[Array, "n n"]:
     """Σ s·sᵀ over units, s = 1 where an image is above 0 and −1 where not; exact in float32."""
     own = jnp.arange(units.shape[-1]) < channels  # Padding has no sides.
-    sides = jnp.where(units > 0, 1, -1) * jax.lax.broadcast_to_rank(own, units.ndim)
+    own = jax.lax.broadcast_to_rank(own, units.ndim)
+    sides = jnp.where(own, jnp.where(units > 0, 1.0, -1.0), 0.0)
     flat = sides.astype(jnp.float32).reshape(len(units), -1)
     return flat @ flat.T
 

@@ -302,7 +302,7 @@ class _Job:
 
 
 def _flops(graph: Graph, wanted: Wanted) -> int:
-    """A pass costs F an image, and 2F back for each cotangent, or F where images' alone is found."""
+    """A pass costs F an image, and 2F back for each cotangent, or F without parameters'."""
     back = 2 if wanted.params else 1
     return graph.flops * wanted.of.batch.size * (1 + back * len(wanted.back))
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import jax
 import numpy as np
 
 from nasproxy.checks import Flag, OneOf, Real, Rule, Whole
@@ -83,14 +82,15 @@ class Zen(OfPasses):
 class _Moved(Reader):
     def __init__(self, proxy: Zen) -> None:
         self._proxy = proxy
-        self._maps: list[jax.Array] = []
+        self._maps: list[np.ndarray] = []
         self._variances: list[list[tuple[np.ndarray, int]]] = []
 
     def forward(self, run: Run) -> None:
         graph = run.network.graph
         maps = run.forward.values[graph.steps[-2].inputs[0]]
         assert maps is not None
-        self._maps.append(maps)
+        own = graph.shapes[graph.steps[-2].inputs[0]][-1]
+        self._maps.append(np.asarray(maps)[..., :own])
         seen = []
         for step, stats in enumerate(run.forward.stats):
             if stats and (graph.live[step] or not self._proxy.live):
@@ -100,24 +100,20 @@ class _Moved(Reader):
         self._variances.append(seen)
 
     def score(self) -> float:
-        moved = np.asarray(_distance(*self._maps), np.float64).mean()
+        first, second = self._maps
+        moved = np.abs(first - second).sum((1, 2, 3), dtype=np.float64).mean()
         if not moved > 0:
             raise NoScore("the features do not move with the images")
         total = float(np.log(moved))
-        for (first, n), (second, _) in zip(*self._variances, strict=True):
+        for (one, n), (other, _) in zip(*self._variances, strict=True):
             if self._proxy.variance == BATCH:
-                variance = first.mean()
+                variance = one.mean()
             else:
                 keep = 1 - MOMENTUM
                 unbiased = n / (n - 1)
-                running = keep**2 + unbiased * (keep * MOMENTUM * first + MOMENTUM * second)
+                running = keep**2 + unbiased * (keep * MOMENTUM * one + MOMENTUM * other)
                 variance = running.mean()
             if not variance > 0:
                 raise NoScore("a batch norm sees no variance: what it reads is constant")
             total += 0.5 * float(np.log(variance))
         return finite(total, "the score")
-
-
-@jax.jit
-def _distance(a: jax.Array, b: jax.Array) -> jax.Array:
-    return abs(a - b).sum((1, 2, 3))
