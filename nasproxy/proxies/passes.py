@@ -26,7 +26,7 @@ from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
 from nasproxy.networks.layers import MODES, TRAINING, Arrays
 from nasproxy.networks.passes import Forward, Pulled
-from nasproxy.proxies.base import NoScore, Score, Scorer
+from nasproxy.proxies.base import NoScore, Score, Scorer, on_width
 from nasproxy.proxies.batches import DATA, Batch, Images
 from nasproxy.space import SearchSpace
 
@@ -180,7 +180,7 @@ class OfPasses:
         """Raises DataError for images that no network can be scored on."""
 
     def prepare(self, space: SearchSpace[Any], data: Dataset, seed: int) -> Scorer:
-        together = prepare([self], space, data, seed)
+        together = prepare([self], on_width(self, space)[1], data, seed)
 
         def score(architecture: object) -> Score:
             (made,) = together(architecture, (0,))

@@ -12,13 +12,14 @@ from nasproxy.networks.layers.activations import ACTIVATIONS, RELUS
 from nasproxy.networks.layers.base import Arrays, Draw, Layer, Shape, grow, total, up
 from nasproxy.networks.layers.convolutional import (
     EPSILON,
-    GATES,
+    BatchNormed,
     BNReLU,
     ConvBN,
     DepthwiseBN,
+    DepthwiseConv,
+    PlainBN,
     PointwiseConv,
     ProjectAdd,
-    SqueezeExcite,
 )
 from nasproxy.networks.layers.dense import Dense, DenseActivation
 from nasproxy.networks.layers.joining import Add, Concatenate, Zero
@@ -28,7 +29,9 @@ from nasproxy.networks.layers.pooling import (
     Halve,
     HalveByMean,
     MaxPool3x3,
+    OddPixels,
 )
+from nasproxy.networks.layers.squeeze_excite import GATES, SqueezeExcite
 from nasproxy.networks.layers.weighted import BYPASSED, INFERENCE, MODES, TRAINING, Weighted
 
 __all__ = [
@@ -44,17 +47,21 @@ __all__ = [
     "Arrays",
     "AveragePool3x3",
     "BNReLU",
+    "BatchNormed",
     "Concatenate",
     "ConvBN",
     "Dense",
     "DenseActivation",
     "DepthwiseBN",
+    "DepthwiseConv",
     "Draw",
     "GlobalAverage",
     "Halve",
     "HalveByMean",
     "Layer",
     "MaxPool3x3",
+    "OddPixels",
+    "PlainBN",
     "PointwiseConv",
     "ProjectAdd",
     "Shape",

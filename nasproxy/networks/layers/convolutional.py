@@ -5,7 +5,6 @@ depthwise and dense ones alike.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -19,11 +18,11 @@ from nasproxy.networks.layers.activations import ACTIVATIONS, RELUS
 from nasproxy.networks.layers.base import (
     Arrays,
     Draw,
-    Layer,
     Shape,
     aligned,
     fitting,
     ones,
+    strided,
     total,
     up,
     zeros,
@@ -33,11 +32,6 @@ from nasproxy.networks.layers.weighted import BYPASSED, TRAINING, Weighted
 EPSILON = 1e-5
 """Added to the variance in batch normalisation; NAS-Bench-101's, and PyTorch's default."""
 
-GATES: dict[str, Callable[[Array], Array]] = {
-    "sigmoid": jax.nn.sigmoid,
-    "hard_sigmoid": lambda x: jnp.clip(x + 3, 0, 6) / 6,
-}
-
 
 class BatchNormed(Weighted):
     """Batch normalisation of what :meth:`product` makes, then an activation.
@@ -45,10 +39,12 @@ class BatchNormed(Weighted):
     Attributes:
         outputs: channels made.
         activation: one of ``ACTIVATIONS``, applied last.
+        affine: whether a scale and a bias are learnt; without, they stay 1 and 0.
     """
 
     outputs: int
     activation: str = "relu"
+    affine: bool = True
     normalised: ClassVar[bool] = True
 
     def kernels(self) -> dict[str, Shape]:
@@ -56,7 +52,8 @@ class BatchNormed(Weighted):
         return {}
 
     def parameters(self) -> dict[str, Shape]:
-        return self.kernels() | {"scale": (self.outputs,), "bias": (self.outputs,)}
+        shapes = {"scale": (self.outputs,), "bias": (self.outputs,)}
+        return self.kernels() | (shapes if self.affine else {})
 
     def initialise(self, draw: Draw) -> Arrays:
         return {
@@ -65,6 +62,8 @@ class BatchNormed(Weighted):
         }
 
     def constants(self) -> Arrays:
+        if not self.affine:
+            return {}
         return {"scale": ones(self.outputs), "bias": zeros(self.outputs)}
 
     def statistics(self) -> Arrays:
@@ -148,6 +147,7 @@ class ConvBN(BatchNormed):
         stride: between output pixels.
         activation: one of ``ACTIVATIONS``, applied last.
         preactivation: whether a ReLU comes before the convolution (NAS-Bench-201's order).
+        affine: whether batch norm learns a scale and a bias.
     """
 
     size: int
@@ -156,6 +156,7 @@ class ConvBN(BatchNormed):
     stride: int = 1
     activation: str = "relu"
     preactivation: bool = False
+    affine: bool = True
 
     def kernels(self) -> dict[str, Shape]:
         return {"kernel": (self.size, self.size, self.inputs, self.outputs)}
@@ -245,6 +246,53 @@ class DepthwiseBN(BatchNormed):
 
 
 @dataclass(frozen=True)
+class DepthwiseConv(Weighted):
+    """ReLU, then a depthwise convolution and nothing else: the first half of a separable one.
+
+    Attributes:
+        size: the kernel's side, odd.
+        outputs: channels taken and made.
+        stride: between output pixels.
+        dilation: between the pixels that neighbouring taps meet.
+    """
+
+    size: int
+    outputs: int
+    stride: int = 1
+    dilation: int = 1
+
+    def parameters(self) -> dict[str, Shape]:
+        return {"kernel": (self.size, self.size, 1, self.outputs)}
+
+    def initialise(self, draw: Draw) -> Arrays:
+        return {"kernel": draw.truncated_normal(self.parameters()["kernel"], 1 / self.size)}
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*strided(inputs[0], self.stride), self.outputs)
+
+    def flops(self, *inputs: Shape) -> int:
+        height, width = strided(inputs[0], self.stride)
+        return 2 * height * width * self.size**2 * self.outputs
+
+    def product(
+        self, params: Arrays, *inputs: Float[Array, "n h w _"]
+    ) -> Float[Array, "n rows columns c"]:
+        x = jax.nn.relu(total(inputs, self.outputs))
+        return depthwise(x, params["kernel"], self.stride, self.dilation)
+
+    def units(self) -> dict[str, int]:
+        return {"before": self.outputs}
+
+    def before_relus(
+        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
+    ) -> dict[str, Float[Array, "n ..."]]:
+        return {"before": total(inputs, self.outputs)}
+
+    def pad(self, multiple: int, *channels: int) -> Self:
+        return replace(self, outputs=fitting(self.outputs, multiple, channels))
+
+
+@dataclass(frozen=True)
 class BNReLU(BatchNormed):
     """Batch normalisation and ReLU of the first ``outputs`` channels."""
 
@@ -260,6 +308,14 @@ class BNReLU(BatchNormed):
 
     def pad(self, multiple: int, *channels: int) -> Self:
         return replace(self, outputs=fitting(self.outputs, multiple, channels))
+
+
+@dataclass(frozen=True)
+class PlainBN(BNReLU):
+    """Batch normalisation of the first ``outputs`` channels, which learns nothing."""
+
+    activation = "none"
+    affine = False
 
 
 @dataclass(frozen=True)
@@ -288,81 +344,3 @@ class PointwiseConv(Weighted):
     def pad(self, multiple: int, *channels: int) -> Self:
         inputs = fitting(self.inputs, multiple, channels)
         return replace(self, inputs=inputs, outputs=up(self.outputs, multiple))
-
-
-@dataclass(frozen=True)
-class SqueezeExcite(Layer):
-    """Each channel times a gate in (0, 1) that a two-layer network reads from all channels' means.
-
-    Hu et al. 2018: mean over the pixels, affine map to ``squeeze`` features, ReLU, affine map back,
-    gate.
-
-    Attributes:
-        channels: taken and made.
-        squeeze: hidden features.
-        gate: one of ``GATES``.
-    """
-
-    channels: int
-    squeeze: int
-    gate: str = "sigmoid"
-
-    def parameters(self) -> dict[str, Shape]:
-        return {
-            "reduce": (self.channels, self.squeeze),
-            "reduce_bias": (self.squeeze,),
-            "expand": (self.squeeze, self.channels),
-            "expand_bias": (self.channels,),
-        }
-
-    def initialise(self, draw: Draw) -> Arrays:
-        return {
-            "reduce": draw.truncated_normal((self.channels, self.squeeze), self.channels**-0.5),
-            "expand": draw.truncated_normal((self.squeeze, self.channels), self.squeeze**-0.5),
-        }
-
-    def constants(self) -> Arrays:
-        return {"reduce_bias": zeros(self.squeeze), "expand_bias": zeros(self.channels)}
-
-    def shape(self, *inputs: Shape) -> Shape:
-        return (*inputs[0][:2], self.channels)
-
-    def flops(self, *inputs: Shape) -> int:
-        return 4 * self.channels * self.squeeze
-
-    def infer(
-        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> Float[Array, "n ..."]:
-        return self.probed(params, {}, *inputs)[0]
-
-    def probed(
-        self, params: Arrays, probes: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> tuple[Float[Array, "n ..."], Arrays]:
-        """The output, and what each kernel makes, to which its probe is added: ``[n, c]`` both.
-
-        The cotangent of a probe of zeros is the product's.
-        """
-        x = total(inputs, self.channels)
-        hidden = x.mean((1, 2)) @ params["reduce"] + aligned(params.get("reduce_bias", 0), 2)
-        hidden = hidden + probes["reduce"] if probes else hidden
-        gates = jax.nn.relu(hidden) @ params["expand"]
-        gates = gates + aligned(params.get("expand_bias", 0), 2)
-        gates = gates + probes["expand"] if probes else gates
-        return x * GATES[self.gate](gates)[:, None, None], {"reduce": hidden, "expand": gates}
-
-    def units(self) -> dict[str, int]:
-        return {"hidden": self.squeeze}
-
-    def before_relus(
-        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
-    ) -> dict[str, Float[Array, "n ..."]]:
-        return {"hidden": self.probed(params, {}, *inputs)[1]["reduce"]}
-
-    def pad(self, multiple: int, *channels: int) -> Self:
-        own = fitting(self.channels, multiple, channels)
-        return replace(self, channels=own, squeeze=up(self.squeeze, multiple))
-
-
-def strided(shape: Shape, stride: int) -> tuple[int, int]:
-    """Height and width of what a strided convolution makes of an image."""
-    return -(-shape[0] // stride), -(-shape[1] // stride)
