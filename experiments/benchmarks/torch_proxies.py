@@ -130,7 +130,7 @@ def _backward(net: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
 
 def l2_norm(net: nn.Module, x: Tensor, y: Tensor) -> float:
     net = copy.deepcopy(net)
-    return sum(float(m.weight.norm()) for m in weighted(net))
+    return sum(float(m.weight.detach().norm()) for m in weighted(net))
 
 
 def grad_norm(net: nn.Module, x: Tensor, y: Tensor) -> float:
