@@ -16,7 +16,7 @@ from nasproxy.networks.layers import (
     ProjectAdd,
     Zero,
 )
-from nasproxy.proxies.base import Score, Scorer
+from nasproxy.proxies.base import Card, Score, Scorer
 from nasproxy.space import Counted, SearchSpace
 
 CONVOLUTIONS = (ConvBN, DepthwiseBN, DepthwiseConv)
@@ -38,6 +38,7 @@ class Counts:
     """
 
     name: ClassVar[str] = "counts"
+    card: ClassVar[Card] = Card("none", "none", "none", "0", "a baseline")
     unit: ClassVar[str] = "weight layers"
     seeded: ClassVar[bool] = False
     lower: ClassVar[tuple[str, ...]] = ("pools", "skips")
