@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nasproxy.checks import OneOf, Optional, Whole, check
+from nasproxy.drawing import Drawing, bars
 from nasproxy.errors import ArchitectureError, DataError, SettingError
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import ConvActivation, Dense, Flatten, GlobalAverage, Shape
@@ -145,6 +146,13 @@ class ConvolutionalNetworks(ProductSpace[Convolutional]):
                 "activation and width if wanted"
             )
         return Convolutional(**found)
+
+    def draw(self, architecture: Convolutional) -> Drawing:
+        """A bar a convolution, the first and last 24 of many."""
+        depth, width = architecture.depth, architecture.width or self.width
+        convolutions = f"{depth:,} convolution{'s' * (depth > 1)} of {width:,}"
+        said = f"{convolutions}, {architecture.activation}, {architecture.end}"
+        return bars([width] * depth, said, title=f"convolutional network, {said}")
 
     def infinite_width(self, architecture: Convolutional) -> tuple[str, dict[str, Any]]:
         """The kernel that a network comes to as its width grows, and its settings."""

@@ -10,13 +10,16 @@ from nasproxy.networks.layers import (
     AveragePool3x3,
     ConvBN,
     DepthwiseBN,
+    DepthwiseConv,
     Layer,
     MaxPool3x3,
     ProjectAdd,
     Zero,
 )
-from nasproxy.proxies.base import Score, Scorer
+from nasproxy.proxies.base import Card, Score, Scorer
 from nasproxy.space import Counted, SearchSpace
+
+CONVOLUTIONS = (ConvBN, DepthwiseBN, DepthwiseConv)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Counts:
     """
 
     name: ClassVar[str] = "counts"
+    card: ClassVar[Card] = Card("none", "none", "none", "0", "a baseline")
     unit: ClassVar[str] = "weight layers"
     seeded: ClassVar[bool] = False
     lower: ClassVar[tuple[str, ...]] = ("pools", "skips")
@@ -81,7 +85,7 @@ def seen(graph: Graph) -> dict[str, int]:
         return {}
     layers = [step.layer for step, on in zip(graph.steps, reached(graph), strict=True) if on]
     return {
-        "conv3x3": sum(isinstance(x, ConvBN | DepthwiseBN) and x.size >= 3 for x in layers),
+        "conv3x3": sum(isinstance(x, CONVOLUTIONS) and x.size >= 3 for x in layers),
         "pools": sum(isinstance(x, MaxPool3x3 | AveragePool3x3) for x in layers),
     }
 

@@ -15,18 +15,20 @@ from nasproxy.kernels.empirical_ntk import OUTPUTS
 from nasproxy.networks.features import BatchNorm
 from nasproxy.networks.graph import Graph
 from nasproxy.proxies import ensemble, kernel_regression
-from nasproxy.proxies.base import NoScore, Score, Scorer
+from nasproxy.proxies.base import Card, NoScore, Score, Scorer
 from nasproxy.proxies.kernel_regression import (
     ACCURACY,
     COLAB,
+    FLOPS,
     NETWORKS,
     PAPER,
     Fit,
     Problem,
+    Regularisers,
     Sizes,
 )
 from nasproxy.settings import UNSAID
-from nasproxy.solvers.ridge import KernelSweep
+from nasproxy.solvers.cholesky import by_kernel
 from nasproxy.space import SearchSpace
 
 RESOLUTION = float(np.finfo(np.float32).eps)
@@ -57,7 +59,7 @@ class NTK:
         balanced: whether subsets are class-balanced.
         valid_from: ``valid``, or ``train`` for the training split's images after n_train.
         output: ``sum``, ``logit`` or ``trace``, see :func:`nasproxy.kernels.empirical_ntk.ntk`.
-        measure: which of the measures is the score, see :class:`~nasproxy.proxies.nngp.NNGP`.
+        measure, solver, regularisers: see :class:`~nasproxy.proxies.nngp.NNGP`.
     """
 
     n_train: Sizes = 512
@@ -70,8 +72,17 @@ class NTK:
     valid_from: str = "valid"
     output: str = "sum"
     measure: str = field(default=ACCURACY, metadata={UNSAID: ACCURACY})
+    solver: str = field(default="auto", metadata={UNSAID: "auto"})
+    regularisers: Regularisers = None
 
     name: ClassVar[str] = "ntk"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in",
+        "512 + 512, labels",
+        "inference, after one batch",
+        "1,024·3 F, products and solves",
+        "Jacot et al. 2018",
+    )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": PAPER | NETWORKS | {"output": "sum"},
         "colab": COLAB | NETWORKS | {"output": "sum"},
@@ -110,17 +121,20 @@ class NTK:
             for kernel in kernels[:networks]:
                 _check_kernel(kernel[:, :some])
             kernel = kernels[:networks, :, :some].mean(0)
-            return KernelSweep(kernel[:some], problem.targets[:some]), kernel[n_train:]
+            tried = kernel_regression.epsilons(self.regularisers)
+            targets = problem.targets[:some]
+            return by_kernel(kernel[:some], targets, tried, self.solver), kernel[n_train:]
 
         judged = kernel_regression.judge(
             problem,
             fit,
-            partial(flops, graph, classes, output=self.output),
+            partial(flops, graph, classes, output=self.output, regularisers=self.regularisers),
             n_train=self.n_train,
             n_valid=self.n_valid,
             ensemble=self.ensemble,
             measure=self.measure,
             resolution=RESOLUTION,
+            regularisers=self.regularisers,
         )
         sweep, _ = fit(n_train, len(members))
         kernel = kernels[:, :n_train].mean(0)
@@ -129,7 +143,10 @@ class NTK:
             "log_trace": math.log10(np.trace(kernel) / n_train),
             "alignment": measures.alignment(kernel, problem.targets),
         }
-        return replace(judged, columns=judged.columns | own)
+        info = judged.info
+        charged = _charged(graph, classes, n_train, len(members), self.output)
+        flops_of = info.get(FLOPS, {}) | {c: f for c, f in charged.items() if f != judged.flops}
+        return replace(judged, columns=judged.columns | own, info=info | {FLOPS: flops_of})
 
 
 def _check_kernel(kernel: Float64[np.ndarray, "n n_t"]) -> None:
@@ -146,15 +163,42 @@ def _check_kernel(kernel: Float64[np.ndarray, "n n_t"]) -> None:
 
 
 def flops(
-    graph: Graph, classes: int, n_train: int, n_valid: int, ensemble: int, output: str
+    graph: Graph,
+    classes: int,
+    n_train: int,
+    n_valid: int,
+    ensemble: int,
+    output: str,
+    regularisers: Regularisers = None,
 ) -> float:
     """Operations of kernels and solves, counted as Park et al. 2020 count the NNGP's and training.
 
     A forward pass costs F, a backward pass 2F and is made for every output; gradients stand in the
     features' place.
     """
-    images, outputs = n_train + n_valid, classes if output == "trace" else 1
+    images, pairs = n_train + n_valid, n_train * (n_train + n_valid)
+    solves = kernel_regression.solve_flops(n_train, n_valid, classes, regularisers)
+    return ensemble * _entries(graph, classes, images, pairs, output) + solves
+
+
+def _entries(graph: Graph, classes: int, images: int, pairs: int, output: str) -> float:
+    """Operations of so many entries of one network's kernel, of so many images."""
+    outputs = classes if output == "trace" else 1
     passes = (1 + 2 * outputs) * graph.flops * images
-    products = 2 * outputs * graph.parameters * n_train * images
-    solves = kernel_regression.solve_flops(n_train, n_valid, classes)
-    return float(ensemble * (passes + products) + solves)
+    return float(passes + 2 * outputs * graph.parameters * pairs)
+
+
+def _charged(
+    graph: Graph, classes: int, n_train: int, ensemble: int, output: str
+) -> dict[str, float]:
+    """Operations of the columns that need no regression, and no validation image.
+
+    Eigenvalues alone take 4n³/3 (Golub and Van Loan 2013, section 8.3.1), the trace no more than
+    the diagonal of a kernel, and an alignment a product with the labels.
+    """
+    square = ensemble * _entries(graph, classes, n_train, n_train**2, output)
+    return {
+        "negative_log_condition": square + 4 * n_train**3 / 3,
+        "log_trace": ensemble * _entries(graph, classes, n_train, n_train, output),
+        "alignment": square + 2.0 * n_train**2 * classes,
+    }

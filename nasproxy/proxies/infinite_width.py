@@ -15,15 +15,15 @@ from nasproxy.kernels.fully_connected import RULES
 from nasproxy.kernels.inputs import Inputs
 from nasproxy.kernels.tiles import Pass
 from nasproxy.proxies import kernel_regression
-from nasproxy.proxies.base import NoScore, Score, Scorer
-from nasproxy.proxies.kernel_regression import ACCURACY, Fit, Problem, Sizes, sizes
+from nasproxy.proxies.base import Card, NoScore, Score, Scorer
+from nasproxy.proxies.kernel_regression import ACCURACY, Fit, Problem, Regularisers, Sizes, sizes
 from nasproxy.settings import UNSAID
+from nasproxy.solvers.cholesky import by_kernel
 from nasproxy.solvers.eigenpro import EigenProClassifier
 from nasproxy.solvers.kernel import Precomputed
-from nasproxy.solvers.ridge import KernelSweep
 from nasproxy.space import SearchSpace
 
-SOLVERS = ("ridge", "eigenpro")
+SOLVERS = ("ridge", "eigenpro", "cholesky", "eigen")
 SHARED = 4 * 2**30
 """Bytes up to which kernels of several depths share a pass."""
 FITTED = 1000
@@ -60,9 +60,10 @@ class InfiniteWidth:
 
     Attributes:
         kind: ``ntk`` or ``nngp``.
-        solver: ``ridge`` or ``eigenpro``.
+        solver: ``ridge`` or ``eigenpro``; ``cholesky`` and ``eigen`` are ``ridge`` by that
+            factorisation, see :class:`~nasproxy.proxies.nngp.NNGP`.
         n_train: training images; several sizes at once with ``solver=ridge`` only.
-        n_valid: validation images, likewise.
+        n_valid: validation images, likewise; 0 with ``solver=ridge`` only.
         loss, top, subsample, batch, epochs, train_accuracy, tolerance, ridge: EigenPro's; the ridge
             solver does not use them.
         weight_variance, bias_variance: of :class:`~nasproxy.kernels.FullyConnected`.
@@ -70,6 +71,7 @@ class InfiniteWidth:
         valid_from: ``valid``, or ``train`` for the training split's images after n_train.
         measure: which of the measures is the score, see :class:`~nasproxy.proxies.nngp.NNGP`;
             ``eigenpro`` has accuracy alone.
+        regularisers: of ``ridge``, see :class:`~nasproxy.proxies.nngp.NNGP`.
     """
 
     kind: str = "ntk"
@@ -89,17 +91,24 @@ class InfiniteWidth:
     balanced: bool = True
     valid_from: str = "valid"
     measure: str = field(default=ACCURACY, metadata={UNSAID: ACCURACY})
+    regularisers: Regularisers = None
 
     name: ClassVar[str] = "infinite_width"
+    card: ClassVar[Card] = Card(
+        "none: infinitely wide",
+        "as n_train, labels",
+        "none",
+        "kernels and solves",
+        "Jacot et al. 2018",
+    )
     undirected: ClassVar[tuple[str, ...]] = ("epochs", "fit_seconds")
 
     def __post_init__(self) -> None:
-        kernel_regression.check(self)
+        kernel_regression.check(self, solver=OneOf(*SOLVERS))
         eigenpro = ("loss", "top", "subsample", "batch", "epochs", "train_accuracy", "tolerance")
         check(
             self.name,
             self,
-            solver=OneOf(*SOLVERS),
             kind=OneOf("ntk", "nngp"),
             weight_variance=RULES["weight_variance"],
             bias_variance=RULES["bias_variance"],
@@ -127,7 +136,7 @@ class InfiniteWidth:
             raise SettingError(
                 f"a space names the kernel {name!r} of infinite width: FullyConnected or CNNVec"
             )
-        dtype = "float64" if self.solver == "ridge" else "float32"
+        dtype = "float32" if self.solver == "eigenpro" else "float64"
         return FullyConnected(kind=self.kind, dtype=dtype, **settings, **variances)
 
     def _eigenpro(self, kernel: Any, seed: int) -> EigenProClassifier:
@@ -189,8 +198,10 @@ class InfiniteWidth:
                 return self._fitted(kernel, np.arange(len(images)), problem, seed, each)
 
             def fit(some: int, ensemble: int) -> Fit:
-                sweep = KernelSweep(train[:some, :some], problem.targets[:some])
-                return sweep, valid[:, :some]
+                tried = kernel_regression.epsilons(self.regularisers)
+                solver = "auto" if self.solver == "ridge" else self.solver
+                targets = problem.targets[:some]
+                return by_kernel(train[:some, :some], targets, tried, solver), valid[:, :some]
 
             return kernel_regression.judge(
                 problem,
@@ -200,6 +211,7 @@ class InfiniteWidth:
                 n_valid=self.n_valid,
                 measure=self.measure,
                 resolution=4 * SINGLE if function.dtype == "float32" else 0.0,
+                regularisers=self.regularisers,
             )
 
         return score
@@ -245,7 +257,8 @@ class InfiniteWidth:
         if isinstance(function, CNNVec):
             pair += OPERATIONS * function.stack.entries(data.image_shape[0])
         kernels = pair * n_train * (n_train + n_valid)
-        return float(kernels + kernel_regression.solve_flops(n_train, n_valid, data.classes))
+        solves = kernel_regression.solve_flops(n_train, n_valid, data.classes, self.regularisers)
+        return float(kernels + solves)
 
 
 def _by_class(scores: np.ndarray) -> np.ndarray:
@@ -257,13 +270,14 @@ class _Blocks:
     """Kernels of training images, and of validation with training images, for one depth at a time.
 
     A depth beyond the last goes on from there; a smaller one, or another nonlinearity, begins anew.
+    Without validation images there is no pass of them, and their block has no rows.
     """
 
     def __init__(self, inputs: Inputs, n_train: int) -> None:
         self.inputs = inputs
         self._train, self._valid = inputs[:n_train], inputs[n_train:]
         self._activation = ""
-        self._passes: tuple[Pass, Pass] | None = None
+        self._passes: list[Pass] | None = None
         self._deepest = 0
 
     def __call__(self, function: FullyConnected) -> tuple[np.ndarray, np.ndarray]:
@@ -275,13 +289,12 @@ class _Blocks:
         ):
             # Twice as deep as asked for, so that most grids need few passes.
             self._activation, self._deepest = function.activation, max(256, 2 * depth)
-            passes = (
-                function.start(self._train, None, self._deepest),
-                function.start(self._valid, self._train, self._deepest),
-            )
+            passes = [function.start(self._train, None, self._deepest)]
+            if len(self._valid):
+                passes.append(function.start(self._valid, self._train, self._deepest))
             self._passes = passes
         try:
-            train, valid = (np.asarray(p.blocks(depth, (function.kind,))[0]) for p in passes)
+            train, *rest = (np.asarray(p.blocks(depth, (function.kind,))[0]) for p in passes)
         except SettingError as error:  # At this depth it leaves its dtype.
             raise NoScore(str(error)) from error
-        return train, valid
+        return train, rest[0] if rest else train[:0]

@@ -262,6 +262,27 @@ def test_any_measure_is_the_score_and_the_others_columns(measure: str, n_valid: 
     assert score.info["flops"][small] == 16 + used
 
 
+@pytest.mark.parametrize("kind", [NNGP, NTK, InfiniteWidth])
+def test_columns_of_training_images_need_no_others(kind: Any, tiny_data: Dataset) -> None:
+    """The same numbers, at the same charge, as with validation images beside them."""
+    wide = kind is InfiniteWidth
+    space: Any = FullyConnectedNetworks() if wide else NASBench101(width=4, stacks=1, cells=1)
+    architectures = space.grid(depth=(2, 5)) if wide else space.sample(2, 0)
+    options = {"n_train": (16, 24), "measure": "negative_loo_mse"}
+    without = kind(n_valid=0, **options).prepare(space, tiny_data, 0)
+    beside = kind(n_valid=20, **options).prepare(space, tiny_data, 0)
+    for architecture in architectures:
+        score, other = without(architecture), beside(architecture)
+        assert score.value == pytest.approx(other.value, rel=1e-6)
+        assert score.flops == other.flops
+        assert "accuracy" not in score.columns
+        for name, value in score.columns.items():
+            same = name.replace("n_valid=0", "n_valid=20")
+            assert value == pytest.approx(other.columns[same], rel=1e-5, abs=1e-9)
+            charge = other.info["flops"].get(same, other.flops)
+            assert score.info["flops"].get(name, score.flops) == charge
+
+
 def test_a_measure_that_needs_validation_images_gets_some() -> None:
     for measure in OF_VALIDATION:
         with pytest.raises(SettingError, match="negative_gcv"):
@@ -305,3 +326,61 @@ def test_leave_one_out_accuracy_is_biased_on_balanced_images() -> None:
         left_out = RidgeSweep(phi, targets).leave_one_out([10.0])[0]
         found.append((left_out.argmax(1) == labels).mean())
     assert np.mean(found) < 0.05
+
+
+@pytest.mark.parametrize("proxy", [NNGP(), NTK()])
+def test_how_it_is_solved_is_not_in_old_keys(proxy: NNGP | NTK) -> None:
+    """Stores name neither setting while it is what it was before there was one."""
+    text = describe(proxy, proxy.name, full=True)
+    assert "solver" not in text
+    assert "regularisers" not in text
+    chosen = dataclasses.replace(proxy, solver="cholesky", regularisers=(1e-3, 0.1))
+    text = describe(chosen, proxy.name, full=True)
+    assert "solver=cholesky,regularisers=0.001/0.1" in text
+    assert type(proxy)(**said(type(proxy), parse_settings(text)[1])) == chosen
+
+
+@pytest.mark.parametrize("given", ["qr", None, 3])
+def test_solvers_that_there_are_not(given: Any) -> None:
+    with pytest.raises(SettingError, match=r"solver=.* of nngp"):
+        NNGP(solver=given)
+
+
+@pytest.mark.parametrize("given", [0.0, (1e-3, -1.0), "few", ()])
+def test_regularisers_that_cannot_be(given: Any) -> None:
+    with pytest.raises(SettingError, match=r"regularisers=.* of ntk"):
+        NTK(regularisers=given)
+
+
+@pytest.mark.parametrize("solver", ["auto", "cholesky", "eigen"])
+def test_one_regulariser_is_one_point_of_the_curve(solver: str) -> None:
+    """Its accuracy is that of the whole sweep there, however it is solved."""
+    data = tiny_dataset(0)
+    space = NASBench101(width=4, stacks=1, cells=1)
+    cell = space.sample(1, 0)[0]
+    sizes: Any = {"n_train": 24, "n_valid": 40, "norm_images": 8, "ensemble": 2}
+    every = NNGP(**sizes).prepare(space, data, 0)(cell)
+    (curve,) = every.info["accuracy"].values()
+    for place in (8, 15):
+        epsilon = float(np.logspace(-7, 2, 20)[place])
+        proxy = NNGP(**sizes, solver=solver, regularisers=epsilon)
+        found = proxy.prepare(space, data, 0)(cell)
+        assert found.value == curve[place]
+        assert found.info["epsilon"] == epsilon
+        assert found.flops < every.flops
+        assert found.columns["negative_loo_mse"] <= every.columns["negative_loo_mse"] + 1e-9
+
+
+@pytest.mark.parametrize("solver", ["ridge", "cholesky", "eigen"])
+def test_analytic_kernels_are_solved_alike(solver: str) -> None:
+    data = tiny_dataset(0)
+    space = FullyConnectedNetworks(width=16)
+    network = space.grid(depth=[2])[0]
+    sizes: Any = {"n_train": 24, "n_valid": 40}
+    proxy = InfiniteWidth(**sizes, solver=solver, regularisers=(1e-3, 1e-2))
+    plain = InfiniteWidth(**sizes, solver="eigen", regularisers=(1e-3, 1e-2))
+    found, wanted = (p.prepare(space, data, 0)(network) for p in (proxy, plain))
+    assert found.value == wanted.value
+    np.testing.assert_allclose(
+        list(found.columns.values()), list(wanted.columns.values()), rtol=1e-6
+    )

@@ -8,21 +8,22 @@ Layers with several inputs sum them, each truncated to the channels that the lay
 (NAS-Bench-101's rule; where all inputs agree, it is the plain sum).
 """
 
-from nasproxy.networks.layers.activations import ACTIVATIONS
+from nasproxy.networks.layers.activations import ACTIVATIONS, RELUS
 from nasproxy.networks.layers.base import Arrays, Draw, Layer, Shape, grow, total, up
 from nasproxy.networks.layers.convolutional import (
     EPSILON,
-    GATES,
+    BatchNormed,
     BNReLU,
-    ConvActivation,
     ConvBN,
     DepthwiseBN,
+    DepthwiseConv,
+    PlainBN,
     PointwiseConv,
     ProjectAdd,
-    SqueezeExcite,
 )
 from nasproxy.networks.layers.dense import Dense, DenseActivation
 from nasproxy.networks.layers.joining import Add, Concatenate, Zero
+from nasproxy.networks.layers.plain_convolution import ConvActivation
 from nasproxy.networks.layers.pooling import (
     AveragePool3x3,
     Flatten,
@@ -30,22 +31,32 @@ from nasproxy.networks.layers.pooling import (
     Halve,
     HalveByMean,
     MaxPool3x3,
+    OddPixels,
 )
+from nasproxy.networks.layers.squeeze_excite import GATES, SqueezeExcite
+from nasproxy.networks.layers.weighted import BYPASSED, INFERENCE, MODES, TRAINING, Weighted
 
 __all__ = [
     "ACTIVATIONS",
+    "BYPASSED",
     "EPSILON",
     "GATES",
+    "INFERENCE",
+    "MODES",
+    "RELUS",
+    "TRAINING",
     "Add",
     "Arrays",
     "AveragePool3x3",
     "BNReLU",
+    "BatchNormed",
     "Concatenate",
     "ConvActivation",
     "ConvBN",
     "Dense",
     "DenseActivation",
     "DepthwiseBN",
+    "DepthwiseConv",
     "Draw",
     "Flatten",
     "GlobalAverage",
@@ -53,10 +64,13 @@ __all__ = [
     "HalveByMean",
     "Layer",
     "MaxPool3x3",
+    "OddPixels",
+    "PlainBN",
     "PointwiseConv",
     "ProjectAdd",
     "Shape",
     "SqueezeExcite",
+    "Weighted",
     "Zero",
     "grow",
     "total",

@@ -58,6 +58,11 @@ def fitting(own: int, multiple: int, channels: tuple[int, ...]) -> int:
     return grown if all(c >= grown for c in channels) else own
 
 
+def strided(shape: Shape, stride: int) -> tuple[int, int]:
+    """Height and width of what a strided layer makes of an image."""
+    return -(-shape[0] // stride), -(-shape[1] // stride)
+
+
 def total(inputs: tuple[Float[Array, "n ..."], ...], channels: int) -> Float[Array, "n ..."]:
     """Sum of the inputs, each truncated to its first ``channels``."""
     return reduce(jnp.add, (x if x.shape[-1] == channels else x[..., :channels] for x in inputs))
@@ -109,6 +114,23 @@ class Layer(ABC):
     ) -> tuple[Float[Array, "n ..."], Arrays]:
         """The output in training mode, and the statistics of this batch."""
         return self.infer(params, {}, *inputs), {}
+
+    def units(self) -> dict[str, int]:
+        """Channels of what each of the layer's ReLUs reads, by a name."""
+        return {}
+
+    def before_relus(
+        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
+    ) -> dict[str, Float[Array, "n ..."]]:
+        """What each of ``units`` reads, ``[n, …, c]``, a padded layer's with more channels.
+
+        Args:
+            params: of the layer.
+            product: see :class:`~nasproxy.networks.layers.weighted.Weighted`; None of other layers.
+            inputs: likewise.
+            mode: of batch norm.
+        """
+        return {}
 
     def pad(self, multiple: int, *channels: int) -> Self:
         """The same layer with channels rounded up to a multiple; see :func:`grow`.
