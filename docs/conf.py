@@ -5,9 +5,11 @@ gallery, are made from registries and ``results/`` by :mod:`generated` before pa
 """
 
 import os
+import re
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
@@ -61,3 +63,26 @@ napoleon_use_ivar = True
 napoleon_use_rtype = False
 add_module_names = False
 copybutton_exclude = ".linenos, .gp, .go"
+
+_LITERAL = re.compile(r"(``.*?``|`[^`]*`)")
+
+
+def _plainly(_app: Any, _what: Any, _name: Any, _object: Any, _options: Any, lines: list) -> None:
+    """Docstrings are text: ``|g|`` is a norm, and ``history_`` an attribute."""
+    for place, line in enumerate(lines):
+        parts = _LITERAL.split(line)
+        for i in range(0, len(parts), 2):
+            text = re.sub(r"(?<!\\)\|", r"\|", parts[i])
+            parts[i] = re.sub(r"(?<=[a-z])(?<!\\)_(?![\w_])", r"\_", text)
+        lines[place] = "".join(parts)
+
+
+def _left_out(_app: Any, _what: Any, name: str, _object: Any, skip: bool, _options: Any) -> bool:
+    """What scikit-learn gives every estimator is scikit-learn's to explain."""
+    return skip or bool(re.fullmatch(r"set_\w+_request|get_metadata_routing", name))
+
+
+def setup(app: Any) -> None:
+    """Connects the two above; the first after Napoleon has read the docstring."""
+    app.connect("autodoc-process-docstring", _plainly, priority=900)
+    app.connect("autodoc-skip-member", _left_out)

@@ -93,8 +93,8 @@ def gallery(results: Path) -> str:
         found = re.search(r"\*\*Here\.\*\* (.*?)(?:\n\n|\Z)", text, re.DOTALL)
         place = figure.parent.relative_to(results)
         parts.append(
-            f"## {title}\n\n`results/{place}`\n\n:::{{div}} gallery\n"
-            f"![{title}](../results/{place}/figure.png)\n:::\n\n"
+            f"## {title}\n\n`results/{place}`\n\n```{{image}} ../results/{place}/figure.png\n"
+            f":alt: {title}\n:class: gallery\n```\n\n"
             f"{found.group(1).strip() if found else ''}\n"
         )
     return "\n".join(parts)

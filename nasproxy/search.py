@@ -246,8 +246,10 @@ def search(
                 step = Step(number, architecture, record, key in seen, best)
                 seen[key] = record.error
                 seconds = 0.0 if step.repeated else record.seconds
-                so_far = (math.nan, None) if best is None else (_score(best), best.key.architecture)
-                rows.append((number, key, score, *so_far, seconds, record.architecture_json))
+                highest, whose = math.nan, None
+                if best is not None:
+                    highest, whose = _score(best), best.key.architecture
+                rows.append((number, key, score, highest, whose, seconds, record.architecture_json))
                 advance()
                 if callback is not None and callback(step) is True:
                     break

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,7 @@ def test_a_store_shows_its_groups_and_a_ranking_its_rows(tiny_data: Dataset) -> 
         table = score(networks, space, ["params", "macs"], tiny_data, store=store, progress=False)
         assert repr(store) == "Store in memory: 24 scores, 0 failed, 2 groups"
         cells = re.findall(r"<td[^>]*>(.*?)</td>", store._repr_html_())
-        ranking = store.rank(table["params"].rename("<truth>"))
+        ranking: Any = store.rank(table["params"].rename("<truth>"))
     assert len(cells) == 12
     assert cells[4::6] == ["12", "12"]
     assert repr(store) == "Store in memory", "closed, and no error"

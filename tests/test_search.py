@@ -77,7 +77,7 @@ class Bits:
 class Ones:
     """The number of ones; fails on strings that end in `fails`, kills the process when told to."""
 
-    fails: str = ""
+    fails: str | tuple[str, ...] = ""
 
     name: ClassVar[str] = "ones"
     calls: ClassVar[list[str]] = []

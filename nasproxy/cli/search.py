@@ -202,7 +202,8 @@ def _show_front(table: Any, front: Any) -> None:
     if front.empty:
         failed = table["failed"].dropna().value_counts().to_dict()
         why = f", {commonest(failed)}" if failed else ""
-        out.print(harmless(f"none of {len(table)} trials has a score ({states}){why}"))
+        said = f"none of {len(table)} trials has a score ({states}){why}"
+        out.print(harmless(said), soft_wrap=True)
         raise typer.Exit(NOTHING_SCORED)
     names = table.attrs["names"]
     what = "Pareto front" if len(names) > 1 else "best"

@@ -64,7 +64,7 @@ def trials(study: optuna.Study) -> pd.DataFrame:
     places = np.flatnonzero((table["state"] == "complete") & first)
     signs = np.array([-1.0 if name in lower else 1.0 for name in names])
     front[places] = pareto_front(table[names].to_numpy()[places] * signs)
-    table.insert(table.columns.get_loc("state") + 1, "front", front)
+    table.insert(list(table.columns).index("state") + 1, "front", front)
     table.attrs |= {"names": names, "lower": lower}
     return table
 

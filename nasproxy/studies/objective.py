@@ -146,14 +146,20 @@ class Objective:
         made = [one if _is_function(one) else as_proxy(one) for one in given]
         self.names = _names(made)
         self._store = Store(None) if store is None else store
-        options = {"seed": seed, "retry_failed": retry_failed, "timeout": timeout}
-        options["drawn"] = "a study of Optuna's"
 
         def session(proxy: Any, drawn: str) -> Session:
             if data is None:
                 raise SettingError(f"data is None: {proxy.name} needs some, such as 'digits'")
-            own = options | {"drawn": drawn}
-            return Session(proxy, self._space, as_data(data), self._store, **own)
+            return Session(
+                proxy,
+                self._space,
+                as_data(data),
+                self._store,
+                seed=seed,
+                drawn=drawn,
+                retry_failed=retry_failed,
+                timeout=timeout,
+            )
 
         self._goals = [
             one if _is_function(one) else session(one, "a study of Optuna's") for one in made

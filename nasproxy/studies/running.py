@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from sqlalchemy import event
 
 from nasproxy.checks import Whole, checked
@@ -88,10 +90,10 @@ def study(
     data = None if data is None else as_data(data)
     budget = checked("a study", "budget", budget, Whole())
     seed = checked("a study", "seed", seed, SEED)
-    goals = list(goals) if isinstance(goals, list | tuple) else [goals]
+    several: list[Any] = list(goals) if isinstance(goals, list | tuple) else [goals]
     if strategy is None:
         strategy = (
-            "evolution" if not isinstance(space, Product) else "nsga2" if goals[1:] else "tpe"
+            "evolution" if not isinstance(space, Product) else "nsga2" if several[1:] else "tpe"
         )
     proposer = own_proposer(strategy, space, seed)
     sampler = make_sampler(strategy if proposer is None else "random", seed)
@@ -100,7 +102,7 @@ def study(
     try:
         objective = Objective(
             space,
-            goals,
+            several,
             data,
             store=opened,
             seed=seed,
@@ -114,7 +116,7 @@ def study(
         )
         settings = {
             "space": describe(space, space.name, full=True),
-            "goals": [_said(one, space) for one in goals],
+            "goals": [_said(one, space) for one in several],
             "data": None if data is None else data_id(data),
             "strategy": strategy,
             "seed": seed,
@@ -164,7 +166,7 @@ def _opened(
         found = optuna.create_study(
             storage=kept,
             study_name=name,
-            directions=["maximize"] * len(names),
+            directions=[StudyDirection.MAXIMIZE] * len(names),
             load_if_exists=True,
         )
         known = found.user_attrs.get(_SETTINGS)
@@ -202,8 +204,7 @@ def _storage(given: Any) -> Any:
     if "://" in text:
         return optuna.storages.RDBStorage(text)
     if Path(text).suffix == ".journal":
-        backend = optuna.storages.journal.JournalFileBackend(text)
-        return optuna.storages.JournalStorage(backend)
+        return JournalStorage(JournalFileBackend(text))
     patient = {"connect_args": {"timeout": _WAIT}}
     kept = optuna.storages.RDBStorage(f"sqlite:///{text}", engine_kwargs=patient)
     if network_kind(Path(text).resolve().parent) is None:
