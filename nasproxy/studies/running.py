@@ -29,7 +29,7 @@ from nasproxy.store.filesystem import network_kind
 from nasproxy.store.schema import APPLICATION_ID
 from nasproxy.studies import marks
 from nasproxy.studies.objective import Goal, Objective
-from nasproxy.studies.proposals import own_proposer
+from nasproxy.studies.proposals import ByChoices, own_proposer
 from nasproxy.studies.sampling import make_sampler
 
 _SETTINGS = "nasproxy"
@@ -95,8 +95,9 @@ def study(
         strategy = (
             "evolution" if not isinstance(space, Product) else "nsga2" if several[1:] else "tpe"
         )
-    proposer = own_proposer(strategy, space, seed)
-    sampler = make_sampler(strategy if proposer is None else "random", seed)
+    own = own_proposer(strategy, space, seed)
+    sampler = make_sampler(strategy if own is None else "random", seed)
+    proposer = ByChoices(space) if own is None else own
     _check_apart(storage, store)
     opened = store if isinstance(store, Store) else Store(store)
     try:
