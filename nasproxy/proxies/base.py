@@ -112,13 +112,15 @@ class Proxy(Protocol):
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
         """Does once what every architecture shares, and checks settings against the data.
 
+        A proxy with a ``width`` scores the space's networks at it, by :func:`on_width`.
+
         Raises:
             SettingError, DataError: before anything is computed.
         """
         ...
 
 
-def on_width(proxy: Proxy, space: SearchSpace) -> tuple[Proxy, SearchSpace]:
+def on_width(proxy: Any, space: SearchSpace) -> tuple[Any, SearchSpace]:
     """The proxy without its ``width``, and the space at that width: what a store's keys name."""
     width = getattr(proxy, "width", None)
     if width is None:

@@ -10,7 +10,7 @@ from nasproxy.data import Dataset
 from nasproxy.data.dataset import Subset
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
-from nasproxy.proxies.base import Score, Scorer
+from nasproxy.proxies.base import Score, Scorer, on_width
 from nasproxy.proxies.kernel_regression import Problem, Sizes, sizes
 from nasproxy.space import SearchSpace
 from nasproxy.threads import solving
@@ -59,6 +59,7 @@ def scorer(
     Raises:
         DataError: more images than the data has.
     """
+    space = on_width(settings, space)[1]
     problem = Problem.of(
         data,
         seed,

@@ -12,7 +12,7 @@ from nasproxy.data.dataset import Subset
 from nasproxy.networks import features
 from nasproxy.networks.features import Batches
 from nasproxy.networks.graph import Graph
-from nasproxy.proxies.base import Score, Scorer
+from nasproxy.proxies.base import Score, Scorer, on_width
 from nasproxy.space import SearchSpace
 from nasproxy.training import RULES, Recipe, Trainer, accuracy, batches, fit
 
@@ -78,6 +78,7 @@ class Training:
         )
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
+        space = on_width(self, space)[1]
         recipe, n_train = self._recipe(), len(data.train_labels)
         budgets = sorted(set(self._budgets()))
         recipe.check(n_train)

@@ -39,6 +39,15 @@ def parsed(text: str) -> Any:
     return make(PROXIES[name], name, given)
 
 
+def test_it_scores_at_its_width_however_it_is_prepared(proxy: Any, tiny_data: Dataset) -> None:
+    if not hasattr(proxy, "width") or proxy.name in SPACES:
+        pytest.skip(f"{proxy.name} has no width")
+    (cell,) = SPACE.sample(1, 3)
+    own = replace(proxy, width=8).prepare(SPACE, tiny_data, 0)(cell)
+    assert own.flops == proxy.prepare(replace(SPACE, width=8), tiny_data, 0)(cell).flops
+    assert own.flops > proxy.prepare(SPACE, tiny_data, 0)(cell).flops
+
+
 def test_it_is_registered_under_its_name(proxy: Any) -> None:
     assert isinstance(proxy, Proxy)
     assert PROXIES[proxy.name] is type(proxy)
