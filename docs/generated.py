@@ -26,6 +26,7 @@ def write(docs: Path) -> None:
         "space_classes": classes(SPACES),
         "suites": suites(),
         "gallery": gallery(RESULTS),
+        "more": more(docs),
     }
     for name, text in parts.items():
         path = folder / f"{name}.md"
@@ -98,6 +99,17 @@ def gallery(results: Path) -> str:
             f"{found.group(1).strip() if found else ''}\n"
         )
     return "\n".join(parts)
+
+
+def more(docs: Path) -> str:
+    """A list of contents of the pages that the front page does not name."""
+    named = (docs / "index.md").read_text(encoding="utf-8").split()
+    pages = sorted(path.stem for path in docs.glob("*.md"))
+    left = [page for page in pages if page != "index" and page not in named]
+    if not left:
+        return ""
+    listed = "\n".join(left)
+    return f"```{{toctree}}\n:maxdepth: 1\n:caption: Further\n\n{listed}\n```\n"
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

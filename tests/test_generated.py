@@ -59,6 +59,18 @@ def test_the_gallery_holds_every_committed_figure(generated: Any) -> None:
     assert [(DOCS / path).resolve() for path in shown] == [path.resolve() for path in figures]
 
 
+def test_pages_that_the_front_page_does_not_name_are_listed_after_it(
+    generated: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "index.md").write_text("```{toctree}\nstart\n```")
+    for name in ("start", "looking", "apart"):
+        (tmp_path / f"{name}.md").write_text("# A page")
+    assert generated.more(tmp_path).split("\n\n")[1] == "apart\nlooking\n```\n"
+    (tmp_path / "looking.md").unlink()
+    (tmp_path / "apart.md").unlink()
+    assert generated.more(tmp_path) == ""
+
+
 def test_texts_are_markdown(generated: Any) -> None:
     assert generated.plain("a ``b`` of :func:`~nasproxy.score`") == "a `b` of `nasproxy.score`"
     assert generated.table(("a",), [("x|y",)]).splitlines()[-1] == r"| x\|y |"
