@@ -47,7 +47,7 @@ suppress_warnings = ["mystnb.unknown_mime_type"]
 # The tour runs at every build, in a folder of its own: a store that is there already would hide
 # what a first run looks like.
 nb_execution_mode = "force"
-nb_execution_timeout = 600
+nb_execution_timeout = 1800  # of a cell, on a machine that others use too
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_merge_streams = True

@@ -11,6 +11,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from nasproxy.space import SearchSpace
+
 ARCHITECTURE, JSON, FAILED = "architecture", "architecture_json", "failed"
 SCREENED, SECONDS, PROCESS = "screened", "seconds", "process"
 """Attributes of trials: key, JSON, why it failed, the screen's score, cost, who is at it."""
@@ -21,6 +23,13 @@ _UNSAID = timedelta(minutes=5)
 def process() -> str:
     """Who computes here: ``PID HOST``."""
     return f"{os.getpid()} {socket.gethostname()}"
+
+
+def named(trial: optuna.Trial, space: SearchSpace[Any], architecture: Any) -> Any:
+    """The architecture, when its key and JSON are attributes of the trial."""
+    trial.set_user_attr(ARCHITECTURE, space.key(architecture))
+    trial.set_user_attr(JSON, space.to_json(architecture))
+    return architecture
 
 
 def interrupted(trial: FrozenTrial) -> bool:

@@ -173,8 +173,8 @@ class Objective:
         """The values of a trial's architecture, one or a tuple; NaN where it failed."""
         trial.set_user_attr(marks.PROCESS, marks.process())
         architecture = self._propose(trial)
-        trial.set_user_attr(marks.ARCHITECTURE, self._space.key(architecture))
-        trial.set_user_attr(marks.JSON, self._space.to_json(architecture))
+        if marks.JSON not in trial.user_attrs:  # A proposer of one's own need not say it.
+            marks.named(trial, self._space, architecture)
         if self.screen is not None:
             passes, score = self.screen(architecture)
             if not math.isnan(score):

@@ -67,7 +67,7 @@ class ByChoices:
             for name, one in self._distributions.items()
         ]
         assert isinstance(self._space, Product)
-        return self._space.assemble(chosen)
+        return marks.named(trial, self._space, self._space.assemble(chosen))
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,14 @@ class ByMutation:
         told = [t for t in earlier if marks.JSON in t.user_attrs]
         rng = np.random.default_rng([self.seed, len(earlier)])
         if len(told) < self.population:
-            return self.space.sample(1, int(rng.integers(2**63)), self.sampler)[0]
+            drawn = self.space.sample(1, int(rng.integers(2**63)), self.sampler)[0]
+            return marks.named(trial, self.space, drawn)
         members = told[-self.population :]
-        drawn = [members[i] for i in rng.integers(len(members), size=self.sample)]
-        values = np.array([_values(t, trial.study.directions) for t in drawn])
+        rivals = [members[i] for i in rng.integers(len(members), size=self.sample)]
+        values = np.array([_values(t, trial.study.directions) for t in rivals])
         best = next(i for i, row in enumerate(values) if not _beaten(row, values))
-        parent = self.space.from_json(drawn[best].user_attrs[marks.JSON])
-        return self.space.mutate(parent, rng)
+        parent = self.space.from_json(rivals[best].user_attrs[marks.JSON])
+        return marks.named(trial, self.space, self.space.mutate(parent, rng))
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ class ByDrawing:
     def __call__(self, trial: optuna.Trial) -> Any:
         """The architecture of the trial."""
         rng = np.random.default_rng([self.seed, len(marks.before(trial.study, trial.number))])
-        return self.space.sample(1, int(rng.integers(2**63)), self.sampler)[0]
+        drawn = self.space.sample(1, int(rng.integers(2**63)), self.sampler)[0]
+        return marks.named(trial, self.space, drawn)
 
 
 def own_proposer(text: str, space: SearchSpace[Any], seed: int) -> Proposer | None:

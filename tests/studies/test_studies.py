@@ -143,6 +143,18 @@ def test_evolution_reaches_a_known_optimum() -> None:
     assert front(made)["ones"].max() == 12
 
 
+def test_loops_of_ones_own_ask_and_tell() -> None:
+    made = optuna.create_study(direction="minimize")
+    space: Any = Bits(length=12)
+    propose = ByMutation(space, population=4, sample=50)
+    for _ in range(100):
+        trial = made.ask()
+        made.tell(trial, ones(propose(trial)))
+    assert made.best_value <= 1, "of 12 bits; 6 at random"
+    trial = made.ask(distributions(MACRO))
+    assert MACRO.find("".join(trial.params.values()))
+
+
 # Studies
 
 
@@ -185,7 +197,8 @@ run(dying, strategy={strategy!r}, seed=4, storage={str(tmp_path / "study.db")!r}
     run(dying, strategy=strategy, seed=4, storage=path)
     assert len(CALLS) == 30 + 30 - 17, "nothing is left to do"
     longer = trials(run(dying, strategy=strategy, seed=4, storage=path, budget=35))
-    pd.testing.assert_frame_equal(longer[columns][:30], whole[columns])
+    kept_columns = [column for column in columns if column != "front"]  # It may move on.
+    pd.testing.assert_frame_equal(longer[kept_columns][:30], whole[kept_columns])
     assert len(longer) == 35
 
 
@@ -304,8 +317,9 @@ def test_a_study_is_found_by_its_settings(tmp_path: Path, tiny_data: Dataset) ->
 
 def test_a_journal_keeps_a_study_too(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
-    first = trials(run(ones, storage=path, budget=5))
-    pd.testing.assert_frame_equal(trials(run(ones, storage=path, budget=8))[:5], first)
+    first = trials(run(ones, storage=path, budget=5)).drop(columns="front")
+    longer = trials(run(ones, storage=path, budget=8)).drop(columns="front")
+    pd.testing.assert_frame_equal(longer[:5], first)
 
 
 def test_files_of_others_stay_as_they_are(tmp_path: Path) -> None:
