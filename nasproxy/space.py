@@ -1,4 +1,4 @@
-"""What every search space offers, whatever it holds, and the Flax network of its architectures."""
+"""What every search space offers, whatever it holds; the drawing and network of an architecture."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from flax import nnx
 
+from nasproxy import drawing
+from nasproxy.drawing import Drawing
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
 from nasproxy.networks.layers import Shape
@@ -25,7 +27,7 @@ class SearchSpace(Protocol[A]):
     Attributes:
         name: the space's name on the command line and in stores.
         samplers: names of the distributions it can draw from, the default first.
-        width: channels of the stem, the scale of every network of the space.
+        width: channels of the stem, or a fixed part of them: the scale of all its networks.
     """
 
     name: ClassVar[str]
@@ -126,6 +128,30 @@ class Product(Protocol):
     def values(self, architecture: Any) -> tuple[Any, ...]:
         """Values that :meth:`assemble` makes the architecture of."""
         ...
+
+
+@runtime_checkable
+class Drawable(Protocol):
+    """A space that says how its architectures are drawn; of others :func:`draw` writes the key."""
+
+    def draw(self, architecture: Any) -> Drawing:
+        """Made by what :mod:`nasproxy.drawing` offers: a graph, rows of blocks, bars, or text."""
+        ...
+
+
+def draw(space: SearchSpace[A], architecture: A) -> Drawing:
+    """An architecture as its space draws it, or else its key as text.
+
+    Args:
+        space: the space.
+        architecture: one of its own.
+
+    Raises:
+        ArchitectureError: it is none of the space's.
+    """
+    if isinstance(space, Drawable):
+        return space.draw(architecture)
+    return drawing.text(space.key(architecture))
 
 
 def network(

@@ -2,6 +2,7 @@ from .fully_connected import FullyConnectedNetworks
 from .mnas import MNAS, AccelNASBench
 from .nasbench101 import NASBench101
 from .nasbench201 import NASBench201
+from .nasbench301 import NASBench301
 from .nasbench_macro import NASBenchMacro
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     "FullyConnectedNetworks",
     "NASBench101",
     "NASBench201",
+    "NASBench301",
     "NASBenchMacro",
 ]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nasproxy.checks import OneOf, Optional, Whole, check, checked
+from nasproxy.drawing import Drawing, bars
 from nasproxy.errors import ArchitectureError, SettingError
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import Dense, DenseActivation, Shape
@@ -46,6 +47,9 @@ class Perceptron:
             check("a network", self, depth=Whole(1, MOST_LAYERS), **rules)
         except SettingError as error:
             raise ArchitectureError(str(error)) from None
+
+    def _repr_svg_(self) -> str:
+        return _drawn(self, self.width).svg
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,10 @@ class FullyConnectedNetworks:
             )
         return Perceptron(**found)
 
+    def draw(self, architecture: Perceptron) -> Drawing:
+        """A bar a hidden layer, the first and last 24 of many."""
+        return _drawn(architecture, architecture.width or self.width)
+
     def infinite_width(self, architecture: Perceptron) -> tuple[int, str]:
         """Hidden layers and nonlinearity, all that is left of a network as its width grows."""
         return architecture.depth, architecture.activation
@@ -169,3 +177,12 @@ class FullyConnectedNetworks:
             inputs = width
         builder.add(Dense(inputs, classes), value, name="readout")
         return builder.graph()
+
+
+def _drawn(network: Perceptron, width: int | None) -> Drawing:
+    """``width`` is None where nothing says it."""
+    depth, activation = network.depth, network.activation
+    layers = f"{depth:,} hidden layer{'s' * (depth > 1)}"
+    wide = "" if width is None else f" of {width:,}"
+    title = f"fully-connected network, {layers}{wide}, {activation}"
+    return bars([width or 256] * depth, f"{layers}{wide}, {activation}", title=title)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nasproxy.checks import Whole, check
+from nasproxy.drawing import Drawing, Vertex, dag
 from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import (
@@ -33,6 +34,11 @@ NONE, SKIP, CONV1X1, CONV3X3, POOL = OPS = (
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(from, to), in the order in which a key lists their operations."""
 STAGES = 3
+_DRAWN = {
+    CONV1X1: Vertex("1×1 conv", "conv1"),
+    CONV3X3: Vertex("3×3 conv", "conv3"),
+    POOL: Vertex("3×3 avg pool", "pool"),
+}
 _OP = f"({'|'.join(OPS)})"
 _KEY = re.compile(rf"\|{_OP}~0\|\+\|{_OP}~0\|{_OP}~1\|\+\|{_OP}~0\|{_OP}~1\|{_OP}~2\|")
 
@@ -93,23 +99,35 @@ class NASBench201(NamedSpace):
 
     def counts(self, architecture: str) -> dict[str, int]:
         """Of the cell, on paths from its input to its output: convolutions, pools, skips."""
-        edges = [
-            (source, target, op)
-            for (source, target), op in zip(EDGES, self.values(architecture), strict=True)
-            if op != NONE
-        ]
-        ahead, behind = {0}, {3}
-        for source, target, _ in edges:  # In the order of their targets.
-            ahead |= {target} if source in ahead else set()
-        for source, target, _ in reversed(edges):
-            behind |= {source} if target in behind else set()
-        live = [op for source, target, op in edges if source in ahead and target in behind]
+        live = [op for _, _, op in _live(self.values(architecture))]
         return {
             "convolutions": live.count(CONV1X1) + live.count(CONV3X3),
             "conv3x3": live.count(CONV3X3),
             "pools": live.count(POOL),
             "skips": live.count(SKIP),
         }
+
+    def draw(self, architecture: str) -> Drawing:
+        """The cell as a graph: operations in boxes, sums in circles, skips as bare edges.
+
+        What lies on no path from the input to the output is faint.
+        """
+        live = _live(self.values(architecture))
+        nodes = {end for edge in live for end in edge[:2]}
+        vertices = [
+            Vertex("input", "end"),
+            *(Vertex("+", "sum", node in nodes) for node in (1, 2)),
+            Vertex("output", "end"),
+        ]
+        edges = []
+        for (source, target), op in zip(EDGES, self.values(architecture), strict=True):
+            if op == SKIP:
+                edges.append((source, target))
+            elif op != NONE:
+                on = (source, target, op) in live
+                edges += [(source, len(vertices)), (len(vertices), target)]
+                vertices.append(_DRAWN[op]._replace(live=on))
+        return dag(vertices, edges, f"NAS-Bench-201 cell {architecture}")
 
     def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
         """The cell's network for images of a shape.
@@ -142,6 +160,17 @@ class NASBench201(NamedSpace):
         x = builder.add(GlobalAverage(), x, name="mean")
         builder.add(Dense(channels, classes), x, name="readout")
         return builder.graph()
+
+
+def _live(ops: Sequence[str]) -> list[tuple[int, int, str]]:
+    """(from, to, operation) of the edges on paths from the cell's input to its output."""
+    edges = [(*edge, op) for edge, op in zip(EDGES, ops, strict=True) if op != NONE]
+    ahead, behind = {0}, {3}
+    for source, target, _ in edges:  # In the order of their targets.
+        ahead |= {target} if source in ahead else set()
+    for source, target, _ in reversed(edges):
+        behind |= {source} if target in behind else set()
+    return [edge for edge in edges if edge[0] in ahead and edge[1] in behind]
 
 
 def _add_cell(builder: Builder, ops: Sequence[str], x: int, channels: int) -> int:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 from nasproxy.checks import Whole, check
+from nasproxy.drawing import Block, Drawing, Row, rows
 from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import ConvBN, Dense, GlobalAverage, Shape
@@ -74,6 +76,18 @@ class NASBenchMacro(NamedSpace):
         skips = sum(one == "0" for at, one in enumerate(blocks) if at not in _STARTS)
         return {"layers": BLOCKS - blocks.count("0"), "skips": skips}
 
+    def draw(self, architecture: str) -> Drawing:
+        """Three rows of blocks; the first of each halves the image and doubles the channels."""
+        blocks = self.find(architecture)
+        stages = []
+        for first, behind in pairwise((*_STARTS, BLOCKS)):
+            channels = self.width * 2 ** (len(stages) + 1)
+            drawn = [
+                _drawn(choice, place == 0) for place, choice in enumerate(blocks[first:behind])
+            ]
+            stages.append(Row(f"{channels} channels", drawn))
+        return rows(stages, f"NAS-Bench-Macro {architecture}")
+
     def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
         """The network for images of a shape; raises DataError below 8×8 pixels."""
         smallest = 2 ** len(_STARTS)
@@ -110,3 +124,12 @@ class NASBenchMacro(NamedSpace):
         x = builder.add(GlobalAverage(), x, name="mean")
         builder.add(Dense(HEAD * self.width, classes), x, name="readout")
         return builder.graph()
+
+
+def _drawn(choice: str, starts: bool) -> Block:
+    halves = "halves" if starts else ""
+    if choice == "0":
+        return Block("1×1 conv", halves, "conv1") if starts else Block("identity", "", "skip")
+    size, expansion = ("3×3", 3) if choice == "1" else ("5×5", 6)
+    skip = "" if starts else "identity"
+    return Block(f"MBConv{expansion} {size}", halves, f"conv{size[0]}", skip)

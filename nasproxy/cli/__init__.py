@@ -14,7 +14,18 @@ from nasproxy.errors import NasproxyError
 
 __all__ = ["app", "main"]
 
-for _module in ("score", "rank", "search", "fit", "kernel", "reproduce", "store", "listing"):
+for _module in (
+    "score",
+    "rank",
+    "page",
+    "show",
+    "search",
+    "fit",
+    "kernel",
+    "reproduce",
+    "store",
+    "listing",
+):
     import_module(f"nasproxy.cli.{_module}")  # Adds its commands, in the order --help shows them.
 
 

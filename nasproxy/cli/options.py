@@ -68,3 +68,32 @@ TimeoutOption = Annotated[
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+StoresOption = Annotated[
+    list[Path],
+    typer.Option(
+        "--store",
+        help="Store that `score` wrote; again for more, such as shards: what several hold counts "
+        "once, and must agree.",
+    ),
+]
+TruthOption = Annotated[
+    str,
+    typer.Option(
+        "--truth",
+        help="FILE:COLUMN of a .parquet or .csv table (FILE:COLUMN:lower where lower is better), "
+        "or a stored proxy such as training:epochs=4.",
+    ),
+]
+KeyOption = Annotated[str | None, typer.Option("--key", help="Key column of the tables.")]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        help="COLUMN=VALUE: the rows to read of a table with several an architecture, such as "
+        "dataset=cifar10; again for more.",
+        show_default=False,
+    ),
+]
+AverageOption = Annotated[
+    bool, typer.Option("--average", help="Take means over rows of one key that differ.")
+]

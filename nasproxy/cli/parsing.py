@@ -81,6 +81,29 @@ def seeds_of(seed: int | None, seeds: str | None) -> int | tuple[int, ...]:
     return tuple(map(int, parts))
 
 
+def size_of(text: str) -> tuple[float, float]:
+    """``WIDTHxHEIGHT``; raises SettingError for anything else."""
+    parts = text.lower().replace("×", "x").split("x")
+    try:
+        width, height = map(float, parts)
+    except ValueError:
+        raise SettingError(f"size {text!r}: give WIDTHxHEIGHT in inches, as 6.75x2.5") from None
+    return width, height
+
+
+def where_of(given: list[str] | None) -> dict[str, str]:
+    """``COLUMN=VALUE`` of several options."""
+    chosen: dict[str, str] = {}
+    for text in given or []:
+        column, equals, value = text.partition("=")
+        if not (column and equals):
+            raise SettingError(f"--where {text!r}: write COLUMN=VALUE, such as dataset=cifar10")
+        if column in chosen:
+            raise SettingError(f"--where {column} is given twice: give each column once")
+        chosen[column] = value
+    return chosen
+
+
 def shard_of(text: str) -> tuple[int, int]:
     """``I/N``."""
     index, _, count = text.partition("/")

@@ -7,40 +7,25 @@ import typer
 
 from nasproxy.cli.app import Command, app, truth_app
 from nasproxy.cli.options import (
+    AverageOption,
+    KeyOption,
     QuietOption,
+    StoresOption,
+    TruthOption,
+    WhereOption,
 )
+from nasproxy.cli.parsing import size_of, where_of
 from nasproxy.cli.printing import harmless
 from nasproxy.errors import SettingError
 
 
 @app.command(cls=Command)
 def rank(
-    store: Annotated[
-        list[Path],
-        typer.Option(
-            help="Store that `score` wrote; again for more, such as shards: what several hold "
-            "counts once, and must agree."
-        ),
-    ],
-    truth: Annotated[
-        str,
-        typer.Option(
-            help="FILE:COLUMN of a .parquet or .csv table (FILE:COLUMN:lower where lower is "
-            "better), or a stored proxy such as training:epochs=4."
-        ),
-    ],
-    key: Annotated[str | None, typer.Option(help="Key column of the tables.")] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="COLUMN=VALUE: the rows to read of a table with several an architecture, such as "
-            "dataset=cifar10; again for more.",
-            show_default=False,
-        ),
-    ] = None,
-    average: Annotated[
-        bool, typer.Option("--average", help="Take means over rows of one key that differ.")
-    ] = False,
+    store: StoresOption,
+    truth: TruthOption,
+    key: KeyOption = None,
+    where: WhereOption = None,
+    average: AverageOption = False,
     latency: Annotated[
         str | None,
         typer.Option(
@@ -121,8 +106,45 @@ def rank(
         str, typer.Option("--format", help="table, markdown, latex, html, csv or json.")
     ] = "table",
     plot: Annotated[
-        Path | None, typer.Option(help="Write a scatter plot here (.png, .pdf).")
+        Path | None, typer.Option(help="Write a scatter plot here (.png, .pdf, .svg).")
     ] = None,
+    panel: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of the plot: a proxy to show, as the table names it; again for more, six at "
+            "most. One makes one panel, several a grid.",
+            show_default=False,
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of the plot: what stands above the panel; once for each --panel.",
+            show_default=False,
+        ),
+    ] = None,
+    truth_label: Annotated[
+        str, typer.Option(help="Of the plot: the truth's axis, with units.", show_default=False)
+    ] = "",
+    size: Annotated[
+        str | None,
+        typer.Option(help="Of the plot: WIDTHxHEIGHT in inches, as 6.75x2.5.", show_default=False),
+    ] = None,
+    columns: Annotated[
+        int | None, typer.Option(help="Of the plot: panels in a row.", show_default=False)
+    ] = None,
+    draw: Annotated[
+        int | None,
+        typer.Option(help="Also draw so many of the best, on one sheet.", show_default=False),
+    ] = None,
+    draw_by: Annotated[
+        str | None,
+        typer.Option(
+            help="The best by this stored proxy; by default, the one of the highest tau.",
+            show_default=False,
+        ),
+    ] = None,
+    draw_to: Annotated[Path, typer.Option(help="Where the sheet goes (.svg).")] = Path("best.svg"),
 ) -> None:
     """Rank stored proxies against a truth: Kendall tau with its interval, Pearson, PQETP, and cost.
 
@@ -139,13 +161,28 @@ def rank(
     Together with a training of 4 epochs: `--hybrid
     nngp,nasbench101_budgets.parquet:validation_accuracy_4 --fit-on
     nasbench101_budgets.parquet:validation_accuracy_12`
+
+    A figure for a column of a paper: `--plot figure.pdf --panel nngp --label NNGP --panel params
+    --label parameters --truth-label "test accuracy" --size 6.75x2.6`
+
+    The ten best by the NNGP, drawn: `--draw 10 --draw-by nngp --draw-to best.svg`
     """
     from nasproxy import ranking
+    from nasproxy.drawing import svg
     from nasproxy.ranking import plots, reference
     from nasproxy.store.merging import together
 
+    look = {"panel": panel, "label": label, "truth-label": truth_label}
+    look |= {"size": size, "columns": columns}
     if plot is not None:
         plots.check_path(plot)  # Before the rest is read.
+    elif styled := [name for name, value in look.items() if value]:
+        raise SettingError(f"--{styled[0]} is of a plot: give --plot as well")
+    if draw is not None:
+        svg.check_path(draw_to)
+    elif draw_by is not None:
+        raise SettingError("--draw-by says which are the best: give --draw N as well")
+    inches = None if size is None else size_of(size)
     settings = {"target": target, "exponent": exponent}
     settings = {name: value for name, value in settings.items() if value is not None}
     if settings and latency is None:
@@ -153,11 +190,12 @@ def rank(
     _check_together(keep, then, hybrid, fit_on)
     beside = {"given": given, "against": against, "ceiling": ceiling, "keep": keep, "then": then}
     asked = [name for name, value in beside.items() if value is not None]
-    asked += ["plot"] * (plot is not None) + ["failures"] * (failures != "drop")
+    asked += ["plot"] * (plot is not None) + ["draw"] * (draw is not None)
+    asked += ["failures"] * (failures != "drop")
     if hybrid is not None and asked:
         raise SettingError(f"--hybrid has a table of its own: leave out --{asked[0]}")
     with together(store) as opened:
-        rows = {"where": _where(where), "average": average}
+        rows = {"where": where_of(where), "average": average}
         values = reference.read_truth(truth, opened, key=key, **rows)
         if latency is not None:
             milliseconds = reference.read_latency(latency, opened, key=key, **rows)
@@ -178,7 +216,18 @@ def rank(
         )
         typer.echo(harmless(ranking.render(table, output)))
         if plot is not None:
-            ranking.plot_store(opened, values, plot)
+            ranking.plot_store(
+                opened,
+                values,
+                plot,
+                proxies=panel or (),
+                labels=label or (),
+                truth_label=truth_label,
+                size=inches,
+                columns=columns,
+            )
+        if draw is not None:
+            ranking.draw_store(opened, values, draw, draw_by).save(draw_to)
 
 
 def _check_together(
@@ -189,19 +238,6 @@ def _check_together(
         if len(given) == 1:
             (missing,) = pair.keys() - given
             raise SettingError(f"--{given[0]} is given without --{missing}: give both")
-
-
-def _where(given: list[str] | None) -> dict[str, str]:
-    """``COLUMN=VALUE`` of several options."""
-    chosen: dict[str, str] = {}
-    for text in given or []:
-        column, equals, value = text.partition("=")
-        if not (column and equals):
-            raise SettingError(f"--where {text!r}: write COLUMN=VALUE, such as dataset=cifar10")
-        if column in chosen:
-            raise SettingError(f"--where {column} is given twice: give each column once")
-        chosen[column] = value
-    return chosen
 
 
 @truth_app.command("import", cls=Command)

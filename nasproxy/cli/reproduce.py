@@ -24,6 +24,13 @@ def reproduce(
         typer.Argument(metavar="NAME", help="SUITE, or SUITE/EXPERIMENT; --list shows them."),
     ] = None,
     listed: Annotated[bool, typer.Option("--list", help="Show suites and experiments.")] = False,
+    claims: Annotated[
+        bool,
+        typer.Option(
+            "--claims",
+            help="Judge every claim of the papers by the reports in --out; writes CLAIMS.md there.",
+        ),
+    ] = False,
     cells: Annotated[
         int | None, typer.Option(help="Architectures to draw.", show_default=False)
     ] = None,
@@ -85,6 +92,9 @@ def reproduce(
                 line = f"  {suite}/{label}: {suites.title(experiment)}"
                 shown.print(line, highlight=False, soft_wrap=True)
         return
+    if claims:
+        _claims(out)
+        return
     if name is None:
         raise SettingError("name a suite or an experiment; nasproxy reproduce --list shows them")
     options = suites.Options(
@@ -109,3 +119,17 @@ def reproduce(
         shown.print(found.title, style="bold", highlight=False)
         shown.print(found.verdict, highlight=False, soft_wrap=True)
         shown.print(f"→ {found.folder}", highlight=False, soft_wrap=True)
+
+
+def _claims(out: Path) -> None:
+    """Judges all claims by a folder of reports, and says how many came to each word."""
+    from nasproxy.reproduce import claims
+
+    if not out.is_dir():
+        raise SettingError(f"{out} is no folder of results: give --out the one that holds reports")
+    judged = claims.write(out)
+    counts = ", ".join(
+        f"{sum(one.verdict == word for one in judged)} {word}" for word in claims.WORDS
+    )
+    console().print(f"{len(judged)} claims: {counts}", highlight=False)
+    console().print(f"→ {out / 'CLAIMS.md'}", highlight=False, soft_wrap=True)

@@ -144,13 +144,14 @@ def plain(
     return _in_xla(images, kernel, stride, groups=1)
 
 
-def _in_xla(images: Array, kernel: Array, stride: int, groups: int) -> Array:
-    frame = kernel.shape[0] // 2
+def _in_xla(images: Array, kernel: Array, stride: int, groups: int, dilation: int = 1) -> Array:
+    frame = dilation * (kernel.shape[0] // 2)
     return lax.conv_general_dilated(
         images,
         kernel,
         (stride, stride),
         ((frame, frame), (frame, frame)),
+        rhs_dilation=(dilation, dilation),
         dimension_numbers=LAYOUT,
         feature_group_count=groups,
     )
@@ -217,13 +218,14 @@ def dense(
     return (images.reshape(n, -1) @ matrix).reshape(n, height, width, outputs)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def depthwise(
     images: Float[Array, "n h w c"],
     kernel: Float[Array, "k k 1 c"],
     stride: int = 1,
+    dilation: int = 1,
 ) -> Float[Array, "n rows columns c"]:
-    """Convolution of every channel by itself, framed by k // 2 zeros.
+    """Convolution of every channel by itself, framed by dilation · (k // 2) zeros.
 
     On a CPU a sum of k² shifted images, each times a weight a channel, which XLA fuses into one
     loop: 10 to 150 times as fast as its grouped convolution on the shapes of MobileNets.
@@ -232,14 +234,15 @@ def depthwise(
         images: ``[n, h, w, c]``.
         kernel: ``[k, k, 1, c]``, k odd.
         stride: between output pixels.
+        dilation: between the pixels that a kernel's neighbouring taps meet.
 
     Returns:
         ``[n, ⌈h / stride⌉, ⌈w / stride⌉, c]``, in the dtype of ``images``.
     """
     if jax.default_backend() != "cpu":
-        return _in_xla(images, kernel, stride, groups=images.shape[3])
+        return _in_xla(images, kernel, stride, images.shape[3], dilation)
     taps = product(range(kernel.shape[0]), repeat=2)
-    shifted = _shifts(images, kernel.shape[0], stride)
+    shifted = _shifts(images, kernel.shape[0], stride, dilation)
     weighted = (
         part * lax.broadcast_to_rank(kernel[i, j, 0], 4)
         for (i, j), part in zip(taps, shifted, strict=True)
@@ -247,34 +250,34 @@ def depthwise(
     return reduce(jnp.add, weighted)
 
 
-def _shifts(images: Array, size: int, stride: int) -> Iterator[Array]:
+def _shifts(images: Array, size: int, stride: int, dilation: int) -> Iterator[Array]:
     """What each tap of a kernel meets, ``[n, ⌈h / stride⌉, ⌈w / stride⌉, c]``, row by row."""
     _, height, width, _ = images.shape
-    frame = size // 2
+    frame = dilation * (size // 2)
     framed = jnp.pad(images, ((0, 0), (frame, frame), (frame, frame), (0, 0)))
-    for i, j in product(range(size), repeat=2):
+    for i, j in product(range(0, size * dilation, dilation), repeat=2):
         yield framed[:, i : i + height : stride, j : j + width : stride]
 
 
 def _depthwise_forward(
-    images: Array, kernel: Array, stride: int
+    images: Array, kernel: Array, stride: int, dilation: int
 ) -> tuple[Array, tuple[Array, Array]]:
-    return cast(Array, depthwise(images, kernel, stride)), (images, kernel)
+    return cast(Array, depthwise(images, kernel, stride, dilation)), (images, kernel)
 
 
 def _depthwise_backward(
-    stride: int, inputs: tuple[Array, Array], cotangent: Array
+    stride: int, dilation: int, inputs: tuple[Array, Array], cotangent: Array
 ) -> tuple[Array, Array]:
     images, kernel = inputs
     if jax.default_backend() != "cpu":
         groups = images.shape[3]
-        pull = jax.vjp(lambda x, k: _in_xla(x, k, stride, groups), images, kernel)[1]
+        pull = jax.vjp(lambda x, k: _in_xla(x, k, stride, groups, dilation), images, kernel)[1]
         return pull(cotangent)
     spread = dilate(cotangent, stride, images.shape)
-    to_images = cast(Array, depthwise(spread, kernel[::-1, ::-1]))
+    to_images = cast(Array, depthwise(spread, kernel[::-1, ::-1], 1, dilation))
     taps = [
         jnp.einsum("nhwc,nhwc->c", part, cotangent)
-        for part in _shifts(images, kernel.shape[0], stride)
+        for part in _shifts(images, kernel.shape[0], stride, dilation)
     ]
     return to_images, jnp.stack(taps).reshape(kernel.shape)
 

@@ -147,15 +147,23 @@ def _init(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def _conv(
-    inputs: int, outputs: int, size: int, stride: int, rngs: nnx.Rngs, groups: int = 1
+    inputs: int,
+    outputs: int,
+    size: int,
+    stride: int,
+    rngs: nnx.Rngs,
+    groups: int = 1,
+    dilation: int = 1,
 ) -> nnx.Conv:
-    frame = (size // 2, size // 2)
+    side = dilation * (size // 2)
+    frame = (side, side)
     return nnx.Conv(
         inputs,
         outputs,
         (size, size),
         (stride, stride),
         padding=(frame, frame),
+        kernel_dilation=(dilation, dilation),
         feature_group_count=groups,
         use_bias=False,
         kernel_init=_init,
@@ -163,12 +171,14 @@ def _conv(
     )
 
 
-def _norm(channels: int, momentum: float, rngs: nnx.Rngs) -> nnx.BatchNorm:
+def _norm(layer: layers.BatchNormed, momentum: float, rngs: nnx.Rngs) -> nnx.BatchNorm:
     return nnx.BatchNorm(
-        channels,
+        layer.outputs,
         momentum=momentum,
         epsilon=EPSILON,
         use_fast_variance=False,
+        use_scale=layer.affine,
+        use_bias=layer.affine,
         scale_init=_init,
         bias_init=_init,
         rngs=rngs,
@@ -200,7 +210,7 @@ class ConvBN(Block):
     def __init__(self, layer: layers.ConvBN, momentum: float, rngs: nnx.Rngs):
         self.layer = layer
         self.conv = _conv(layer.inputs, layer.outputs, layer.size, layer.stride, rngs)
-        self.norm = _norm(layer.outputs, momentum, rngs)
+        self.norm = _norm(layer, momentum, rngs)
 
     def __call__(self, *inputs: Array, train: bool) -> Array:
         x = _added(inputs, self.layer.inputs)
@@ -226,25 +236,39 @@ class DepthwiseBN(Block):
         self.layer = layer
         channels = layer.outputs
         self.conv = _conv(channels, channels, layer.size, layer.stride, rngs, groups=channels)
-        self.norm = _norm(channels, momentum, rngs)
+        self.norm = _norm(layer, momentum, rngs)
 
     def __call__(self, *inputs: Array, train: bool) -> Array:
         x = self.conv(_added(inputs, self.layer.outputs))
         return ACTIVATIONS[self.layer.activation](self.norm(x, use_running_average=not train))
 
 
+class DepthwiseConv(Block):
+    """ReLU and depthwise convolution."""
+
+    paths: ClassVar = {"kernel": "conv.kernel"}
+
+    def __init__(self, layer: layers.DepthwiseConv, momentum: float, rngs: nnx.Rngs):
+        self.layer = layer
+        own = layer.outputs
+        self.conv = _conv(own, own, layer.size, layer.stride, rngs, own, layer.dilation)
+
+    def __call__(self, *inputs: Array, train: bool) -> Array:
+        return self.conv(nnx.relu(_added(inputs, self.layer.outputs)))
+
+
 class BNReLU(Block):
-    """Batch normalisation and ReLU."""
+    """Batch normalisation, and ReLU unless the layer has none."""
 
     paths = _NORM_PATHS
 
     def __init__(self, layer: layers.BNReLU, momentum: float, rngs: nnx.Rngs):
         self.layer = layer
-        self.norm = _norm(layer.outputs, momentum, rngs)
+        self.norm = _norm(layer, momentum, rngs)
 
     def __call__(self, *inputs: Array, train: bool) -> Array:
         x = _added(inputs, self.layer.outputs)
-        return nnx.relu(self.norm(x, use_running_average=not train))
+        return ACTIVATIONS[self.layer.activation](self.norm(x, use_running_average=not train))
 
 
 class PointwiseConv(Block):
@@ -334,7 +358,9 @@ BLOCKS: dict[type[Layer], type[Block]] = {
     layers.ConvBN: ConvBN,
     layers.ProjectAdd: ProjectAdd,
     layers.DepthwiseBN: DepthwiseBN,
+    layers.DepthwiseConv: DepthwiseConv,
     layers.BNReLU: BNReLU,
+    layers.PlainBN: BNReLU,
     layers.PointwiseConv: PointwiseConv,
     layers.SqueezeExcite: SqueezeExcite,
     layers.Dense: Dense,
@@ -348,9 +374,13 @@ def _concatenated(layer: layers.Concatenate, *inputs: Array) -> Array:
     return jnp.pad(jnp.concatenate(parts, -1), [(0, 0), (0, 0), (0, 0), (0, layer.padding)])
 
 
+FRAME = ((1, 1), (1, 1))
+"""Of a 3×3 pool; of odd images SAME would frame a strided one unevenly."""
+
+
 def _averaged(layer: layers.AveragePool3x3, *inputs: Array) -> Array:
-    x = _added(inputs, layer.channels)
-    return nnx.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
+    x, stride = _added(inputs, layer.channels), (layer.stride, layer.stride)
+    return nnx.avg_pool(x, (3, 3), stride, padding=FRAME, count_include_pad=False)
 
 
 FUNCTIONS: dict[type[Layer], Callable[..., Array]] = {
@@ -358,11 +388,12 @@ FUNCTIONS: dict[type[Layer], Callable[..., Array]] = {
     layers.Concatenate: _concatenated,
     layers.Zero: lambda layer, x: jnp.zeros((*x.shape[:-1], layer.channels), x.dtype),
     layers.MaxPool3x3: lambda layer, *inputs: nnx.max_pool(
-        _added(inputs, layer.channels), (3, 3), padding="SAME"
+        _added(inputs, layer.channels), (3, 3), (layer.stride, layer.stride), padding=FRAME
     ),
     layers.AveragePool3x3: _averaged,
     layers.Halve: lambda layer, x: nnx.max_pool(x, (2, 2), (2, 2)),
     layers.HalveByMean: lambda layer, x: nnx.avg_pool(x, (2, 2), (2, 2)),
+    layers.OddPixels: lambda layer, x: x[:, 1::2, 1::2],
     layers.GlobalAverage: lambda layer, x: x.mean((1, 2)),
 }
 """What a layer that learns nothing computes."""

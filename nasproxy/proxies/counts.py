@@ -10,6 +10,7 @@ from nasproxy.networks.layers import (
     AveragePool3x3,
     ConvBN,
     DepthwiseBN,
+    DepthwiseConv,
     Layer,
     MaxPool3x3,
     ProjectAdd,
@@ -80,8 +81,9 @@ def seen(graph: Graph) -> dict[str, int]:
     if all(len(shape) < 3 for shape in graph.shapes[1:]):
         return {}
     layers = [step.layer for step, on in zip(graph.steps, reached(graph), strict=True) if on]
+    convolutions = ConvBN | DepthwiseBN | DepthwiseConv
     return {
-        "conv3x3": sum(isinstance(x, ConvBN | DepthwiseBN) and x.size >= 3 for x in layers),
+        "conv3x3": sum(isinstance(x, convolutions) and x.size >= 3 for x in layers),
         "pools": sum(isinstance(x, MaxPool3x3 | AveragePool3x3) for x in layers),
     }
 

@@ -19,6 +19,7 @@ from nasproxy.proxies.base import NoScore, Score, Scorer
 from nasproxy.proxies.kernel_regression import (
     ACCURACY,
     COLAB,
+    FLOPS,
     NETWORKS,
     PAPER,
     Fit,
@@ -129,7 +130,10 @@ class NTK:
             "log_trace": math.log10(np.trace(kernel) / n_train),
             "alignment": measures.alignment(kernel, problem.targets),
         }
-        return replace(judged, columns=judged.columns | own)
+        info = judged.info
+        charged = _charged(graph, classes, n_train, len(members), self.output)
+        flops_of = info.get(FLOPS, {}) | {c: f for c, f in charged.items() if f != judged.flops}
+        return replace(judged, columns=judged.columns | own, info=info | {FLOPS: flops_of})
 
 
 def _check_kernel(kernel: Float64[np.ndarray, "n n_t"]) -> None:
@@ -153,8 +157,29 @@ def flops(
     A forward pass costs F, a backward pass 2F and is made for every output; gradients stand in the
     features' place.
     """
-    images, outputs = n_train + n_valid, classes if output == "trace" else 1
-    passes = (1 + 2 * outputs) * graph.flops * images
-    products = 2 * outputs * graph.parameters * n_train * images
+    images, pairs = n_train + n_valid, n_train * (n_train + n_valid)
     solves = kernel_regression.solve_flops(n_train, n_valid, classes)
-    return float(ensemble * (passes + products) + solves)
+    return ensemble * _entries(graph, classes, images, pairs, output) + solves
+
+
+def _entries(graph: Graph, classes: int, images: int, pairs: int, output: str) -> float:
+    """Operations of so many entries of one network's kernel, of so many images."""
+    outputs = classes if output == "trace" else 1
+    passes = (1 + 2 * outputs) * graph.flops * images
+    return float(passes + 2 * outputs * graph.parameters * pairs)
+
+
+def _charged(
+    graph: Graph, classes: int, n_train: int, ensemble: int, output: str
+) -> dict[str, float]:
+    """Operations of the columns that need no regression, and no validation image.
+
+    Eigenvalues alone take 4n³/3 (Golub and Van Loan 2013, section 8.3.1), the trace no more than
+    the diagonal of a kernel, and an alignment a product with the labels.
+    """
+    square = ensemble * _entries(graph, classes, n_train, n_train**2, output)
+    return {
+        "negative_log_condition": square + 4 * n_train**3 / 3,
+        "log_trace": ensemble * _entries(graph, classes, n_train, n_train, output),
+        "alignment": square + 2.0 * n_train**2 * classes,
+    }

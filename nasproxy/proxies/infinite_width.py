@@ -56,7 +56,7 @@ class NTKRegression:
         kernel: ``ntk`` or ``nngp``.
         solver: ``ridge`` or ``eigenpro``.
         n_train: training images; several sizes at once with ``solver=ridge`` only.
-        n_valid: validation images, likewise.
+        n_valid: validation images, likewise; 0 with ``solver=ridge`` only.
         loss, top, subsample, batch, epochs, train_accuracy, tolerance, ridge: EigenPro's; the ridge
             solver does not use them.
         weight_variance, bias_variance: of :class:`~nasproxy.kernels.FullyConnected`.
@@ -223,12 +223,13 @@ class _Blocks:
     """Kernels of training images, and of validation with training images, for one depth at a time.
 
     A depth beyond the last goes on from there; a smaller one, or another nonlinearity, begins anew.
+    Without validation images there is no pass of them, and their block has no rows.
     """
 
     def __init__(self, train: Inputs, valid: Inputs) -> None:
         self._train, self._valid = train, valid
         self._activation = ""
-        self._passes: tuple[Pass, Pass] | None = None
+        self._passes: list[Pass] | None = None
         self._deepest = 0
 
     def __call__(self, function: FullyConnected) -> tuple[np.ndarray, np.ndarray]:
@@ -240,13 +241,12 @@ class _Blocks:
         ):
             # Twice as deep as asked for, so that most grids need few passes.
             self._activation, self._deepest = function.activation, max(256, 2 * depth)
-            passes = (
-                function.start(self._train, None, self._deepest),
-                function.start(self._valid, self._train, self._deepest),
-            )
+            passes = [function.start(self._train, None, self._deepest)]
+            if len(self._valid):
+                passes.append(function.start(self._valid, self._train, self._deepest))
             self._passes = passes
         try:
-            train, valid = (np.asarray(p.blocks(depth, (function.kind,))[0]) for p in passes)
+            train, *rest = (np.asarray(p.blocks(depth, (function.kind,))[0]) for p in passes)
         except SettingError as error:  # At this depth it leaves its dtype.
             raise NoScore(str(error)) from error
-        return train, valid
+        return train, rest[0] if rest else train[:0]

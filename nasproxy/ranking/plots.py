@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nasproxy import files, metrics
+from nasproxy.checks import Optional, Real, Several, Whole, checked
 from nasproxy.errors import SettingError
+from nasproxy.pictures import Picture
 from nasproxy.truth import tables
 
 MAX_PANELS = 6
@@ -30,14 +32,16 @@ _TITLE_CHARACTERS = 40
 def scatter(
     scores: pd.DataFrame | pd.Series,
     truth: pd.Series,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     x_label: str | Mapping[str, str] = "score",
     y_label: str = "truth",
     title: str = "",
     note: str = "",
     lower: Collection[str] = (),
-) -> None:
+    size: tuple[float, float] | None = None,
+    columns: int | None = None,
+) -> Figure:
     """Draws truth against scores, a panel a proxy, titled with Kendall's τ and its 95 % interval.
 
     Positive scores that span decades (see ``LOG_FROM``) get a logarithmic axis, which leaves τ as
@@ -48,30 +52,36 @@ def scatter(
     Args:
         scores: indexed by architecture key, a column a panel; NaN is left out.
         truth: indexed likewise.
-        path: .png, .pdf or .svg; written whole or not at all.
+        path: .png, .pdf or .svg, written whole or not at all; None writes nothing.
         x_label: of every panel, or by column; with units.
         y_label: with units.
         title: above everything.
         note: below everything: how the architectures were drawn, for one.
         lower: columns of scores that are better the lower they are, as a truth is whose
             ``.attrs["lower"]`` is true: τ counts such as turned around.
+        size: (width, height) of the figure in inches, 1 to 40; by the number of panels if None.
+        columns: panels in a row, 1 or more; three at most if None.
+
+    Returns:
+        The figure, which notebooks show.
 
     Raises:
-        SettingError: more than six columns or none, another suffix, or a path that cannot be
-            written.
+        SettingError: more than six columns of scores or none, a size out of range, another suffix,
+            or a path that cannot be written.
         TruthError: a column shares no key with the truth.
     """
-    _form(Path(path))
+    if path is not None:
+        _form(Path(path))
+    checked("plot", "size", size, Optional(Several(Real(least=1, most=40), "7/3", count=2)))
+    checked("plot", "columns", columns, Optional(Whole()))
     frame = scores.to_frame(scores.name or "score") if isinstance(scores, pd.Series) else scores
     if not 1 <= frame.shape[1] <= MAX_PANELS:
         raise SettingError(f"{frame.shape[1]} columns of scores: give 1 to {MAX_PANELS}")
     panels = [_joined(frame.iloc[:, index], truth) for index in range(frame.shape[1])]
-    n_columns = min(3, len(panels)) if len(panels) != 4 else 2
+    n_columns = min(len(panels), columns or (2 if len(panels) == 4 else 3))
     n_rows = math.ceil(len(panels) / n_columns)
-    figure = Figure(
-        figsize=(max(4.8, 3.5 * n_columns), 3.4 * n_rows + 0.3 * bool(title) + 0.3 * bool(note)),
-        layout="constrained",
-    )
+    own = max(4.8, 3.5 * n_columns), 3.4 * n_rows + 0.3 * bool(title) + 0.3 * bool(note)
+    figure = Picture(figsize=size or own, layout="constrained")
     grid = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
     floor = _floor(np.concatenate([y for _, y in panels]))
     for index, axes in enumerate(grid.flat):
@@ -89,7 +99,9 @@ def scatter(
         figure.suptitle(_escaped(title), fontsize=11)
     if note:
         figure.supxlabel(_escaped(note), fontsize=8, color="0.3", wrap=True)
-    save(figure, path)
+    if path is not None:
+        save(figure, path)
+    return figure
 
 
 def _joined(scores: pd.Series, truth: pd.Series) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,6 @@ drawn, and gives an interval. The same from a notebook, without a store::
 """
 
 import math
-import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,7 +17,6 @@ import pandas as pd
 from nasproxy import metrics
 from nasproxy.checks import OneOf, Optional, Real, checked
 from nasproxy.errors import SettingError, StoreError
-from nasproxy.plugins import PROXIES
 from nasproxy.ranking import beside, plots
 from nasproxy.ranking.aligned import FAILURES, Aligned, align, by_seed, numbers
 from nasproxy.ranking.measures import Finder
@@ -268,7 +266,7 @@ def rank_store(
         raise SettingError(f"keep={keep!r} and then={then!r}: give both, a share and what picks")
     truth = numbers("truth", truth)
     read, lower = truth, bool(truth.attrs.get("lower"))
-    pools, every, truth, runs = _opposed(store, truth)
+    pools, every, truth, runs = opposed(store, truth)
     finder = Finder(store, every, key, where, average)
     asked = beside.Asked(given, against, ceiling, keep, then)
     rows = []
@@ -306,67 +304,21 @@ def rank_store(
     return RankingTable(frame.sort_values(by, ascending=upwards, kind="stable", ignore_index=True))
 
 
-def plot_store(store: Store, truth: pd.Series, path: str | os.PathLike[str]) -> None:
-    """Draws the columns of ``rank_store`` against the truth, six at most; says if there are more.
-
-    Of several seeds each architecture's mean is drawn, which may rank better than they do. Columns
-    of the truth's own computation come last, otherwise those of most architectures first.
-
-    Raises:
-        StoreError, TruthError: as ``rank_store``.
-        SettingError: the path cannot be written, or has another suffix than .png, .pdf and .svg.
-    """
-    lower = bool(truth.attrs.get("lower"))
-    pools, _, truth, runs = _opposed(store, truth)
-    means = {id(p): p.mean for p in pools}
-    matched = [p for p in pools if len(tables.known(means[id(p)].index, truth))]
-    shown = sorted(matched, key=lambda p: (bool(p.runs & runs), -len(means[id(p)])))
-    shown = shown[: plots.MAX_PANELS]
-    abouts = {id(p): p.about | {"seeds": _seeds_drawn(p)} for p in pools}
-    parts = ("space", "data", "seeds")
-    varying = [part for part in parts if len({about[part] for about in abouts.values()}) > 1]
-    series, labels, flipped = {}, {}, []
-    for pooled in shown:
-        about = abouts[id(pooled)]
-        title = "\n".join([about["proxy"], *(str(about[p]) for p in varying)])
-        while title in series:  # one setting, scored alone and as a column of several
-            title += " (again)"
-        series[title] = means[id(pooled)]
-        if pooled.first.lower:
-            flipped.append(title)
-        kind = about["proxy"].partition(":")[0].partition("[")[0]
-        labels[title] = getattr(PROXIES.get(kind), "unit", "score")
-    about = abouts[id(shown[0])]
-    fixed = [str(about[p]) for p in parts if p not in varying]
-    drawn = {p.drawn(tables.known(means[id(p)].index, truth)) for p in shown}
-    left = f"{len(shown)} of {len(pools)} rows shown; " if len(pools) > len(shown) else ""
-    plots.scatter(
-        pd.DataFrame(series),
-        truth,
-        path,
-        x_label=labels,
-        y_label=str(truth.name or "truth") + " (lower is better)" * lower,
-        lower=flipped,
-        title=", ".join(fixed),
-        note=f"{left}drawn: {' / '.join(sorted(drawn))}; brackets: 95 % bootstrap intervals over "
-        "architectures",
-    )
-
-
-def _seeds_drawn(pooled: Pooled) -> str:
-    return f"mean of {pooled.seed_names}" if len(pooled.seeds) > 1 else pooled.seed_names
-
-
 def _nothing(seeds: int) -> Aligned:
     nobody = np.empty(0)
     keys = pd.Index([], dtype=str)
     return Aligned(keys, np.empty((seeds, 0)), nobody, nobody.astype(bool), 1.0, 0, 0)
 
 
-def _opposed(
+def opposed(
     store: Store, truth: pd.Series
 ) -> tuple[list[Pooled], list[Pooled], pd.Series, set[Run]]:
-    """Rows to rank, all that they may be held against, the truth of what they score, its runs."""
+    """Rows to rank, all that they may be held against, the truth of what they score, its runs.
+
+    Raises:
+        StoreError: there is nothing to rank.
+        TruthError: no scored architecture at all has a truth.
+    """
     own = truth.attrs.get("columns", [])
     columns = [c for c in read_columns(store) if (c.run, c.column) not in own]
     every = pool(columns)

@@ -14,22 +14,25 @@ from nasproxy.machine import processor
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pandas")
 
 
-def statement(program: str) -> str:
-    """Markdown lines for a result's README; the program has this process's arguments."""
+def facts(program: str) -> dict[str, str]:
+    """What is stated, by name; the program has this process's arguments."""
     command = " ".join([program, *map(shlex.quote, named(sys.argv[1:]))])
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return "\n".join(
-        [
-            "| | |",
-            "|---|---|",
-            f"| command | `{command}` |",
-            f"| commit | {commit()} |",
-            f"| date | {datetime.now(UTC):%Y-%m-%d} |",
-            f"| machine | {processor()}, {os.cpu_count()} processors; {accelerator()} |",
-            f"| versions | Python {platform.python_version()}, {versions} |",
-            "",
-        ]
-    )
+    return {
+        "command": command,
+        "commit": commit(),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "machine": f"{processor()}, {os.cpu_count()} processors; {accelerator()}",
+        "versions": f"Python {platform.python_version()}, {versions}",
+    }
+
+
+def statement(program: str) -> str:
+    """Markdown lines of :func:`facts` for a result's README."""
+    found = facts(program)
+    found["command"] = f"`{found['command']}`"
+    lines = (f"| {name} | {value} |" for name, value in found.items())
+    return "\n".join(["| | |", "|---|---|", *lines, ""])
 
 
 def named(words: list[str]) -> list[str]:

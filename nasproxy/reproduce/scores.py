@@ -1,10 +1,16 @@
 """Scores that experiments ask for: a proxy with all the sizes that one run of it holds."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
+
+from nasproxy.errors import SettingError
+
+Kind = TypeVar("Kind")
 
 MEASURES = {
     "accuracy": "validation accuracy",
@@ -12,6 +18,29 @@ MEASURES = {
     "negative_mse": "−validation MSE",
 }
 """What one solve gives, by the name of its column; the paper's is the accuracy."""
+
+
+def spelled(kind: type[Kind], settings: Mapping[str, Any], **changes: Any) -> Kind:
+    """A proxy that takes no default, so that a new one changes no suite.
+
+    Args:
+        kind: its class, a dataclass.
+        settings: every field but ``width``, which is the space's if it is left out; a preset's.
+        **changes: of these.
+
+    Raises:
+        SettingError: a field is left out, or is none of the proxy's.
+    """
+    given = {**settings, **changes}
+    names = {entry.name for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    left, strange = sorted(names - given.keys() - {"width"}), sorted(given.keys() - names)
+    if left or strange:
+        what = f"leaves out {', '.join(left)}" if left else f"has no setting {', '.join(strange)}"
+        raise SettingError(
+            f"{kind.__name__} of a suite {what}: name every setting, so that a new default changes "
+            "none of its scores"
+        )
+    return kind(**given)
 
 
 @dataclass(frozen=True, order=True)

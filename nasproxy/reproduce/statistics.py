@@ -62,6 +62,18 @@ def interval(values: np.ndarray) -> Estimate:
     return Estimate(float(values[0]), float(low), float(high))
 
 
+def simultaneous(values: np.ndarray, count: int) -> Estimate:
+    """As :func:`interval`, of ``count`` intervals that hold together (Bonferroni).
+
+    Of the normal approximation: so far out, quantiles of a few hundred resamples say little.
+    """
+    defined = values[1:][~np.isnan(values[1:])]
+    if 2 * len(defined) < len(values) - 1:
+        return Estimate(float(values[0]), float("nan"), float("nan"))
+    half = float(stats.norm.ppf(1 - 0.025 / count) * defined.std(ddof=1))
+    return Estimate(float(values[0]), float(values[0]) - half, float(values[0]) + half)
+
+
 def verdict(gain: Estimate) -> str:
     """What an interval of a difference says."""
     if np.isnan(gain.low):

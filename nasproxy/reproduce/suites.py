@@ -8,7 +8,7 @@ scores that it reads; and ``run(study)``, which returns a :class:`Finding`.
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -85,12 +85,14 @@ class Finding:
         tables: by name; the first is shown in the README, all are written as .csv.
         figure: one figure.
         notes: further sentences, a paragraph each.
+        raw: scores by name that anyone may compute the tables from, written as .parquet.
     """
 
     verdict: str
     tables: dict[str, pd.DataFrame]
     figure: Figure
     notes: Sequence[str] = field(default_factory=tuple)
+    raw: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 class Study(Protocol):
@@ -225,6 +227,8 @@ def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) 
     with files.replacing_folder(folder) as new:
         for label, table in finding.tables.items():
             tables.write_table(table, new / f"{label}.csv")
+        for label, table in finding.raw.items():
+            tables.write_table(table, new / f"{label}.parquet")
         plots.save(finding.figure, new / "figure.png")
         (new / "README.md").write_text("\n".join(lines), encoding="utf-8")
 

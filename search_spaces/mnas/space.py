@@ -7,11 +7,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from nasproxy import drawing
 from nasproxy.checks import OneOf, Real, Several, Unfit, Whole, check
+from nasproxy.drawing import Drawing
 from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import GATES, Shape
-from search_spaces.mnas.block import IDENTITY, OPS, POOL, SKIPS, Block, Blocks
+from search_spaces.mnas.block import (
+    CONV,
+    IDENTITY,
+    MBCONV,
+    NO_SKIP,
+    OPS,
+    POOL,
+    SEPCONV,
+    SKIPS,
+    Block,
+    Blocks,
+)
 from search_spaces.mnas.network import STRIDES, TOTAL_STRIDE, Backbone, build
 from search_spaces.product import ProductSpace, read_json, set_of
 
@@ -124,6 +137,16 @@ class BlockSpace(ProductSpace[Blocks]):
             "expansions": sum(block.layers * block.expansion for block in architecture),
         }
 
+    def draw(self, architecture: Blocks) -> Drawing:
+        """A row of layers a block; lines over a layer are its skips, dashed where they pool."""
+        stages = []
+        described = zip(architecture, self.backbone.filters, STRIDES, strict=True)
+        for block, filters, stride in described:
+            channels = self.backbone.channels(filters * block.multiplier)
+            layers = [_drawn(block, place, stride) for place in range(block.layers)]
+            stages.append(drawing.Row(f"{channels} channels", layers))
+        return drawing.rows(stages, f"{self.name} {self.key(architecture)}")
+
     def graph(self, architecture: Blocks, image_shape: Shape, classes: int) -> Graph:
         """The network for images of a shape; raises DataError below 32×32 pixels."""
         if min(image_shape[:2]) < TOTAL_STRIDE:
@@ -151,6 +174,16 @@ class BlockSpace(ProductSpace[Blocks]):
                     )
                 values.append(chosen[0])
         return self.assemble(values)
+
+
+def _drawn(block: Block, place: int, stride: int) -> drawing.Block:
+    """One layer of a block."""
+    size = f"{block.kernel}×{block.kernel}"
+    names = {CONV: "conv", SEPCONV: "sepconv", MBCONV: f"MBConv{block.expansion}"}
+    notes = [f"SE {block.se:g}"] * bool(block.se) + ["halves"] * (stride > 1 and not place)
+    skip = block.skip if place and block.skip != NO_SKIP else ""
+    kind = "conv3" if block.kernel <= 3 else "conv5"
+    return drawing.Block(f"{names[block.op]} {size}", ", ".join(notes), kind, skip)
 
 
 def _same(given: object, accepted: object) -> bool:

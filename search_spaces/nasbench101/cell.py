@@ -9,6 +9,7 @@ from hashlib import md5
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nasproxy.drawing import Drawing, Vertex, dag
 from nasproxy.errors import ArchitectureError, SettingError
 
 INPUT = "input"
@@ -21,6 +22,13 @@ OPS = (CONV3X3, CONV1X1, MAXPOOL3X3)  # in the order that numbers them in the of
 MAX_VERTICES = 7
 MAX_EDGES = 9
 
+_DRAWN = {
+    INPUT: Vertex("input", "end"),
+    OUTPUT: Vertex("output", "end"),
+    CONV3X3: Vertex("3×3 conv", "conv3"),
+    CONV1X1: Vertex("1×1 conv", "conv1"),
+    MAXPOOL3X3: Vertex("3×3 max pool", "pool"),
+}
 _LABELS = {INPUT: -1, OUTPUT: -2} | {op: label for label, op in enumerate(OPS)}
 
 
@@ -107,6 +115,16 @@ class Cell:
         before = [self.predecessors(v) for v in range(self.num_vertices)]
         after = [tuple(v for v, edge in enumerate(row) if edge) for row in self.adjacency]
         return module_hash(before, after, [_LABELS[op] for op in self.ops])
+
+    def draw(self) -> Drawing:
+        """The graph, its input above."""
+        matrix = enumerate(self.adjacency)
+        edges = [(u, v) for u, row in matrix for v, edge in enumerate(row) if edge]
+        title = f"NAS-Bench-101 cell {self.key}"
+        return dag([_DRAWN[op] for op in self.ops], edges, title)
+
+    def _repr_svg_(self) -> str:
+        return self.draw().svg
 
     def to_json(self) -> str:
         """One line of JSON: ``{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}``."""

@@ -26,9 +26,9 @@ def random_matrix(n: int, seed: int) -> list[Cell]:
     A fair coin for each of the 21 edges of seven vertices, one of three operations for each of the
     five interior vertices; pruned; drawn again unless a path joins input and output and at most
     nine edges are left. Most have three to five vertices, hardly any seven. Isomorphic cells
-    repeat, as they do in the notebook (1,000 draws hold about 500): keep one for each ``Cell.key``
-    if you need distinct ones. The random stream is NumPy's ``default_rng(seed)``, so the law is the
-    notebook's and its cells are not.
+    repeat (1,000 draws hold about 500); the notebook's loop around it passes over those that it
+    has drawn: keep the first of each ``Cell.key`` for that. The random stream is NumPy's
+    ``default_rng(seed)``, so the law is the notebook's and its cells are not.
 
     Raises:
         SettingError: ``n`` is negative.

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from nasproxy.checks import OneOf, Optional, Whole, check, checked
+from nasproxy.drawing import Drawing
 from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.layers import Shape
@@ -87,6 +88,10 @@ class NASBench101:
             "pools": architecture.ops.count(MAXPOOL3X3),
             "input_edges": sum(architecture.adjacency[0]),
         }
+
+    def draw(self, architecture: Cell) -> Drawing:
+        """The cell as a graph, its input above; the output joins what leads to it."""
+        return architecture.draw()
 
     def graph(self, architecture: Cell, image_shape: Shape, classes: int) -> Graph:
         """The cell's network for images of a shape.

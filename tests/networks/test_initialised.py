@@ -119,13 +119,15 @@ def test_steps_without_effect_come_back_too() -> None:
     assert same(back.statistics, settled.statistics)
 
 
+SMALL = {"nasbench101": {"cells": 1}, "nasbench201": {"cells": 1}, "nasbench301": {"cells": 3}}
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 8, 12])
-@pytest.mark.parametrize("name", ["nasbench101", "nasbench201", "nasbench_macro", "mnas"])
+@pytest.mark.parametrize("name", [*SMALL, "nasbench_macro", "mnas"])
 def test_images_of_any_number_of_channels(name: str, channels: int) -> None:
     """Padding knows the image by what reads it, not by three channels."""
     side = 32 if name == "mnas" else 8
-    settings = {"cells": 1} if name.startswith("nasbench1") or name == "nasbench201" else {}
-    space = SPACES[name](width=8, **settings)
+    space = SPACES[name](width=8, **SMALL.get(name, {}))
     graph = space.graph(space.sample(1, 3)[0], (side, side, channels), 4)
     images = jax.device_put(some(np.random.default_rng(channels), 3, side, side, channels))
     network = Initialised.draw(graph, (0, 0))

@@ -23,12 +23,15 @@ from nasproxy.networks.layers import (
     Dense,
     DenseActivation,
     DepthwiseBN,
+    DepthwiseConv,
     Draw,
     GlobalAverage,
     Halve,
     HalveByMean,
     Layer,
     MaxPool3x3,
+    OddPixels,
+    PlainBN,
     PointwiseConv,
     ProjectAdd,
     Shape,
@@ -56,7 +59,15 @@ LAYERS: list[tuple[Layer, list[Shape]]] = [
     (DepthwiseBN(5, 5, activation="relu6"), [(4, 4, 6), (4, 4, 5)]),
     (DepthwiseBN(3, 12, stride=2), [(5, 6, 12)]),
     (DepthwiseBN(5, 12, stride=2, activation="swish"), [(1, 7, 12)]),
+    (DepthwiseConv(3, 5), [(4, 4, 6), (4, 4, 5)]),
+    (DepthwiseConv(3, 12, dilation=2), [(5, 6, 12)]),
+    (DepthwiseConv(5, 12, dilation=2), [(7, 3, 12)]),
+    (DepthwiseConv(5, 6, stride=2, dilation=2), [(8, 7, 6)]),
+    (DepthwiseConv(3, 6, stride=2, dilation=3), [(1, 2, 6)]),
+    (ConvBN(1, 5, 6, activation="none", preactivation=True, affine=False), [(4, 4, 5)]),
+    (ProjectAdd(1, 7, 5, activation="none", affine=False), [(4, 4, 7), (4, 4, 5)]),
     (BNReLU(6), [(3, 4, 6)]),
+    (PlainBN(6), [(3, 4, 6), (3, 4, 7)]),
     (PointwiseConv(5, 6), [(3, 4, 5)]),
     (SqueezeExcite(12, 3), [(3, 4, 12)]),
     (SqueezeExcite(12, 5, gate="hard_sigmoid"), [(3, 4, 12)]),
@@ -70,6 +81,12 @@ LAYERS: list[tuple[Layer, list[Shape]]] = [
     (MaxPool3x3(5), [(4, 4, 6), (4, 4, 5)]),
     (AveragePool3x3(5), [(5, 4, 5)]),
     (AveragePool3x3(5), [(1, 2, 6), (1, 2, 5)]),
+    (MaxPool3x3(5, stride=2), [(4, 4, 6), (4, 4, 5)]),
+    (MaxPool3x3(5, stride=2), [(5, 6, 5)]),
+    (AveragePool3x3(5, stride=2), [(6, 4, 5)]),
+    (AveragePool3x3(5, stride=2), [(1, 3, 5)]),
+    (OddPixels(), [(4, 6, 5)]),
+    (OddPixels(), [(5, 7, 6)]),
     (Zero(5), [(3, 3, 7)]),
     (HalveByMean(), [(5, 4, 6)]),
     (Halve(), [(4, 4, 6)]),
@@ -159,8 +176,11 @@ def plain_layer(layer: Layer, params: Arrays, *inputs: jax.Array) -> jax.Array:
             if isinstance(layer, ProjectAdd):
                 y = y + sum(other[..., : layer.outputs] for other in inputs[1:])
             return y
+        case DepthwiseConv():
+            x, strides = jax.nn.relu(x), (layer.stride, layer.outputs, layer.dilation)
+            return lax_convolution(x, params["kernel"], *strides)
         case BNReLU():
-            return normal("relu", params, x)
+            return normal(layer.activation, params, x)
         case PointwiseConv():
             return x @ params["kernel"][0, 0]
         case SqueezeExcite():
@@ -169,11 +189,15 @@ def plain_layer(layer: Layer, params: Arrays, *inputs: jax.Array) -> jax.Array:
             gate = jax.nn.hard_sigmoid if layer.gate == "hard_sigmoid" else jax.nn.sigmoid
             return x * gate(z)[:, None, None]
         case AveragePool3x3():
-            window = (1, 3, 3, 1), (1, 1, 1, 1), "SAME"
+            step, frame = layer.stride, ((0, 0), (1, 1), (1, 1), (0, 0))
+            window = (1, 3, 3, 1), (1, step, step, 1), frame
             summed = lax.reduce_window(x, 0.0, lax.add, *window)
             return summed / lax.reduce_window(jax.numpy.ones_like(x), 0.0, lax.add, *window)
         case MaxPool3x3():
-            return lax.reduce_window(x, -np.inf, lax.max, (1, 3, 3, 1), (1, 1, 1, 1), "SAME")
+            step, frame = layer.stride, ((0, 0), (1, 1), (1, 1), (0, 0))
+            return lax.reduce_window(x, -np.inf, lax.max, (1, 3, 3, 1), (1, step, step, 1), frame)
+        case OddPixels():
+            return x[:, 1::2, 1::2]
         case HalveByMean():
             return lax.reduce_window(x, 0.0, lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4
         case Halve():
@@ -199,7 +223,8 @@ def plain_layer(layer: Layer, params: Arrays, *inputs: jax.Array) -> jax.Array:
 
 def normal(activation: str, params: Arrays, product: jax.Array) -> jax.Array:
     mean, variance = product.mean((0, 1, 2)), product.var((0, 1, 2))
-    x = (product - mean) / jax.numpy.sqrt(variance + 1e-5) * params["scale"] + params["bias"]
+    x = (product - mean) / jax.numpy.sqrt(variance + 1e-5)
+    x = x * params["scale"] + params["bias"] if params.get("scale") is not None else x
     functions = {"relu": jax.nn.relu, "relu6": jax.nn.relu6, "swish": jax.nn.swish}
     return functions.get(activation, lambda x: x)(x)
 

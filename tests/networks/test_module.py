@@ -70,6 +70,7 @@ def run(module: Network, x: Array, train: bool = False) -> tuple[Array, Array]:
 SMALL: dict[str, dict[str, int]] = {
     "nasbench101": {"width": 9, "stacks": 2, "cells": 1},
     "nasbench201": {"width": 6, "cells": 1},
+    "nasbench301": {"width": 3, "cells": 3},
     "nasbench_macro": {"width": 8},
     "mnas": {"width": 8},
     "accel_nasbench": {"width": 8},

@@ -23,6 +23,7 @@ from search_spaces import (
     FullyConnectedNetworks,
     NASBench101,
     NASBench201,
+    NASBench301,
     NASBenchMacro,
 )
 from search_spaces.nasbench101 import Cell
@@ -36,6 +37,10 @@ CELL = Cell.create(
 LIVE = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
 UNFED = "|none~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
 UNREAD = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|none~1|none~2|"
+DARTS = (
+    "(((0, 3), (1, 6), (0, 0), (2, 2), (1, 1), (2, 1), (2, 5), (3, 2)), "
+    "((0, 3), (1, 2), (0, 0), (2, 2), (1, 1), (2, 1), (2, 5), (3, 2)))"
+)
 NOTHING = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 
 BY_HAND: dict[str, tuple[Any, Any, dict[str, int]]] = {
@@ -77,6 +82,21 @@ BY_HAND: dict[str, tuple[Any, Any, dict[str, int]]] = {
         NASBench201(),
         NOTHING,
         {"": 0, "depth": 0, "convolutions": 0, "conv3x3": 0, "pools": 0, "skips": 0},
+    ),
+    # Stem and readout; each cell has two for its inputs, three after a cell that halves, and
+    # eight: four of a separable convolution, two of each dilated one, two of a halving skip (in
+    # the first cell the dilated one's). The deepest path is stem, 1 + 4 + 2, twice 1 + 1 + 2.
+    "301": (
+        NASBench301(cells=3),
+        DARTS,
+        {
+            "": 2 + 2 * (2 + 8) + (3 + 8),
+            "depth": 17,
+            "convolutions": 5,
+            "conv3x3": 4,
+            "pools": 6,
+            "skips": 5,
+        },
     ),
     # Stem, head, readout; a strided 1×1 in place of the first block; four MBConvs of three.
     "macro": (NASBenchMacro(), "01201200", {"": 16, "depth": 16, "layers": 4, "skips": 3}),

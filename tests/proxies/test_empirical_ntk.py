@@ -83,6 +83,19 @@ def test_measures_are_of_the_training_images(tiny_data: Dataset) -> None:
     np.testing.assert_allclose(columns["alignment"], expected, rtol=1e-6)
 
 
+def test_measures_are_charged_for_what_they_use(tiny_data: Dataset) -> None:
+    """Gradients and products of 32 images by two networks; no solve, no validation image."""
+    score = scored(TINY, tiny_data)
+    graph = SPACE.graph(CELL, tiny_data.image_shape, tiny_data.classes)
+    gradients = 2 * 32 * 3 * graph.flops
+    gram = 2 * 32 * 32 * 2 * graph.parameters
+    charged = score.info["flops"]
+    assert charged["log_trace"] == gradients + gram / 32
+    assert charged["alignment"] == gradients + gram + 2 * 32 * 32 * 4
+    assert charged["negative_log_condition"] == pytest.approx(gradients + gram + 4 / 3 * 32**3)
+    assert max(charged.values()) < score.flops
+
+
 def test_limits_of_the_measures() -> None:
     labels = np.eye(3)[np.arange(12) % 3]
     assert measures.alignment(labels @ labels.T, labels) == pytest.approx(1)

@@ -262,6 +262,27 @@ def test_any_measure_is_the_score_and_the_others_columns(measure: str, n_valid: 
     assert score.info["flops"][small] == 16 + used
 
 
+@pytest.mark.parametrize("kind", [NNGP, NTK, NTKRegression])
+def test_columns_of_training_images_need_no_others(kind: Any, tiny_data: Dataset) -> None:
+    """The same numbers, at the same charge, as with validation images beside them."""
+    wide = kind is NTKRegression
+    space: Any = FullyConnectedNetworks() if wide else NASBench101(width=4, stacks=1, cells=1)
+    architectures = space.grid(depth=(2, 5)) if wide else space.sample(2, 0)
+    options = {"n_train": (16, 24), "measure": "negative_loo_mse"}
+    without = kind(n_valid=0, **options).prepare(space, tiny_data, 0)
+    beside = kind(n_valid=20, **options).prepare(space, tiny_data, 0)
+    for architecture in architectures:
+        score, other = without(architecture), beside(architecture)
+        assert score.value == pytest.approx(other.value, rel=1e-6)
+        assert score.flops == other.flops
+        assert "accuracy" not in score.columns
+        for name, value in score.columns.items():
+            same = name.replace("n_valid=0", "n_valid=20")
+            assert value == pytest.approx(other.columns[same], rel=1e-5, abs=1e-9)
+            charge = other.info["flops"].get(same, other.flops)
+            assert score.info["flops"].get(name, score.flops) == charge
+
+
 def test_a_measure_that_needs_validation_images_gets_some() -> None:
     for measure in OF_VALIDATION:
         with pytest.raises(SettingError, match="negative_gcv"):

@@ -65,15 +65,18 @@ def features(
     return reference.forward(graph, params, stats, images)[0]
 
 
-def lax_convolution(x: Any, kernel: Any, stride: int = 1, groups: int = 1) -> Array:
-    """XLA's, framed by k // 2 zeros."""
-    side = kernel.shape[0] // 2
+def lax_convolution(
+    x: Any, kernel: Any, stride: int = 1, groups: int = 1, dilation: int = 1
+) -> Array:
+    """XLA's, framed by dilation · (k // 2) zeros."""
+    side = dilation * (kernel.shape[0] // 2)
     return lax.conv_general_dilated(
         x,
         kernel,
         (stride, stride),
         ((side, side), (side, side)),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        rhs_dilation=(dilation, dilation),
         feature_group_count=groups,
     )
 

@@ -16,11 +16,13 @@ from nasproxy.networks.layers import (
     Dense,
     DenseActivation,
     DepthwiseBN,
+    DepthwiseConv,
     GlobalAverage,
     Halve,
     HalveByMean,
     Layer,
     MaxPool3x3,
+    OddPixels,
     PointwiseConv,
     ProjectAdd,
     SqueezeExcite,
@@ -55,12 +57,14 @@ def apply(
             return conv_bn(layer, params, stats, added(truncated(inputs, layer.inputs)))
         case DepthwiseBN():
             x = added(truncated(inputs, layer.outputs))
-            kernel = np.asarray(params["kernel"])[:, :, 0, :, None] * np.eye(layer.outputs)
-            product = convolved(x, kernel, layer.stride)
+            product = convolved(x, diagonal(params), layer.stride)
             return normalised(product, params, stats, layer.activation)
+        case DepthwiseConv():
+            x = np.maximum(added(truncated(inputs, layer.outputs)), 0)
+            return convolved(x, diagonal(params), layer.stride, layer.dilation), {}
         case BNReLU():
             x = added(truncated(inputs, layer.outputs))
-            return normalised(x, params, stats, "relu")
+            return normalised(x, params, stats, layer.activation)
         case PointwiseConv():
             return convolved(
                 added(truncated(inputs, layer.inputs)), np.asarray(params["kernel"])
@@ -69,13 +73,17 @@ def apply(
             x = added(truncated(inputs, layer.channels))
             return x * gates(layer, params, x)[:, None, None], {}
         case MaxPool3x3():
-            return pooled(added(truncated(inputs, layer.channels))), {}
+            pixels = pooled(added(truncated(inputs, layer.channels)))
+            return pixels[:, :: layer.stride, :: layer.stride], {}
         case AveragePool3x3():
-            return averaged(added(truncated(inputs, layer.channels))), {}
+            pixels = averaged(added(truncated(inputs, layer.channels)))
+            return pixels[:, :: layer.stride, :: layer.stride], {}
         case Add():
             return added(truncated(inputs, layer.channels)), {}
         case Zero():
             return np.zeros((*inputs[0].shape[:3], layer.channels)), {}
+        case OddPixels():
+            return inputs[0][:, 1::2, 1::2], {}
         case Halve():
             n, h, w, c = inputs[0].shape
             even = inputs[0][:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c)
@@ -103,13 +111,20 @@ def truncated(inputs: list[np.ndarray], channels: int) -> list[np.ndarray]:
     return [x[..., :channels] for x in inputs]
 
 
-def convolved(x: np.ndarray, kernel: np.ndarray, stride: int = 1) -> np.ndarray:
-    """k // 2 zeros around: every output pixel is a sum over the taps."""
-    side = kernel.shape[0] // 2
+def diagonal(params: Arrays) -> np.ndarray:
+    """A depthwise kernel as one of all channels."""
+    kernel = np.asarray(params["kernel"])
+    return kernel[:, :, 0, :, None] * np.eye(kernel.shape[3])
+
+
+def convolved(x: np.ndarray, kernel: np.ndarray, stride: int = 1, dilation: int = 1) -> np.ndarray:
+    """dilation · (k // 2) zeros around: every output pixel is a sum over the taps."""
+    side = dilation * (kernel.shape[0] // 2)
     height, width = x.shape[1:3]
     x = np.pad(x, ((0, 0), (side, side), (side, side), (0, 0)))
     taps = [
-        x[:, i : i + height, j : j + width] @ kernel[i, j].astype(np.float64)
+        x[:, dilation * i : dilation * i + height, dilation * j : dilation * j + width]
+        @ kernel[i, j].astype(np.float64)
         for i in range(kernel.shape[0])
         for j in range(kernel.shape[1])
     ]

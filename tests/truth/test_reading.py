@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from nasproxy import truth
 from nasproxy.errors import TruthError
-from search_spaces import FullyConnectedNetworks, NASBench101, NASBench201, NASBenchMacro
+from search_spaces import (
+    FullyConnectedNetworks,
+    NASBench101,
+    NASBench201,
+    NASBench301,
+    NASBenchMacro,
+)
 
 TEXT = "key,acc\na,0.5\nb,0.25\n"
 WANTED = {"a": 0.5, "b": 0.25}
@@ -109,6 +115,8 @@ def test_repeats_that_agree_are_one(tmp_path: Path) -> None:
     assert series.attrs["repeated"] == 1
 
 
+SORTED = "((0, 0), (1, 5), (0, 1), (1, 1), (0, 3), (1, 3), (1, 3), (3, 2))"
+SWAPPED = f"({SORTED.replace('(0, 0), (1, 5)', '(1, 5), (0, 0)')}, {SORTED})"
 CELL = NASBench101().key(NASBench101().sample(1, 0)[0])
 
 
@@ -121,6 +129,7 @@ CELL = NASBench101().key(NASBench101().sample(1, 0)[0])
         (NASBenchMacro(), 1201201.0, "01201201"),
         (NASBenchMacro(), " 01201201", "01201201"),
         (FullyConnectedNetworks(), "relu-05", "relu-5"),
+        (NASBench301(), f"{SWAPPED} ".replace(" ", ""), f"({SORTED}, {SORTED})"),
         (NASBench201(), f" {'|none~0|+|none~0|none~1|+|none~0|none~1|none~2|'} ", None),
     ],
 )

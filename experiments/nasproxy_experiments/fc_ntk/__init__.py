@@ -5,4 +5,6 @@ from nasproxy_experiments.fc_ntk.study import prepare
 PAPER = "Approximate Architecture Evaluation with Accelerated Kernel Methods (Bordelon)"
 EXPERIMENTS = ("spectrum", "depth", "finite_networks", "accuracy")
 
-__all__ = ["EXPERIMENTS", "PAPER", "prepare"]
+CLAIMS = ("claims",)
+
+__all__ = ["CLAIMS", "EXPERIMENTS", "PAPER", "prepare"]

@@ -1,5 +1,8 @@
 """Table I: accuracy of fully-connected NTKs, by loss and by number of images."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,6 +13,8 @@ from nasproxy_experiments.fc_ntk.study import LOSSES, STOP, Study, named
 
 CLAIM = "A fully-connected NTK reaches 84 % on CIFAR-10 by squared loss and 87 % by cross-entropy."
 CLAIMED = {"squared": 0.84, "cross_entropy": 0.87}
+MOST = 40_000
+"""Training images that are left of CIFAR-10 beside those that it is judged on."""
 NEEDS = ("eigenpro", "direct", "whole")
 
 
@@ -52,6 +57,24 @@ def _row(solver: str, n: int, values: pd.Series, n_valid: int) -> dict[str, obje
     }
 
 
+def reached(shown: Mapping[str, Mapping[Any, Any]]) -> str:
+    """Whether every loss comes to its claimed accuracy, up to 1.96 standard errors.
+
+    Fewer training images than ``MOST`` leave open what all of them would do.
+
+    Args:
+        shown: ``accuracy``, ``standard error`` and ``images`` by loss.
+    """
+    short = [
+        CLAIMED[loss] - row["accuracy"] > 1.96 * row["standard error"]
+        for loss, row in shown.items()
+    ]
+    if not any(short):
+        return "holds"
+    few = min(int(row["images"]) for row in shown.values())
+    return "does not hold" if few >= MOST else f"is undecided at {few:,} images"
+
+
 def _verdict(table: pd.DataFrame, study: Study) -> str:
     last = {row["solver"]: row for row in table.to_dict("records")}  # Of the most images.
     direct = last["direct, NTK, best ε"]
@@ -68,9 +91,9 @@ def _verdict(table: pd.DataFrame, study: Study) -> str:
     )
     if not study.images.name.startswith("cifar10-"):
         return f"{text[0].upper()}{text[1:]}. The claim is about CIFAR-10."
-    gap = min(CLAIMED[loss] - row["accuracy"] for loss, row in shown.items())
-    if gap < 0.02:
-        return f"The claim holds: {text}."
+    said = reached(shown)
+    if said != "does not hold":
+        return f"The claim {said}: {text}."
     leak = {
         loss: (CLAIMED[loss] - r["accuracy"]) / (STOP - r["accuracy"]) for loss, r in shown.items()
     }

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from nasproxy.named import data_of
 from nasproxy.proxies import NTKRegression
 from nasproxy.reproduce.plan import Planned
 from nasproxy.reproduce.pool import Pool
-from nasproxy.reproduce.scores import Request
+from nasproxy.reproduce.scores import Request, spelled
 from nasproxy.reproduce.suites import Options
 from nasproxy.settings import describe
 from search_spaces import FullyConnectedNetworks
@@ -37,6 +37,32 @@ QUICK_POINTS, QUICK_DEPTHS = 500, 4
 """Training images and depths of a rehearsal."""
 STOP = 0.99
 """Training accuracy at which the paper stops its kernels."""
+REGRESSION: dict[str, Any] = {
+    "kernel": "ntk",
+    "solver": "ridge",
+    "loss": "squared",
+    "top": 100,
+    "subsample": None,
+    "batch": None,
+    "epochs": 100,
+    "train_accuracy": None,
+    "tolerance": 1e-2,
+    "ridge": 0.0,
+    "weight_variance": 2.0,
+    "bias_variance": 0.01,
+    "balanced": False,
+    "valid_from": "valid",
+    "measure": "accuracy",
+}
+RECIPE: dict[str, Any] = {
+    "batch": 32,
+    "learning_rate": 0.01,
+    "weight_decay": 1e-4,
+    "momentum": 0.9,
+    "augment": False,
+    "trials": 1,
+}
+"""Of kernels and of networks: all settings that requests do not vary."""
 
 
 @dataclass(eq=False)
@@ -172,13 +198,14 @@ def prepare(options: Options) -> Study:
 
 def _whole(source: Dataset, loss: str, top: int) -> Request:
     """All images; minibatches, as the spectrum suggests."""
-    proxy = NTKRegression(
+    proxy = spelled(
+        NTKRegression,
+        REGRESSION,
         solver="eigenpro",
         loss=loss,
         top=top,
         n_train=len(source.train_labels),
         n_valid=len(source.valid_labels),
-        balanced=False,
         train_accuracy=STOP,
         tolerance=0.0,
         epochs=400,
@@ -215,11 +242,13 @@ def _requests(
     n: int, points: int, images: Dataset, tops: tuple[int, ...]
 ) -> dict[str, tuple[str, Request]]:
     n_valid = len(images.valid_labels)
-    sizes = {"n_train": points, "n_valid": n_valid, "balanced": False}
+    sizes = {"n_train": points, "n_valid": n_valid}
     requests: dict[str, tuple[str, Request]] = {}
     for loss in LOSSES:
         for top in tops:
-            proxy = NTKRegression(
+            proxy = spelled(
+                NTKRegression,
+                REGRESSION,
                 solver="eigenpro",
                 loss=loss,
                 top=top,
@@ -231,21 +260,20 @@ def _requests(
             )
             requests[f"eigenpro {loss} {top}"] = "kernel", Request(proxy, n)
     nested = tuple(s for s in (500, 1000, 2000, 5000, 10000) if s < points)
-    direct = dataclasses.replace(NTKRegression(**sizes), n_train=(*nested, points))
+    direct = spelled(NTKRegression, REGRESSION, n_train=(*nested, points), n_valid=n_valid)
     requests["direct ntk"] = "kernel", Request(direct, n)
     # Its solves cost as much again and say nearly the same: the second largest size is enough.
     fewer = dataclasses.replace(direct, kernel="nngp", n_train=nested or (points,))
     requests["direct nngp"] = "kernel", Request(fewer, n)
     n_trained = sum(depth <= DEEPEST_TRAINED for depth in DEPTHS[:n])
-    recipe = {"batch": 32, "learning_rate": 0.01, "augment": False}
     for width in WIDTHS:
         for seed in SEEDS:
             requests[f"epochs {width} {seed}"] = (
                 str(width),
-                Request(Training(epochs=EPOCHS, **recipe), n_trained, seed),
+                Request(spelled(Training, RECIPE, epochs=EPOCHS, until=None), n_trained, seed),
             )
             requests[f"fitted {width} {seed}"] = (
                 str(width),
-                Request(Training(epochs=MOST_EPOCHS, until=0.8, **recipe), n_trained, seed),
+                Request(spelled(Training, RECIPE, epochs=MOST_EPOCHS, until=0.8), n_trained, seed),
             )
     return requests

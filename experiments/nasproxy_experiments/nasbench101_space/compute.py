@@ -78,7 +78,7 @@ def main() -> None:
             workers=args.workers,
             drawn="all cells, in parts",
         )
-        seconds = float(scored[f"{proxy.name} seconds"].mean())
+        seconds = float(scored[f"{proxy.name} seconds"].median())
         parts.write(args.out, parts.frame(scored, proxy, part, about | {"seconds": seconds}))
         for file in scratch.glob(f"{store.name}*"):
             file.unlink()

@@ -3,6 +3,6 @@
 from nasproxy_experiments.nngp_default.study import prepare
 
 PAPER = "The default of nngp by experiment, NAS-Bench-101 on CIFAR-10"
-EXPERIMENTS = ("measures",)
+EXPERIMENTS = ("measures", "parts")
 
 __all__ = ["EXPERIMENTS", "PAPER", "prepare"]

@@ -4,22 +4,20 @@ Chosen on some cells by two seeds, judged on the others by the other three: a se
 from many has its own luck where it was picked.
 """
 
-import math
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from nasproxy import metrics
-from nasproxy.proxies.kernel_regression import MEASURES, OF_VALIDATION
+from nasproxy.proxies.kernel_regression import MEASURES
 from nasproxy.proxies.nngp import flops
-from nasproxy.reproduce.scores import Scores, Setting
+from nasproxy.reproduce.scores import Setting
 from nasproxy.reproduce.suites import Finding
+from nasproxy_experiments.nngp_default import choice
+from nasproxy_experiments.nngp_default.choice import Candidate
 from nasproxy_experiments.nngp_default.study import SEEDS, need
-from nasproxy_experiments.nngp_nas.study import Study
+from nasproxy_experiments.nngp_nas.study import WIDTH, Study
 
 CLAIM = (
     "None: the paper ranks by validation accuracy, and leaves n_t and M to the user. Rule, written "
@@ -31,38 +29,6 @@ CLAIM = (
 )
 NEEDS = tuple(need(seed) for seed in SEEDS)
 CHOOSING, JUDGING = SEEDS[:2], SEEDS[2:]
-WITHIN = 0.01
-TODAY = (512, 512, 1)
-PAIRS = (
-    ("negative_loo_mse", "loo_accuracy"),
-    ("negative_gcv", "loo_accuracy"),
-    ("negative_gcv", "negative_mse"),
-)
-"""Measures whose rank means are tried too."""
-
-
-class Candidate(NamedTuple):
-    """A measure, or the mean rank of several, at a setting."""
-
-    measures: tuple[str, ...]
-    n_train: int
-    ensemble: int
-
-    @property
-    def name(self) -> str:
-        return " + ".join(self.measures)
-
-    @property
-    def validated(self) -> bool:
-        """Whether validation images are needed."""
-        return any(measure in OF_VALIDATION for measure in self.measures)
-
-
-class Half(NamedTuple):
-    """Scores by candidate ``[seeds, cells]``, and the truth ``[cells]``."""
-
-    scores: dict[Candidate, np.ndarray]
-    truth: np.ndarray
 
 
 def run(study: Study) -> Finding:
@@ -73,39 +39,28 @@ def run(study: Study) -> Finding:
     order = np.random.default_rng(0).permutation(len(keys))
     halves = [[keys[i] for i in part] for part in np.array_split(order, 2)]
     chosen_on, judged_on = (
-        _half(study, frames, settings, seeds, part)
+        choice.half(
+            choice.measured([frames[seed] for seed in seeds], part, MEASURES),
+            study.truth.reindex(part),
+        )
         for seeds, part in zip((CHOOSING, JUDGING), halves, strict=True)
     )
-    costs = _costs(study, settings)
-    limit = costs[None]
+    costs, limit = _costs(study, settings, list(chosen_on.scores))
+    usual = Candidate(("accuracy",), choice.nearest(settings), 1)
+    decision = choice.decide(chosen_on, judged_on, costs, usual, limit)
+    winner = decision.winner
     rows = []
     for candidate in chosen_on.scores:
-        tau = _tau(chosen_on, candidate)
+        first, own = (choice.tau(half, candidate) for half in (chosen_on, judged_on))
         row = _named(candidate) | {"GFLOP": costs[candidate] / 1e9}
-        row |= {"τ, choosing": tau.value, "low": tau.low, "high": tau.high}
-        own = _tau(judged_on, candidate)
+        row |= {"τ, choosing": first.value, "low": first.low, "high": first.high}
         row |= {"τ, judging": own.value, "low ": own.low, "high ": own.high}
         rows.append(row | {"between seeds": own.seed_deviation})
     table = pd.DataFrame(rows)
-    affordable = [c for c in chosen_on.scores if costs[c] <= limit]
-    taus = {c: _mean_tau(chosen_on, c) for c in affordable}
-    enough = max(taus.values()) - WITHIN
-    winner = min((c for c in affordable if taus[c] >= enough), key=lambda c: (costs[c], -taus[c]))
-    usual = Candidate(("accuracy",), _nearest(settings, TODAY[0]), 1)
-    gain = metrics.paired_gain(judged_on.scores[winner], judged_on.scores[usual], judged_on.truth)
-    size = study.sizes["params"].reindex(halves[1]).to_numpy(float)
+    size = study.sizes["params"].reindex(judged_on.keys).to_numpy(float)
     against = metrics.paired_gain(judged_on.scores[winner], size, judged_on.truth)
-    changed = gain.low > 0
-    own = _tau(judged_on, winner)
-    verdict = (
-        f"{'The default becomes' if changed else 'The default stays; chosen was'} {winner.name} at "
-        f"n_t {winner.n_train}, M {winner.ensemble}: τ {own.value:.3f} [{own.low:.3f}, "
-        f"{own.high:.3f}] on {len(judged_on.truth)} other cells by {len(JUDGING)} other seeds, "
-        f"{gain.value:+.3f} [{gain.low:.3f}, {gain.high:.3f}] over accuracy at n_t "
-        f"{usual.n_train}, M 1, at {costs[winner] / limit:.2f} of the default's cost."
-    )
     return Finding(
-        verdict,
+        choice.sentence(decision, judged_on, "cost", full=False),
         {"candidates": table.sort_values("τ, choosing", ascending=False, ignore_index=True)},
         _figure(table, winner, limit),
         (
@@ -120,58 +75,19 @@ def run(study: Study) -> Finding:
     )
 
 
-def _half(
-    study: Study,
-    frames: dict[int, Scores],
-    settings: list[Setting],
-    seeds: Sequence[int],
-    keys: list[str],
-) -> Half:
-    scores: dict[Candidate, np.ndarray] = {}
-    for setting in settings:
-        columns = {
-            m: np.stack([frames[s].column(setting, m).reindex(keys).to_numpy() for s in seeds])
-            for m in MEASURES
-        }
-        at = (setting.n_train, setting.ensemble)
-        scores |= {Candidate((m,), *at): column for m, column in columns.items()}
-        for pair in PAIRS:
-            both = [columns[m] for m in pair]
-            ranks = [metrics.rank_mean(np.column_stack(rows)) for rows in zip(*both, strict=True)]
-            scores[Candidate(pair, *at)] = np.stack(ranks)
-    defined = np.all([np.isfinite(s).all(0) for s in scores.values()], axis=0)
-    truth = study.truth.reindex(keys).to_numpy(float)
-    return Half({c: s[:, defined] for c, s in scores.items()}, truth[defined])
-
-
-def _costs(study: Study, settings: list[Setting]) -> dict[Candidate | None, float]:
-    """Mean operations a cell, of each candidate and, as None, of today's default."""
-    graphs, classes = study.pool.graphs(16), study.images.classes
+def _costs(
+    study: Study, settings: list[Setting], candidates: list[Candidate]
+) -> tuple[dict[Candidate, float], float]:
+    """Mean operations a cell, of each candidate and of today's default."""
+    graphs, classes = study.pool.graphs(WIDTH), study.images.classes
 
     def cost(n_train: int, n_valid: int, members: int) -> float:
         return float(np.mean([flops(g, classes, n_train, n_valid, members) for g in graphs]))
 
-    costs: dict[Candidate | None, float] = {None: cost(*TODAY)}
-    for setting in settings:
-        for names in [*((m,) for m in MEASURES), *PAIRS]:
-            candidate = Candidate(tuple(names), setting.n_train, setting.ensemble)
-            unseen = setting.n_valid if candidate.validated else 0
-            costs[candidate] = cost(setting.n_train, unseen, setting.ensemble)
-    return costs
-
-
-def _tau(half: Half, candidate: Candidate) -> metrics.Estimate:
-    return metrics.over_seeds(
-        metrics.kendall_tau, half.scores[candidate], half.truth, n_resamples=200
+    unseen = settings[0].n_valid
+    return {c: cost(c.n_train, unseen if c.validated else 0, c.ensemble) for c in candidates}, cost(
+        *choice.TODAY
     )
-
-
-def _mean_tau(half: Half, candidate: Candidate) -> float:
-    return float(np.mean([metrics.kendall_tau(s, half.truth) for s in half.scores[candidate]]))
-
-
-def _nearest(settings: list[Setting], n_train: int) -> int:
-    return min((s.n_train for s in settings), key=lambda n: abs(math.log(n / n_train)))
 
 
 def _named(candidate: Candidate) -> dict[str, object]:

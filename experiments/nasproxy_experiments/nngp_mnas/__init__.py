@@ -5,4 +5,6 @@ from nasproxy_experiments.nngp_mnas.study import prepare
 PAPER = "the same paper's MNAS part, on Accel-NASBench, and two more spaces"
 EXPERIMENTS = ("top_networks", "accel_nasbench", "nasbench_macro", "nasbench201", "what_limits")
 
-__all__ = ["EXPERIMENTS", "PAPER", "prepare"]
+CLAIMS = ("claims",)
+
+__all__ = ["CLAIMS", "EXPERIMENTS", "PAPER", "prepare"]

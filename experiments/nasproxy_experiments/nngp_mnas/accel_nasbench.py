@@ -14,9 +14,7 @@ NEEDS = (f"{ACCEL}/nngp",)
 
 def run(study: Study) -> Finding:
     benchmark = study.benchmarks[ACCEL]
-    table, verdict = compare(
-        benchmark, benchmark.truth, "accuracy", "Over the table: params τ .621, MACs .441."
-    )
+    table, verdict, _ = compare(benchmark, benchmark.truth, "accuracy")
     compared, said = [table], [verdict]
     judged = "accuracy, since no latency is known here,"
     if benchmark.latency is not None:
@@ -25,9 +23,9 @@ def run(study: Study) -> Finding:
         reward = pd.Series(
             metrics.mnas_reward(pair.iloc[:, 0], pair.iloc[:, 1], target=target), index=pair.index
         )
-        table, verdict = compare(benchmark, reward, "reward", TARGET_RANGE)
+        table, verdict, _ = compare(benchmark, reward, "reward")
         compared.append(table)
-        said.append(verdict)
+        said += [verdict, TARGET_RANGE]
         judged = f"the reward of {benchmark.said.partition(',')[0]}"
     main = f"NNGP {MEASURES['accuracy']} {benchmark.scores('nngp').largest}"
     low, high = table.set_index("score").loc[main, ["τ low", "τ high"]].to_numpy(float)

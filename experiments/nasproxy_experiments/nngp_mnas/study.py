@@ -16,10 +16,11 @@ from nasproxy.errors import SettingError, TruthError
 from nasproxy.named import data_settings
 from nasproxy.reproduce.plan import Planned
 from nasproxy.reproduce.pool import Pool, Scored
-from nasproxy.reproduce.scores import Request
+from nasproxy.reproduce.scores import Request, spelled
 from nasproxy.reproduce.suites import RANKED, Options
 from nasproxy.space import SearchSpace
 from nasproxy.truth import tables
+from nasproxy_experiments.nngp_nas.study import RECIPE
 from search_spaces import AccelNASBench, NASBench201, NASBenchMacro
 
 ACCEL, MACRO, TOPOLOGY = "accel_nasbench", "nasbench_macro", "nasbench201"
@@ -63,7 +64,8 @@ COLUMNS = {
     ),
     TOPOLOGY: Columns("nasbench201.parquet", ("test_cifar10",), 100.0, "CIFAR-10 test accuracy"),
 }
-TRUTH = Request(Training(epochs=4, batch=32, learning_rate=0.02), 10**6, seed=1)
+PAPER = NNGP.presets["paper"]
+TRUTH = Request(spelled(Training, RECIPE, epochs=4), 10**6, seed=1)
 """Truth where none is published."""
 
 
@@ -193,11 +195,11 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
     others: dict[str, Pool] = {}
     if name == ACCEL:
         images, fewer, small = _imagenet_like(options)
-        request = Request(
-            NNGP(n_train=(200, 500), n_valid=250, ensemble=(1, 2), norm_images=16, width=16), n
-        )
-        few = Request(NNGP(n_train=250, n_valid=250, ensemble=1, norm_images=16, width=16), n)
-        short = Request(Training(epochs=3, batch=32, learning_rate=0.02, width=16), min(30, n))
+        sizes: dict[str, Any] = {"n_valid": 250, "norm_images": 16, "width": 16}
+        nngp = spelled(NNGP, PAPER, n_train=(200, 500), ensemble=(1, 2), **sizes)
+        request = Request(nngp, n)
+        few = Request(spelled(NNGP, PAPER, n_train=250, ensemble=1, **sizes), n)
+        short = Request(spelled(Training, RECIPE, epochs=3, width=16), min(30, n))
         requests = {"nngp": request, "nngp, 10 labels": few, "training": short}
         requests |= _limits(request, min(200, n), n_train=(500, 2000), n_valid=1000)
         requests |= _members(request, min(120, n), n_train=500, n_valid=500, ensemble=(1, 4, 16))
@@ -209,7 +211,7 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
     else:
         images = data.load("cifar10", data_dir=options.data_dir)
         sizes = {"n_train": (100, 200), "n_valid": 100, "ensemble": (1, 2), "norm_images": 16}
-        request = Request(NNGP(**sizes, width=16), n)
+        request = Request(spelled(NNGP, PAPER, **sizes, width=16), n)
         first = min(150 if name == MACRO else 100, n)
         more = {"n_train": (200, 1000), "n_valid": 500, "ensemble": (1, 4)}
         requests = {"nngp": request} | _limits(request, first, **more)
@@ -230,14 +232,15 @@ def _embedded(name: str, options: Options, store: Store) -> Benchmark:
     keyed = {space.key(a): a for a in space.sample(n, options.seed)}
     drawn = f"uniform, n={n}, seed={options.seed}"
     narrow: SearchSpace = dataclasses.replace(space, width=16)
-    nngp = NNGP(n_train=(50, 100), n_valid=100, ensemble=(1, 2), norm_images=32)
+    sizes: dict[str, Any] = {"n_train": (50, 100), "n_valid": 100, "ensemble": (1, 2)}
+    nngp = spelled(NNGP, PAPER, **sizes, norm_images=32)
     request = Request(dataclasses.replace(nngp, width=16), n)
     requests = {"nngp": request} | _limits(request, n, n_train=(100, 300), n_valid=200)
     requests |= _members(request, n, ensemble=(1, 4, 8))
     others: dict[str, Pool] = {}
     if name == ACCEL:
         requests["nngp, 10 labels"] = Request(dataclasses.replace(nngp, n_train=200, width=16), n)
-        requests["training"] = Request(Training(epochs=2, batch=32, learning_rate=0.02), n)
+        requests["training"] = Request(spelled(Training, RECIPE, epochs=2), n)
     pool = Pool(narrow, keyed, images, store, drawn, options.progress)
     said = "accuracy after 4 epochs of training here, at width 16"
     return Benchmark(name, pool, None, None, said, requests, others)

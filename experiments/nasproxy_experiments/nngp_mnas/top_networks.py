@@ -56,7 +56,7 @@ def run(study: Study) -> Finding:
         chosen |= {(group, name): values for name, values in picked.items()}
     table = pd.DataFrame(rows)
     return Finding(
-        _verdict(table),
+        _verdict(table, untrained=list(groups)[:-1]),
         {"top": table},
         _figure(chosen, table),
         (
@@ -118,14 +118,17 @@ def _random(truth: np.ndarray, k: int) -> np.ndarray:
     return np.array([rng.choice(truth, k, replace=False).max() for _ in range(REPEATS)])
 
 
-def _verdict(table: pd.DataFrame) -> str:
-    """Over the groups whose scores are all untrained; a choice differs from random beyond 90 %."""
+def _verdict(table: pd.DataFrame, untrained: list[str]) -> str:
+    """Over all choices by NNGP; one differs from random ones beyond the middle 90 % of these.
+
+    Listed are those of the groups in which nothing was trained.
+    """
     nngp = table[table["chosen by"].str.startswith("NNGP")]
     shares = nngp[SHARE]
     said = [
         f"{row['chosen by']} among {row['among']} {row['best']:.4g} ({row[SHARE]:.0%} of random "
         "choices are worse)"
-        for row in nngp[~nngp["among"].str.contains("trained")].to_dict("records")
+        for row in nngp[nngp["among"].isin(untrained)].to_dict("records")
     ]
     size = table[table["chosen by"] == "parameters"].iloc[0]
     judged = (

@@ -17,6 +17,8 @@ EXPERIMENTS = (
     "raw_scores",
     "reduced_width",
     "one_at_a_time",
+    "whole_table",
 )
+CLAIMS = ("claims",)
 
-__all__ = ["EXPERIMENTS", "PAPER", "prepare"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "PAPER", "prepare"]

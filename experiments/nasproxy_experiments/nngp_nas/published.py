@@ -7,7 +7,7 @@ import pandas as pd
 from pyarrow import parquet
 
 from nasproxy.errors import SettingError, TruthError
-from nasproxy.truth import tables
+from nasproxy.truth import reading, tables
 
 CELLS, BUDGETS = "nasbench101_cells.parquet", "nasbench101_budgets.parquet"
 TRUTH = "test_accuracy_108"
@@ -21,10 +21,14 @@ class Published:
     Attributes:
         truth: mean test accuracy after 108 epochs.
         shortened: validation accuracy of one trial, a column for each of 4, 12 and 36 epochs.
+        parameters: trainable ones of every network; None where the table has none.
+        full: validation accuracy of one trial after 108 epochs; likewise.
     """
 
     truth: pd.Series
     shortened: pd.DataFrame
+    parameters: pd.Series | None = None
+    full: pd.Series | None = None
 
     def draw(self, n: int, seed: int) -> list[str]:
         """Hashes of cells that have both, each equally likely; a smaller draw begins a larger."""
@@ -57,4 +61,12 @@ def read_published(path: Path) -> Published:
         names = parquet.read_schema(path).names
         columns = {e: f"{c}_trial0" if f"{c}_trial0" in names else c for e, c in columns.items()}
     shortened = {epochs: tables.read(short, column) for epochs, column in columns.items()}
-    return Published(tables.read(long, TRUTH), pd.DataFrame(shortened).dropna())
+    frame = pd.DataFrame(shortened).dropna()
+    parameters = _if_there(long, "trainable_parameters")
+    return Published(
+        tables.read(long, TRUTH), frame, parameters, _if_there(short, "validation_accuracy_108")
+    )
+
+
+def _if_there(path: Path, column: str) -> pd.Series | None:
+    return tables.read(path, column) if column in reading.names(path) else None

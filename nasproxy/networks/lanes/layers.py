@@ -27,12 +27,13 @@ from nasproxy.networks.lanes.tile import (
     AVERAGE_POOL,
     HALVE,
     HALVE_BY_MEAN,
+    ODD_PIXELS,
     MEAN,
     GATE,
     ZERO,
     COPY,
     UNLOAD,
-) = range(14)
+) = range(15)
 """Operations."""
 (
     OP,
@@ -52,6 +53,7 @@ from nasproxy.networks.lanes.tile import (
     OUTPUTS,  # channels made
     SIZE,  # of a kernel
     STRIDE,
+    DILATION,  # between the pixels that a depthwise kernel's taps meet
     BLOCK,  # most output channels of a tile
     KERNEL,  # place in the kernels as they were drawn
     WEIGHTS,  # place in the packed weights
@@ -59,9 +61,9 @@ from nasproxy.networks.lanes.tile import (
     NORMED,  # whether batch norm follows
     ACTIVATION,
     PREACTIVATION,
-) = range(24)
+) = range(25)
 """Columns of a program."""
-COLUMNS = 24
+COLUMNS = 25
 PLACES = [X, Z, Y]
 LINEAR, RELU, RELU6, SWISH, SIGMOID, HARD_SIGMOID = range(6)
 """Activations and gates."""
@@ -146,18 +148,20 @@ def convolve(maps: Any, weights: Any, op: Any, finished: bool) -> None:
 @helper
 def convolve_depthwise(maps: Any, weights: Any, op: Any, finished: bool) -> None:
     """As :func:`convolve`, every channel by itself; to a tile, a kernel's columns are inputs."""
-    size, stride = op[SIZE], op[STRIDE]
-    half = size // 2
+    size, stride, dilation = op[SIZE], op[STRIDE], op[DILATION]
+    half = size // 2 * dilation
     floor, ceiling = bounds(op[ACTIVATION] if finished else LINEAR)
-    limits = (-INFINITY, floor, ceiling)
-    steps = (op[X_ROW], LANES, stride * LANES, op[Y_PLANE])
+    limits = (ZERO32 if op[PREACTIVATION] else -INFINITY, floor, ceiling)
+    steps = (dilation * op[X_ROW], dilation * LANES, stride * LANES, op[Y_PLANE])
     for c in range(op[OUTPUTS]):
         w = op[WEIGHTS] + c * (1 + size * size)
         for r in range(op[HEIGHT]):
-            top = max(0, half - r * stride)
-            bottom = min(size, op[X_HEIGHT] + half - r * stride)
+            # Of the kernel's rows, those that do not only meet the frame.
+            top = (max(0, half - r * stride) + dilation - 1) // dilation
+            bottom = min(size, (op[X_HEIGHT] + half - r * stride + dilation - 1) // dilation)
             kernel = (bottom - top, 1, size, top * size, 0)
-            x = op[X] + c * op[X_PLANE] + (r * stride + top - half) * op[X_ROW] - half * LANES
+            first = r * stride + top * dilation - half
+            x = op[X] + c * op[X_PLANE] + first * op[X_ROW] - half * LANES
             y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
             u = 0
             while u < op[WIDTH]:
@@ -261,46 +265,51 @@ def pool(maps: Any, op: Any, scratch: Any) -> None:
 
     For the largest the border is repeated. The frame's zeros are no part of a mean, only its sum.
     """
-    n = op[WIDTH] * LANES
+    n = op[X_WIDTH] * LANES
     largest = op[OP] == MAX_POOL
     across = scratch[: n + 2 * LANES]
     inside = across[LANES : LANES + n]
     left, right = across[:n], across[2 * LANES :]
     for c in range(op[OUTPUTS]):
         for r in range(op[HEIGHT]):
-            x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+            row = r * op[STRIDE]
+            x = op[X] + c * op[X_PLANE] + row * op[X_ROW]
             y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
-            above = r > 0
-            below = r < op[HEIGHT] - 1
+            above = row > 0
+            below = row < op[X_HEIGHT] - 1
             up = x - op[X_ROW] if above or not largest else x
             down = x + op[X_ROW] if below or not largest else x
             here, upper, lower = maps[x : x + n], maps[up : up + n], maps[down : down + n]
-            made = maps[y : y + n]
             if largest:
                 for j in range(n):
                     inside[j] = larger(larger(upper[j], here[j]), lower[j])
                 for j in range(LANES):
                     across[j] = inside[j]
                     across[n + LANES + j] = inside[n - LANES + j]
+            else:
                 for j in range(n):
-                    made[j] = larger(larger(left[j], inside[j]), right[j])
-                continue
-            for j in range(n):
-                inside[j] = upper[j] + here[j] + lower[j]
-            for j in range(LANES):
-                across[j] = ZERO32
-                across[n + LANES + j] = ZERO32
+                    inside[j] = upper[j] + here[j] + lower[j]
+                for j in range(LANES):
+                    across[j] = ZERO32
+                    across[n + LANES + j] = ZERO32
             for u in range(op[WIDTH]):
-                pixels = (1 + above + below) * (1 + (u > 0) + (u < op[WIDTH] - 1))
-                share = ONE32 / np.float32(pixels)
-                for j in range(u * LANES, u * LANES + LANES):
-                    made[j] = (left[j] + inside[j] + right[j]) * share
+                column = u * op[STRIDE]
+                v = column * LANES
+                one, two, three = left[v : v + LANES], inside[v : v + LANES], right[v : v + LANES]
+                made = maps[y + u * LANES : y + (u + 1) * LANES]
+                if largest:
+                    for j in range(LANES):
+                        made[j] = larger(larger(one[j], two[j]), three[j])
+                else:
+                    pixels = (1 + above + below) * (1 + (column > 0) + (column < op[X_WIDTH] - 1))
+                    share = ONE32 / np.float32(pixels)
+                    for j in range(LANES):
+                        made[j] = (one[j] + two[j] + three[j]) * share
 
 
 @helper
 def halve(maps: Any, op: Any) -> None:
-    """Largest or mean of each 2×2 pixels."""
-    largest = op[OP] == HALVE
+    """Largest, mean or last of each 2×2 pixels."""
     for c in range(op[OUTPUTS]):
         for r in range(op[HEIGHT]):
             for u in range(op[WIDTH]):
@@ -310,9 +319,12 @@ def halve(maps: Any, op: Any) -> None:
                 one, two = maps[x : x + LANES], maps[x + LANES : x + 2 * LANES]
                 three, four = maps[below : below + LANES], maps[below + LANES : below + 2 * LANES]
                 made = maps[y : y + LANES]
-                if largest:
+                if op[OP] == HALVE:
                     for j in range(LANES):
                         made[j] = larger(larger(one[j], three[j]), larger(two[j], four[j]))
+                elif op[OP] == ODD_PIXELS:
+                    for j in range(LANES):
+                        made[j] = four[j]
                 else:
                     for j in range(LANES):
                         made[j] = ((one[j] + three[j]) + (two[j] + four[j])) * np.float32(0.25)

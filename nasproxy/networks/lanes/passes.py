@@ -31,6 +31,7 @@ from nasproxy.networks.lanes.layers import (
     MEAN,
     NORMALISE,
     NORMED,
+    ODD_PIXELS,
     ONE32,
     OP,
     OUTPUTS,
@@ -165,7 +166,7 @@ def run(
                     layers.add(own, op)
                 elif code in (MAX_POOL, AVERAGE_POOL):
                     layers.pool(own, op, scratch[me])
-                elif code in (HALVE, HALVE_BY_MEAN):
+                elif code in (HALVE, HALVE_BY_MEAN, ODD_PIXELS):
                     layers.halve(own, op)
                 elif code == MEAN:
                     layers.mean(own, op, scratch[me])

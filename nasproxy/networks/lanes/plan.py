@@ -16,15 +16,19 @@ from nasproxy.networks.lanes.tile import LANES, channels_of
 from nasproxy.networks.layers import (
     Add,
     AveragePool3x3,
+    BatchNormed,
     BNReLU,
     Concatenate,
     ConvBN,
     DepthwiseBN,
+    DepthwiseConv,
     GlobalAverage,
     Halve,
     HalveByMean,
     Layer,
     MaxPool3x3,
+    OddPixels,
+    PlainBN,
     PointwiseConv,
     ProjectAdd,
     SqueezeExcite,
@@ -38,12 +42,13 @@ POOLS: dict[type[Layer], int] = {
     AveragePool3x3: ops.AVERAGE_POOL,
     Halve: ops.HALVE,
     HalveByMean: ops.HALVE_BY_MEAN,
+    OddPixels: ops.ODD_PIXELS,
 }
 # By exact class: a subclass may compute something else.
 KNOWN = {
     *POOLS,
-    *(Add, BNReLU, Concatenate, ConvBN, DepthwiseBN, PointwiseConv, ProjectAdd),
-    *(SqueezeExcite, Zero),
+    *(Add, BNReLU, Concatenate, ConvBN, DepthwiseBN, DepthwiseConv, PlainBN, PointwiseConv),
+    *(ProjectAdd, SqueezeExcite, Zero),
 }
 
 
@@ -129,6 +134,11 @@ def _known(layer: Layer) -> bool:
     return type(layer) in KNOWN and activation in ACTIVATIONS and not padded
 
 
+def _reach(layer: Layer) -> int:
+    """How far from its own pixel a layer looks."""
+    return getattr(layer, "size", 1) // 2 * getattr(layer, "dilation", 1)
+
+
 def plan(graph: Graph) -> Plan:
     """The program of a graph that is known, see :func:`knows`."""
     return _Planner(graph).made()
@@ -138,8 +148,7 @@ class _Planner:
     def __init__(self, graph: Graph):
         self.graph = graph
         live = [(i, s) for i, s in enumerate(graph.steps[:-1]) if graph.live[i]]
-        sides = [getattr(s.layer, "size", 1) for _, s in live]
-        self.frame = max(1, *(side // 2 for side in sides))
+        self.frame = max(1, *(_reach(s.layer) for _, s in live))
         self.live = live
         self.rows: list[list[int]] = []
         self.stages: list[tuple[int, int, int]] = []
@@ -237,21 +246,22 @@ class _Planner:
         match layer:
             case ConvBN() | PointwiseConv():
                 self._weighted(ops.CONVOLVE, position, layer, x, y)
-            case DepthwiseBN():
+            case DepthwiseBN() | DepthwiseConv():
                 self._weighted(ops.DEPTHWISE, position, layer, x, y)
             case BNReLU():
                 self._weighted(ops.NORMALISE, position, layer, x, y)
             case SqueezeExcite():
                 self._gated(position, layer, x, y)
             case _:
-                self._emit(POOLS[type(layer)], x, y, inputs=c, outputs=c)
+                stride = getattr(layer, "stride", 1)
+                self._emit(POOLS[type(layer)], x, y, inputs=c, outputs=c, stride=stride)
         if summed:
             self._free(x, inputs)
 
     def _weighted(
         self, op: int, position: int, layer: Any, x: Place, y: Place, z: Place | None = None
     ) -> None:
-        normed = not isinstance(layer, PointwiseConv)
+        normed = isinstance(layer, BatchNormed)
         if normed:
             self.norms.append((position, self.channels))
         self._emit(
@@ -263,10 +273,11 @@ class _Planner:
             outputs=layer.outputs,
             size=getattr(layer, "size", 1),
             stride=getattr(layer, "stride", 1),
+            dilation=getattr(layer, "dilation", 1),
             kernel=None if op == ops.NORMALISE else (position, "kernel"),
             normed=normed,
             activation=ACTIVATIONS[layer.activation if normed else "none"],
-            preactivation=getattr(layer, "preactivation", False),
+            preactivation=getattr(layer, "preactivation", isinstance(layer, DepthwiseConv)),
         )
 
     def _gated(self, position: int, layer: SqueezeExcite, x: Place, y: Place) -> None:
@@ -319,6 +330,7 @@ class _Planner:
         outputs: int = 0,
         size: int = 1,
         stride: int = 1,
+        dilation: int = 1,
         kernel: tuple[int, str] | None = None,
         normed: bool = False,
         activation: int = ops.LINEAR,
@@ -336,7 +348,7 @@ class _Planner:
         if z is not None:
             row[ops.Z_PLANE] = z.stage.plane
         row[ops.OP], row[ops.INPUTS], row[ops.OUTPUTS] = op, inputs, outputs
-        row[ops.SIZE], row[ops.STRIDE] = size, stride
+        row[ops.SIZE], row[ops.STRIDE], row[ops.DILATION] = size, stride, dilation
         row[ops.NORMED], row[ops.ACTIVATION] = normed, activation
         row[ops.PREACTIVATION] = preactivation
         row[ops.KERNEL], row[ops.WEIGHTS], row[ops.CHANNEL] = (

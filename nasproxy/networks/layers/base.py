@@ -58,6 +58,11 @@ def fitting(own: int, multiple: int, channels: tuple[int, ...]) -> int:
     return grown if all(c >= grown for c in channels) else own
 
 
+def strided(shape: Shape, stride: int) -> tuple[int, int]:
+    """Height and width of what a strided layer makes of an image."""
+    return -(-shape[0] // stride), -(-shape[1] // stride)
+
+
 def total(inputs: tuple[Float[Array, "n ..."], ...], channels: int) -> Float[Array, "n ..."]:
     """Sum of the inputs, each truncated to its first ``channels``."""
     return reduce(jnp.add, (x if x.shape[-1] == channels else x[..., :channels] for x in inputs))

@@ -25,6 +25,7 @@ from nasproxy.networks.layers.base import (
     aligned,
     fitting,
     ones,
+    strided,
     total,
     up,
     zeros,
@@ -45,10 +46,12 @@ class BatchNormed(Layer):
     Attributes:
         outputs: channels made.
         activation: one of ``ACTIVATIONS``, applied last.
+        affine: whether a scale and a bias are learnt; without, they stay 1 and 0.
     """
 
     outputs: int
     activation: str = "relu"
+    affine: bool = True
 
     @abstractmethod
     def product(
@@ -61,7 +64,8 @@ class BatchNormed(Layer):
         return {}
 
     def parameters(self) -> dict[str, Shape]:
-        return self.kernels() | {"scale": (self.outputs,), "bias": (self.outputs,)}
+        shapes = {"scale": (self.outputs,), "bias": (self.outputs,)}
+        return self.kernels() | (shapes if self.affine else {})
 
     def initialise(self, draw: Draw) -> Arrays:
         return {
@@ -70,6 +74,8 @@ class BatchNormed(Layer):
         }
 
     def constants(self) -> Arrays:
+        if not self.affine:
+            return {}
         return {"scale": ones(self.outputs), "bias": zeros(self.outputs)}
 
     def statistics(self) -> Arrays:
@@ -107,6 +113,7 @@ class ConvBN(BatchNormed):
         stride: between output pixels.
         activation: one of ``ACTIVATIONS``, applied last.
         preactivation: whether a ReLU comes before the convolution (NAS-Bench-201's order).
+        affine: whether batch norm learns a scale and a bias.
     """
 
     size: int
@@ -115,6 +122,7 @@ class ConvBN(BatchNormed):
     stride: int = 1
     activation: str = "relu"
     preactivation: bool = False
+    affine: bool = True
 
     def kernels(self) -> dict[str, Shape]:
         return {"kernel": (self.size, self.size, self.inputs, self.outputs)}
@@ -195,6 +203,45 @@ class DepthwiseBN(BatchNormed):
 
 
 @dataclass(frozen=True)
+class DepthwiseConv(Layer):
+    """ReLU, then a depthwise convolution and nothing else: the first half of a separable one.
+
+    Attributes:
+        size: the kernel's side, odd.
+        outputs: channels taken and made.
+        stride: between output pixels.
+        dilation: between the pixels that neighbouring taps meet.
+    """
+
+    size: int
+    outputs: int
+    stride: int = 1
+    dilation: int = 1
+
+    def parameters(self) -> dict[str, Shape]:
+        return {"kernel": (self.size, self.size, 1, self.outputs)}
+
+    def initialise(self, draw: Draw) -> Arrays:
+        return {"kernel": draw.truncated_normal(self.parameters()["kernel"], 1 / self.size)}
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (*strided(inputs[0], self.stride), self.outputs)
+
+    def flops(self, *inputs: Shape) -> int:
+        height, width = strided(inputs[0], self.stride)
+        return 2 * height * width * self.size**2 * self.outputs
+
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
+        x = jax.nn.relu(total(inputs, self.outputs))
+        return depthwise(x, params["kernel"], self.stride, self.dilation)
+
+    def pad(self, multiple: int, *channels: int) -> Self:
+        return replace(self, outputs=fitting(self.outputs, multiple, channels))
+
+
+@dataclass(frozen=True)
 class BNReLU(BatchNormed):
     """Batch normalisation and ReLU of the first ``outputs`` channels."""
 
@@ -210,6 +257,14 @@ class BNReLU(BatchNormed):
 
     def pad(self, multiple: int, *channels: int) -> Self:
         return replace(self, outputs=fitting(self.outputs, multiple, channels))
+
+
+@dataclass(frozen=True)
+class PlainBN(BNReLU):
+    """Batch normalisation of the first ``outputs`` channels, which learns nothing."""
+
+    activation = "none"
+    affine = False
 
 
 @dataclass(frozen=True)
@@ -294,8 +349,3 @@ class SqueezeExcite(Layer):
     def pad(self, multiple: int, *channels: int) -> Self:
         own = fitting(self.channels, multiple, channels)
         return replace(self, channels=own, squeeze=up(self.squeeze, multiple))
-
-
-def strided(shape: Shape, stride: int) -> tuple[int, int]:
-    """Height and width of what a strided convolution makes of an image."""
-    return -(-shape[0] // stride), -(-shape[1] // stride)

@@ -10,22 +10,29 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from nasproxy.networks.layers.base import Arrays, Layer, Shape, fitting, total
+from nasproxy.networks.layers.base import Arrays, Layer, Shape, fitting, strided, total
 
 
 @dataclass(frozen=True)
 class MaxPool3x3(Layer):
-    """Largest of each 3×3 neighbourhood, stride 1, SAME; keeps ``channels``."""
+    """Largest of each 3×3 neighbourhood that lies in the image; keeps ``channels``.
+
+    Attributes:
+        channels: taken and made.
+        stride: between output pixels, of which the first is the image's first.
+    """
 
     channels: int
+    stride: int = 1
 
     def shape(self, *inputs: Shape) -> Shape:
-        return (*inputs[0][:2], self.channels)
+        return (*strided(inputs[0], self.stride), self.channels)
 
     def infer(
         self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
     ) -> Float[Array, "n ..."]:
-        return _over_3x3(total(inputs, self.channels), jnp.maximum, -jnp.inf)
+        pooled = _over_3x3(total(inputs, self.channels), jnp.maximum, -jnp.inf)
+        return pooled[:, :: self.stride, :: self.stride]
 
     def pad(self, multiple: int, *channels: int) -> Self:
         return replace(self, channels=fitting(self.channels, multiple, channels))
@@ -33,12 +40,18 @@ class MaxPool3x3(Layer):
 
 @dataclass(frozen=True)
 class AveragePool3x3(Layer):
-    """Mean of each 3×3 neighbourhood, stride 1, over the pixels that lie in the image."""
+    """Mean of each 3×3 neighbourhood, over the pixels that lie in the image.
+
+    Attributes:
+        channels: taken and made.
+        stride: between output pixels, of which the first is the image's first.
+    """
 
     channels: int
+    stride: int = 1
 
     def shape(self, *inputs: Shape) -> Shape:
-        return (*inputs[0][:2], self.channels)
+        return (*strided(inputs[0], self.stride), self.channels)
 
     def infer(
         self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
@@ -46,7 +59,8 @@ class AveragePool3x3(Layer):
         x = total(inputs, self.channels)
         rows, columns = (_neighbours(length) for length in x.shape[1:3])
         pixels = np.multiply.outer(rows, columns)[:, :, None]
-        return _over_3x3(x, jnp.add, 0) * (1 / pixels).astype(np.float32)[None]
+        means = _over_3x3(x, jnp.add, 0) * (1 / pixels).astype(np.float32)[None]
+        return means[:, :: self.stride, :: self.stride]
 
     def pad(self, multiple: int, *channels: int) -> Self:
         return replace(self, channels=fitting(self.channels, multiple, channels))
@@ -74,6 +88,16 @@ class HalveByMean(Halve):
         self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
     ) -> Float[Array, "n ..."]:
         return _over_2x2(inputs[0], jnp.add) * np.float32(0.25)
+
+
+@dataclass(frozen=True)
+class OddPixels(Halve):
+    """Of each 2×2 pixels the last, learning nothing: what a factorised reduction reads beside."""
+
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
+        return inputs[0][:, 1::2, 1::2]
 
 
 @dataclass(frozen=True)

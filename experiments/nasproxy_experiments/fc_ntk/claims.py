@@ -1,0 +1,227 @@
+"""Claims of Bordelon et al., kernels of wide fully-connected networks, and what judges them.
+
+These rules were written when the reports that they read had been made: 5,000 training images,
+40,000 where it is said. Errors are on 5,000 validation images, and intervals are a binomial's.
+"""
+
+import math
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from nasproxy.reproduce import claims
+from nasproxy.reproduce.claims import Evidence, Rule
+from nasproxy.reproduce.evidence import Find, difference, exact, row, share
+from nasproxy.reproduce.statistics import Estimate
+
+PAPER = "Bordelon et al. (000)"
+ruled, unjudged = partial(claims.ruled, PAPER), partial(claims.unjudged, PAPER)
+VALIDATED = 5000
+SEEDS = 3
+"""Of each finite network."""
+T = 4.303
+"""Student's t of 95 % at two degrees of freedom, for means of three networks."""
+STEPS = "5 epochs of 5,000 images are a tenth of the paper's steps"
+HUNDRED = "CIFAR-100 is not at hand."
+_SPECTRUM, _ACCURACY = "fc_ntk/spectrum", "fc_ntk/accuracy"
+_DEPTH, _FINITE = "fc_ntk/depth", "fc_ntk/finite_networks"
+
+
+def _eigenvalues(results: Path) -> pd.Series:
+    return pd.read_csv(results / f"{_SPECTRUM}/spectrum.csv")["eigenvalue"]
+
+
+def _decades(last: int) -> Find:
+    """log10 of λ_1 over λ_last, −1 for the smallest."""
+
+    def find(results: Path) -> Evidence:
+        found = _eigenvalues(results)
+        ratio = found.iloc[0] / found.iloc[last]
+        return Evidence(exact(math.log10(ratio)), len(found), "images")
+
+    return find
+
+
+def _iterations(results: Path) -> Evidence:
+    table = f"{_SPECTRUM}/iterations.csv"
+    plain, preconditioned = (
+        float(row(results, table, {"descent": descent})["iterations to error 0.1"])
+        for descent in ("plain", "k = 1000, all points")
+    )
+    return Evidence(exact(plain / preconditioned), len(_eigenvalues(results)), "images")
+
+
+def _reached(results: Path, solver: str) -> Estimate:
+    where = {"solver": f"EigenPro, {solver}", "images": 40_000}
+    return share(float(row(results, f"{_ACCURACY}/accuracy.csv", where)["accuracy"]), VALIDATED * 2)
+
+
+def _accuracy(solver: str, above: float = 0.0) -> Find:
+    def find(results: Path) -> Evidence:
+        found = _reached(results, solver)
+        return Evidence(Estimate(*(value - above for value in found)), 40_000, "images")
+
+    return find
+
+
+def _losses(results: Path) -> Evidence:
+    gain = difference(_reached(results, "cross_entropy"), _reached(results, "squared"))
+    return Evidence(gain, 40_000, "images")
+
+
+def _robust(results: Path) -> Evidence:
+    """The largest difference in error between two k of one loss."""
+    frame = pd.read_csv(results / f"{_DEPTH}/rankings.csv")
+    loss = [frame[side].str.partition(",")[0] for side in ("one", "other")]
+    same = frame[loss[0] == loss[1]]
+    return Evidence(exact(same["largest difference in error"].max()), VALIDATED, "images")
+
+
+def _error(results: Path, depth: int) -> Estimate:
+    where = {"solver": "squared loss", "k": 500.0, "depth": depth}
+    return share(float(row(results, f"{_DEPTH}/depth.csv", where)["error"]), VALIDATED)
+
+
+def _beyond(depth: int, other: int) -> Find:
+    """By how much the error at one depth is above that at another."""
+
+    def find(results: Path) -> Evidence:
+        gain = difference(_error(results, depth), _error(results, other))
+        return Evidence(gain, VALIDATED, "images")
+
+    return find
+
+
+def _finite(trained: str, depth: int, other: int, width: int = 128) -> Find:
+    def find(results: Path) -> Evidence:
+        ends = []
+        for one in (depth, other):
+            where = {"trained": trained, "width": width, "depth": one}
+            found = row(results, f"{_FINITE}/networks.csv", where)
+            value, half = float(found["error"]), T * float(found["standard error"])
+            ends.append(Estimate(value, value - half, value + half))
+        return Evidence(difference(*ends), SEEDS, "networks of each depth", SEEDS)
+
+    return find
+
+
+def _order(results: Path) -> Evidence:
+    found = row(results, f"{_FINITE}/rankings.csv", {"trained": "5 epochs", "width": 128})
+    order = Estimate(float(found["τ"]), float(found["τ low"]), float(found["τ high"]))
+    return Evidence(order, int(found["depths"]), "depths", SEEDS)
+
+
+_FIG1, _TABLE = "Figure 1 and section VII, preconditioning", "Table I, accuracy"
+_FIG4, _FINITES = "Figures 4 and 5, depth", "Figures 2, 3, 6 to 8, finite networks"
+_UNSAID = "pixels are standardised; the paper does not say how its were scaled"
+
+CLAIMS = (
+    ruled(
+        "1", _FIG1, "eigenvalues range over four decades", "over 4 decades",
+        "the range of the spectrum, in decades,", Rule(above=4), _decades(-1), _SPECTRUM,
+    ),
+    ruled(
+        "2", _FIG1, "preconditioning to λ_1000 accelerates by λ_1/λ_k of the order of 10⁴", "10⁴",
+        "log10 of λ_1 / λ_1000", Rule(3.5, 4.5), _decades(999), _SPECTRUM, _UNSAID,
+    ),
+    ruled(
+        "3", _FIG1, "the gain in iterations is dramatic", "figure only",
+        "the gain in iterations to error 0.1", Rule(above=10), _iterations, _SPECTRUM,
+    ),
+    unjudged(
+        "4", _FIG1, "each mode converges at the rate of its eigenvalue", "equation 5",
+        "rates by eigenmode are in no report.",
+    ),
+    unjudged(
+        "5", _FIG1, "preconditioning leaves the fixed point of cross-entropy", "none",
+        "the two fixed points are compared in no report.",
+    ),
+    unjudged(
+        "23", _FIG1, "memory is O(ps + pk)", "O(ps + pk)", "memory was measured in no report.",
+    ),
+    ruled(
+        "6a", _TABLE, "a fully-connected NTK reaches 84 % by squared loss", "84 %",
+        "accuracy by squared loss at 40,000 images", Rule(0.83, 0.85), _accuracy("squared"),
+        _ACCURACY,
+    ),
+    ruled(
+        "6b", _TABLE, "and 87 % by cross-entropy", "87 %",
+        "accuracy by cross-entropy at 40,000 images", Rule(0.86, 0.88), _accuracy("cross_entropy"),
+        _ACCURACY,
+    ),
+    ruled(
+        "7", _TABLE, "cross-entropy is more accurate than squared loss", "87 against 84 %",
+        "the gain in accuracy of cross-entropy, not paired,", Rule(above=0), _losses, _ACCURACY,
+    ),
+    ruled(
+        "8", _TABLE, "that is 10 % above the best stated before", "10 % above 77 %",
+        "accuracy by cross-entropy less 77 %", Rule(above=0), _accuracy("cross_entropy", 0.77),
+        _ACCURACY,
+    ),
+    ruled(
+        "9", _FIG4, "results are robust to k", "350, 500, 700",
+        "the largest difference in error between two k of one loss", Rule(below=0.014), _robust,
+        _DEPTH,
+    ),
+    ruled(
+        "10a", _FIG4, "depth 5 is a local optimum: depth 1 errs more", "figure only",
+        "the error at depth 1 less that at depth 5, not paired,", Rule(above=0), _beyond(1, 5),
+        _DEPTH,
+    ),
+    ruled(
+        "10b", _FIG4, "depth 5 is a local optimum: depth 20 errs more", "figure only",
+        "the error at depth 20 less that at depth 5, not paired,", Rule(above=0), _beyond(20, 5),
+        _DEPTH,
+    ),
+    ruled(
+        "11", _FIG4, "depth 200 is best", "figure only",
+        "the error at depth 200 less that at depth 5, not paired,", Rule(below=0), _beyond(200, 5),
+        _DEPTH,
+    ),
+    unjudged(
+        "12", _FIG4, "some depth minimises the time", "figure only", "each fit was timed once.",
+    ),
+    *(
+        unjudged(number, _FIG4, text, published, HUNDRED)
+        for number, text, published in (
+            ("13", "CIFAR-100: depth 20 is best in error", "20"),
+            ("14", "CIFAR-100: and in time", "under a minute"),
+        )
+    ),
+    ruled(
+        "15", _FINITES, "after 5 epochs finite networks are best at depth 5", "5",
+        "the error at depth 1 less that at depth 5, width 128,", Rule(above=0),
+        _finite("5 epochs", 1, 5), _FINITE, STEPS,
+    ),
+    ruled(
+        "16", _FINITES, "depth 50 is poor after few epochs", "figure only",
+        "the error at depth 50 less that at depth 1, width 128,", Rule(above=0),
+        _finite("5 epochs", 50, 1), _FINITE,
+    ),
+    ruled(
+        "18", _FINITES, "trained to 80 %, deeper networks are better", "figure only",
+        "the error at depth 1 less that at depth 10, width 128,", Rule(above=0),
+        _finite("to 80 % training accuracy or 15 epochs", 1, 10), _FINITE, STEPS,
+    ),
+    ruled(
+        "20", _FINITES, "kernels approximate how networks evolve with depth", "none",
+        "τ between the kernels' and the networks' order of depths, 5 epochs, width 128,",
+        Rule(above=0), _order, _FINITE, STEPS,
+    ),
+    unjudged(
+        "21", _FINITES, "kernels converge faster than deep networks", "figure only",
+        "each was timed once.",
+    ),
+    unjudged(
+        "22", _FINITES, "networks' time is linear in depth", "figure only", "each was timed once.",
+    ),
+    *(
+        unjudged(number, _FINITES, text, published, HUNDRED)
+        for number, text, published in (
+            ("17", "CIFAR-100: after 5 epochs deeper is worse", "figure only"),
+            ("19", "CIFAR-100: at 80 % depth 5 is best on average", "5"),
+        )
+    ),
+)  # fmt: skip
+"""By the number that they have in the list of the project."""

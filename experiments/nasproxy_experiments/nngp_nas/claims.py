@@ -1,0 +1,393 @@
+"""Claims of Park et al. 2020, and the rules that judge them.
+
+Bounds are the paper's own where it has some. These rules were written when the reports that they
+read had been made, at n_t of a few hundred for most cells: what only the paper's sizes could refute
+is not refuted here.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from nasproxy.reproduce import claims, evidence
+from nasproxy.reproduce.claims import Evidence, Rule
+from nasproxy.reproduce.evidence import cell, difference, estimate_of, exact, row
+from nasproxy.reproduce.statistics import Estimate, mean, student
+
+PAPER = "Park et al. 2020 (001)"
+HERE = "nngp_nas"
+ACCURACY, MSE = "NNGP validation accuracy", "NNGP −validation MSE"
+LARGEST, MANY = "(8000, 500, 1)", "(200, 100, 4)"
+SMALL = "n_t 200, M 4, where the paper goes to 8,000"
+SUBSETS = "the top 10 of subsets of 500, where the paper's are of 10,000"
+POSITIVE, NEGATIVE = Rule(above=0), Rule(below=0)
+MATCHES = Rule(above=-0.02)
+"""Equal or better, but for a margin that was chosen here: the paper's figure has no intervals."""
+LOSES_NOTHING = Rule(above=-5)
+"""In 1e-4 of accuracy: a third of what 36 epochs find beyond 12."""
+
+_COSTS = f"{HERE}/kendall_vs_cost"
+_ABOVE = f"{HERE}/threshold_exceedance"
+_FOUND = f"{HERE}/discovered_performance"
+_LINEAR = f"{HERE}/linear_networks"
+_NTK = f"{HERE}/ntk_against_nngp"
+_SIZE = f"{HERE}/network_size"
+_LESS = f"{HERE}/search_space_reduction"
+_WHOLE = f"{HERE}/whole_table"
+
+
+ruled, unjudged = partial(claims.ruled, PAPER), partial(claims.unjudged, PAPER)
+
+
+def _cost(name: str, **where: object) -> evidence.Find:
+    chosen: evidence.Where = {"of": "images", "score": ACCURACY, "setting": LARGEST} | where
+    return cell(f"{_COSTS}/settings.csv", chosen, name, n="cells")
+
+
+def _pearson(epochs: int) -> evidence.Find:
+    def find(results: Path) -> Evidence:
+        table = f"{_COSTS}/settings.csv"
+        nngp = row(results, table, {"of": "images", "score": ACCURACY, "setting": LARGEST})
+        training = row(results, table, {"of": "images", "score": f"{epochs} epochs", "setting": ""})
+        gain = difference(estimate_of(nngp, "r"), estimate_of(training, "r"))
+        return Evidence(gain, int(nngp["cells"]))
+
+    return find
+
+
+def _exceeds(epochs: int, percent: int) -> evidence.Find:
+    where: evidence.Where = {"score": ACCURACY, "against": f"{epochs} epochs"}
+    return cell(f"{_ABOVE}/ranges.csv", where, f"gain at {percent}%", n=5000)
+
+
+def _discovers(epochs: int, score: str = ACCURACY, setting: str = MANY) -> evidence.Find:
+    where: evidence.Where = {"score": score, "setting": setting}
+    return cell(f"{_FOUND}/discovered.csv", where, f"over {epochs} epochs", n=5000)
+
+
+def _peaks(results: Path) -> Evidence:
+    table = f"{_NTK}/regularisers.csv"
+    peaks = [_extreme(results, table, kernel, True) for kernel in ("NTK", "NNGP")]
+    return Evidence(difference(*peaks), 300)
+
+
+def _extreme(results: Path, table: str, kernel: str, largest: bool) -> Estimate:
+    frame = pd.read_csv(results / table)
+    own = frame[frame["kernel"] == kernel]
+    return estimate_of(
+        own.loc[own["τ"].idxmax() if largest else own["τ"].idxmin()], "τ", "low", "high"
+    )
+
+
+def _spread(results: Path) -> Evidence:
+    table = f"{_NTK}/regularisers.csv"
+    ends = [_extreme(results, table, "NNGP", largest) for largest in (True, False)]
+    return Evidence(difference(*ends), 300)
+
+
+def _dearer(results: Path) -> Evidence:
+    table = f"{_NTK}/scores.csv"
+    costs = [
+        float(row(results, table, {"score": f"{kernel}: validation accuracy"})["PFLOPs"])
+        for kernel in ("NTK", "NNGP")
+    ]
+    return Evidence(exact(costs[0] / costs[1]), 300)
+
+
+def _within_clusters(results: Path) -> Evidence:
+    frame = pd.read_csv(results / f"{_SIZE}/clusters.csv")
+    own = frame[frame["cells"] >= 50][f"τ {ACCURACY}"].to_numpy(float)
+    return Evidence(student(mean(own), len(own)), len(own), "clusters of 50 cells and more")
+
+
+def _reduced(epochs: int, kept: float, over: str) -> evidence.Find:
+    where: evidence.Where = {"epochs": epochs, "kept by": ACCURACY, "kept": kept}
+    return cell(f"{_LESS}/reduction.csv", where, f"over {over}", n=5000)
+
+
+def _hybrid(name: str) -> evidence.Find:
+    def find(results: Path) -> Evidence:
+        table = f"{HERE}/hybrid/hybrids.csv"
+        both = row(results, table, {"score": f"4 epochs + {ACCURACY}"})
+        if name != "τ":
+            return Evidence(estimate_of(both, name), 5000)
+        alone = row(results, table, {"score": "4 epochs"})
+        return Evidence(difference(estimate_of(both, "τ"), estimate_of(alone, "τ")), 5000)
+
+    return find
+
+
+def _ratio(results: Path) -> Evidence:
+    frame = pd.read_csv(results / f"{HERE}/raw_scores/ratios.csv", index_col=0)
+    values = (float(str(frame.loc[name, "products"])) for name in ("mean", "min", "max"))
+    return Evidence(Estimate(*values), int(float(str(frame.loc["count", "products"]))), seeds=None)
+
+
+def _number(name: str) -> evidence.Find:
+    table = f"{_WHOLE}/numbers.csv"
+    return cell(table, {"number": name}, "value", n="n", of="networks", seeds=None)
+
+
+_SIZES = (
+    ("17", "parameters and FLOPs correlate almost perfectly", "almost perfectly",
+     "r of parameters and FLOPs", Rule(above=0.95)),
+    ("18a", "the smallest has 2M parameters", "2M", "fewest parameters, millions", Rule(1.5, 2.5)),
+    ("18b", "the largest has 50M", "50M", "most parameters, millions", Rule(49.5, 50.5)),
+    ("18c", "20 times as many", "20", "most over fewest parameters", Rule(19.5, 25.5)),
+    ("24", "297,000 networks have fewer than 10M parameters", "297k",
+     "under 10M parameters, thousands", Rule(296.5, 297.5)),
+)  # fmt: skip
+
+_FIG1, _FIG2 = "Figure 1, rank and linear correlation", "Figures 2 and S6, thresholds"
+_FIG3, _FIG4 = "Figure 3, discovered performance", "Figure 4, linear networks"
+_FIG5, _FIG6 = "Figure 5, NTK", "Figures 6 and S7–S10, size"
+_FIG8, _FIG9 = "Figure 8, search-space reduction", "Figure 9 and section 5, hybrids"
+_SUPPLEMENT = "Supplement A, B and D"
+_MOMENTUM = f"{HERE}/batch_norm_momentum/momentum.csv"
+_CAUSES = f"{HERE}/batch_norm_momentum/causes.csv"
+
+CLAIMS = (
+    ruled(
+        "1", _FIG1, "NNGP matches or beats the τ of 4 epochs at a tenth of the FLOPs",
+        "matched or bested",
+        f"the gain in τ of accuracy at {LARGEST} over 4 epochs", MATCHES, _cost("τ over 4 epochs"),
+        _COSTS,
+    ),
+    ruled(
+        "2", _FIG1, "and 12 epochs' τ", "matched or bested",
+        f"the gain in τ of accuracy at {LARGEST} over 12 epochs", MATCHES,
+        _cost("τ over 12 epochs"), _COSTS,
+    ),
+    ruled(
+        "3a", _FIG1, "the same for Pearson's r, 4 epochs", "figure only",
+        f"the gain in r of accuracy at {LARGEST} over 4 epochs, not paired,", MATCHES, _pearson(4),
+        _COSTS,
+    ),
+    ruled(
+        "3b", _FIG1, "the same for Pearson's r, 12 epochs", "figure only",
+        f"the gain in r of accuracy at {LARGEST} over 12 epochs, not paired,", MATCHES,
+        _pearson(12), _COSTS,
+    ),
+    ruled(
+        "4", _FIG2, "many NNGPs tell better than 12 epochs whether a network is above the median",
+        "figure only", "the gain in AUROC over 12 epochs at the median", POSITIVE, _exceeds(12, 50),
+        _ABOVE, SMALL,
+    ),
+    ruled(
+        "5", _FIG2, "most tell better than 4 epochs up to the 92nd percentile", "92",
+        "the gain in AUROC over 4 epochs where 92 % are better", POSITIVE, _exceeds(4, 92), _ABOVE,
+        SMALL,
+    ),
+    *(
+        ruled(
+            f"6{letter}", _FIG2, f"12 epochs tell the top {percent} % better", "figure only",
+            f"the gain in AUROC over 12 epochs at the top {percent} %", NEGATIVE,
+            _exceeds(12, percent), _ABOVE,
+        )
+        for letter, percent in (("a", 20), ("b", 5), ("c", 1))
+    ),
+    unjudged(
+        "7", _FIG2, "NNGP is competitive with training from the top 29 to 92 %", "29 to 92",
+        "thresholds were judged one by one, not as a range.",
+    ),
+    ruled(
+        "8", _FIG3, "NNGP discovers at most what 4 epochs do", "figure only",
+        "the gain in discovered accuracy over 4 epochs", NEGATIVE, _discovers(4), _FOUND, SUBSETS,
+    ),
+    ruled(
+        "9", _FIG3, "and less than 12 epochs", "figure only",
+        "the gain in discovered accuracy over 12 epochs", NEGATIVE, _discovers(12), _FOUND, SUBSETS,
+    ),
+    ruled(
+        "10", _FIG4, "competitive networks with poor NNGP are mostly linear", "mostly",
+        "the linear share of competitive cells with poor NNGP", Rule(above=0.5),
+        cell(
+            f"{_LINEAR}/competitive.csv", {"poor by": ACCURACY}, "linear poor", low="low",
+            high="high", n="poor",
+        ),
+        _LINEAR, "there are two linear cells among the competitive",
+    ),
+    unjudged(
+        "11", _FIG4, "networks with few residual connections are poor early and improve late",
+        "figure only", "ranks among competitive cells are in no table of the report.",
+    ),
+    ruled(
+        "12", _FIG4, "NNGP predicts poor performance for them", "figure only",
+        "the mean relative rank, by NNGP, of cells with one residual connection", Rule(below=0.5),
+        cell(
+            f"{_LINEAR}/ranks.csv", {"ranked by": ACCURACY, "residual connections": 1},
+            "mean relative rank", low="low", high="high", n="cells",
+        ),
+        _LINEAR,
+    ),
+    ruled(
+        "13", _FIG5, "the NTK's τ is not trivial", "peak in the figure",
+        "the τ of the NTK's validation accuracy", POSITIVE,
+        cell(f"{_NTK}/scores.csv", {"score": "NTK: validation accuracy"}, "τ", n="cells"), _NTK,
+    ),
+    ruled(
+        "14", _FIG5, "its peak over ε is below the NNGP's", "figure only",
+        "the NTK's peak less the NNGP's, not paired,", NEGATIVE, _peaks, _NTK,
+    ),
+    ruled(
+        "15", _FIG5, "it is dearer", "none", "the NTK's cost over the NNGP's", Rule(above=1),
+        _dearer, _NTK,
+    ),
+    ruled(
+        "16", _FIG6, "NNGP hardly correlates with size", "very low",
+        "the τ of NNGP accuracy with parameters", Rule(-0.1, 0.1),
+        cell(
+            f"{_SIZE}/size.csv", {"score": f"{ACCURACY} {MANY}"}, "τ with size", n="cells"
+        ),
+        _SIZE, SMALL,
+    ),
+    *(
+        ruled(number, _FIG6, text, published, number_of, rule, _number(number_of), _WHOLE)
+        for number, text, published, number_of, rule in _SIZES
+    ),
+    unjudged(
+        "19", _FIG6, "size is a very strong discriminator of the top percentile", "figure only",
+        "its AUROC there has no interval in the report.",
+    ),
+    ruled(
+        "20a", _FIG6, "size ranks poorly over all: NNGP ranks better", "figure only",
+        "the τ of size less that of NNGP accuracy, not paired,", NEGATIVE,
+        lambda results: Evidence(
+            difference(
+                estimate_of(row(results, f"{_SIZE}/size.csv", {"score": "parameters"}), "τ"),
+                estimate_of(
+                    row(results, f"{_SIZE}/size.csv", {"score": f"{ACCURACY} {MANY}"}), "τ"
+                ),
+            ),
+            5000,
+        ),
+        _SIZE, SMALL,
+    ),
+    ruled(
+        "20b", _FIG6, "yet it finds the best networks", "figure only",
+        "the gain in discovered accuracy of size over 4 epochs", POSITIVE,
+        _discovers(4, "parameters", ""), _FOUND,
+    ),
+    ruled(
+        "21", _FIG6, "within clusters of like size NNGP tells networks apart", "figure only",
+        "the mean τ of NNGP accuracy within clusters", POSITIVE, _within_clusters, _SIZE,
+    ),
+    *(
+        ruled(
+            number, _FIG6, f"under 10M parameters size's finds decline more than those of {score}",
+            "figure only", f"how much more they decline than those of {score}", POSITIVE,
+            cell(
+                f"{HERE}/small_networks/declines.csv", {"score": score}, "size's more", n=5000
+            ),
+            f"{HERE}/small_networks", SUBSETS,
+        )
+        for number, score in (("22", ACCURACY), ("23", "4 epochs"))
+    ),
+    ruled(
+        "28a", _FIG8, "keeping 30 % by NNGP loses nothing, 12 epochs", "figure only",
+        "the gain, in 1e-4 of accuracy, over keeping all", LOSES_NOTHING,
+        _reduced(12, 0.3, "none"), _LESS, SUBSETS,
+    ),
+    ruled(
+        "28b", _FIG8, "keeping 30 % by NNGP loses nothing, 36 epochs", "figure only",
+        "the gain, in 1e-4 of accuracy, over keeping all", LOSES_NOTHING,
+        _reduced(36, 0.3, "none"), _LESS, SUBSETS,
+    ),
+    ruled(
+        "29a", _FIG8, "and finds more than a random 30 %, 12 epochs", "figure only",
+        "the gain, in 1e-4 of accuracy, over a random 30 %", POSITIVE,
+        _reduced(12, 0.3, "random"), _LESS,
+    ),
+    ruled(
+        "29b", _FIG8, "and finds more than a random 30 %, 36 epochs", "figure only",
+        "the gain, in 1e-4 of accuracy, over a random 30 %", POSITIVE,
+        _reduced(36, 0.3, "random"), _LESS,
+    ),
+    ruled(
+        "30", _FIG8, "keeping 10 % is no better than a random 10 %", "similar",
+        "the gain, in 1e-4 of accuracy, over a random 10 %, 12 epochs,", Rule(below=5),
+        _reduced(12, 0.1, "random"), _LESS, SUBSETS,
+    ),
+    ruled(
+        "31a", _FIG9, "a hybrid of 4 epochs and NNGP finds more than 4 epochs", "figure only",
+        "the gain in discovered accuracy over 4 epochs", POSITIVE, _hybrid("over 4 epochs"),
+        f"{HERE}/hybrid", SUBSETS,
+    ),
+    ruled(
+        "31b", _FIG9, "and ranks better", "none", "the gain in τ over 4 epochs, not paired,",
+        POSITIVE, _hybrid("τ"), f"{HERE}/hybrid",
+    ),
+    unjudged(
+        "32", _FIG9, "hybrids with larger n_t are better", "statistically significant",
+        "hybrids were made of one n_t.",
+    ),
+    unjudged(
+        "33", _FIG9, "NNGP is complementary to training", "none",
+        "rank means that no fit makes are in no report.",
+    ),
+    unjudged(
+        "34", _FIG9, "NNGP tells whether a network is reasonable, not which is best", "none",
+        "the two halves are claims 4 to 6.",
+    ),
+    unjudged(
+        "42", _FIG9, "Monte-Carlo kernels of finite width approximate the NNGP", "none",
+        "kernels of several widths were compared by their rankings only.",
+    ),
+    ruled(
+        "35", _SUPPLEMENT, "momentum 0 is more accurate", "in expectation",
+        "the gain in mean accuracy of momentum 0", POSITIVE,
+        cell(
+            _CAUSES, {"changed": "nothing"}, "more accurate", low="more low", high="more high",
+            n="cells",
+        ),
+        f"{HERE}/batch_norm_momentum", "n_t 100, M 2",
+    ),
+    ruled(
+        "36a", _SUPPLEMENT, "and ranks near chance", "close to 0", "τ at momentum 0",
+        Rule(-0.1, 0.1),
+        cell(_MOMENTUM, {"momentum": 0.0, "score": "validation accuracy"}, "τ", n="cells"),
+        f"{HERE}/batch_norm_momentum",
+    ),
+    ruled(
+        "36b", _SUPPLEMENT, "far below the default momentum", "far below",
+        "the gain in τ of momentum 0", NEGATIVE,
+        cell(
+            _CAUSES, {"changed": "nothing"}, "τ gain", low="gain low", high="gain high", n="cells"
+        ),
+        f"{HERE}/batch_norm_momentum",
+    ),
+    ruled(
+        "37", _SUPPLEMENT, "F_train/F is about 3 for all networks", "3",
+        "the mean ratio, with the least and the largest, ", Rule(2.7, 3.3), _ratio,
+        f"{HERE}/raw_scores",
+    ),
+    *(
+        ruled(
+            f"27{letter}", "Section 5", f"the worst of 10,000 networks after {epochs} epochs",
+            f"{worst} %", f"worst accuracy after {epochs} epochs, %",
+            Rule(worst - 0.5, worst + 0.5), _number(f"worst accuracy after {epochs} epochs, %"),
+            _WHOLE,
+        )
+        for letter, epochs, worst in (
+            ("a", 4, 4.37), ("b", 12, 9.12), ("c", 36, 9.49), ("d", 108, 9.49),
+        )
+    ),
+    unjudged(
+        "39", _SUPPLEMENT, "figures S3 to S5 show raw scores", "figures only",
+        "they are shown, and claim nothing.",
+    ),
+    unjudged(
+        "40", "The notebook", "an Inception-like cell scores .38 at 500 + 200 images, M 4", ".38",
+        "that cell was not scored.",
+    ),
+    unjudged(
+        "41", "The notebook", "τ is .183 over 250 distinct random specs", ".183",
+        "our draw repeats specs, which the notebook's does not.",
+    ),
+    ruled(
+        "38", "Section 2.1", "results vary strongly with ε", "strongly",
+        "the largest less the least τ over ε, not paired,", Rule(above=0.05), _spread, _NTK,
+    ),
+)  # fmt: skip
+"""By the number that they have in the list of the project."""
