@@ -207,7 +207,7 @@ def rank_store(
     average: bool = False,
     n_resamples: int = 1000,
     seed: int = 0,
-) -> RankingTable:
+) -> pd.DataFrame:
     """Ranks all that a store holds: a row each (space, proxy, data) and further column.
 
     Seeds are ranked together where they share half of the architectures of the largest at least;

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -20,7 +20,7 @@ Proposer: TypeAlias = Callable[[optuna.Trial], Any]
 """From a trial to the architecture that it is of."""
 
 
-def distributions(space: SearchSpace[Any]) -> dict[str, CategoricalDistribution]:
+def distributions(space: SearchSpace[Any]) -> dict[str, BaseDistribution]:
     """A space of independent choices as Optuna has them, by position: what ``Study.ask`` takes.
 
     Every value of a position is equally likely, those that the space draws twice as often too.
@@ -28,6 +28,10 @@ def distributions(space: SearchSpace[Any]) -> dict[str, CategoricalDistribution]
     Raises:
         SettingError: the space is no product of choices, or Optuna cannot tell two of them apart.
     """
+    return {name: CategoricalDistribution(values) for name, values in _categories(space).items()}
+
+
+def _categories(space: SearchSpace[Any]) -> dict[str, tuple[Any, ...]]:
     if not isinstance(space, Product):
         raise SettingError(
             f"{space.name} is no product of choices: search it by evolution or random, which go "
@@ -41,7 +45,7 @@ def distributions(space: SearchSpace[Any]) -> dict[str, CategoricalDistribution]
                 f"{position} of {space.name} may be {', '.join(map(repr, values))}: Optuna takes "
                 "equal values for one; give values that differ"
             )
-        found[position] = CategoricalDistribution(tuple(dict.fromkeys(values)))
+        found[position] = tuple(dict.fromkeys(values))
     if len(found) < len(space.choices):
         raise SettingError(f"positions of {space.name} share a name: give each its own")
     return found
@@ -58,13 +62,12 @@ class ByChoices:
     """
 
     def __init__(self, space: SearchSpace[Any]) -> None:
-        self._distributions, self._space = distributions(space), space
+        self._categories, self._space = _categories(space), space
 
     def __call__(self, trial: optuna.Trial) -> Any:
         """The architecture of the trial's suggestions."""
         chosen = [
-            trial.suggest_categorical(name, one.choices)
-            for name, one in self._distributions.items()
+            trial.suggest_categorical(name, values) for name, values in self._categories.items()
         ]
         assert isinstance(self._space, Product)
         return marks.named(trial, self._space, self._space.assemble(chosen))

@@ -74,7 +74,7 @@ def run(goals: Any, space: Any = MACRO, **options: Any) -> optuna.Study:
 
 @pytest.mark.parametrize("space", [MACRO, NASBench201(), MNAS()], ids=lambda s: s.name)
 def test_a_product_is_its_choices(space: Any) -> None:
-    found = distributions(space)
+    found: Any = distributions(space)
     assert len(found) == len(space.choices)
     for name, values in zip(space.positions, space.choices, strict=True):
         assert set(found[name].choices) == set(values)
@@ -93,7 +93,8 @@ def test_a_product_is_its_choices(space: Any) -> None:
 def test_modules_are_a_product_of_their_axes() -> None:
     space = ModuleSpace(dict, {"depth": (1, 3), "width": (8, 16)}, called="plain")
     assert isinstance(space, Product)
-    assert {n: d.choices for n, d in distributions(space).items()} == {
+    found: Any = distributions(space)
+    assert {n: d.choices for n, d in found.items()} == {
         "depth": (1, 3),
         "width": (8, 16),
     }
