@@ -11,6 +11,19 @@ INTERVAL = 0.005
 """Seconds between two looks, where the system keeps no peak that can be reset."""
 
 
+def anonymous(process: int) -> int:
+    """Bytes of anonymous memory that a process holds, pages of files left out; 0 when it is gone.
+
+    Linux only.
+    """
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:")]
+    return 1024 * int(found[0]) if found else 0  # One that has ended but not been waited for.
+
+
 class Peak:
     """The most memory held since this was made, beyond what was held then.
 

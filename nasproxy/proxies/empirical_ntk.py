@@ -24,10 +24,11 @@ from nasproxy.proxies.kernel_regression import (
     PAPER,
     Fit,
     Problem,
+    Regularisers,
     Sizes,
 )
 from nasproxy.settings import UNSAID
-from nasproxy.solvers.ridge import KernelSweep
+from nasproxy.solvers.cholesky import by_kernel
 from nasproxy.space import SearchSpace
 
 RESOLUTION = float(np.finfo(np.float32).eps)
@@ -58,7 +59,7 @@ class NTK:
         balanced: whether subsets are class-balanced.
         valid_from: ``valid``, or ``train`` for the training split's images after n_train.
         output: ``sum``, ``logit`` or ``trace``, see :func:`nasproxy.kernels.empirical_ntk.ntk`.
-        measure: which of the measures is the score, see :class:`~nasproxy.proxies.nngp.NNGP`.
+        measure, solver, regularisers: see :class:`~nasproxy.proxies.nngp.NNGP`.
     """
 
     n_train: Sizes = 512
@@ -71,6 +72,8 @@ class NTK:
     valid_from: str = "valid"
     output: str = "sum"
     measure: str = field(default=ACCURACY, metadata={UNSAID: ACCURACY})
+    solver: str = field(default="auto", metadata={UNSAID: "auto"})
+    regularisers: Regularisers = None
 
     name: ClassVar[str] = "ntk"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -111,17 +114,20 @@ class NTK:
             for kernel in kernels[:networks]:
                 _check_kernel(kernel[:, :some])
             kernel = kernels[:networks, :, :some].mean(0)
-            return KernelSweep(kernel[:some], problem.targets[:some]), kernel[n_train:]
+            tried = kernel_regression.epsilons(self.regularisers)
+            targets = problem.targets[:some]
+            return by_kernel(kernel[:some], targets, tried, self.solver), kernel[n_train:]
 
         judged = kernel_regression.judge(
             problem,
             fit,
-            partial(flops, graph, classes, output=self.output),
+            partial(flops, graph, classes, output=self.output, regularisers=self.regularisers),
             n_train=self.n_train,
             n_valid=self.n_valid,
             ensemble=self.ensemble,
             measure=self.measure,
             resolution=RESOLUTION,
+            regularisers=self.regularisers,
         )
         sweep, _ = fit(n_train, len(members))
         kernel = kernels[:, :n_train].mean(0)
@@ -150,7 +156,13 @@ def _check_kernel(kernel: Float64[np.ndarray, "n n_t"]) -> None:
 
 
 def flops(
-    graph: Graph, classes: int, n_train: int, n_valid: int, ensemble: int, output: str
+    graph: Graph,
+    classes: int,
+    n_train: int,
+    n_valid: int,
+    ensemble: int,
+    output: str,
+    regularisers: Regularisers = None,
 ) -> float:
     """Operations of kernels and solves, counted as Park et al. 2020 count the NNGP's and training.
 
@@ -158,7 +170,7 @@ def flops(
     features' place.
     """
     images, pairs = n_train + n_valid, n_train * (n_train + n_valid)
-    solves = kernel_regression.solve_flops(n_train, n_valid, classes)
+    solves = kernel_regression.solve_flops(n_train, n_valid, classes, regularisers)
     return ensemble * _entries(graph, classes, images, pairs, output) + solves
 
 

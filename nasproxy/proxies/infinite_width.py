@@ -15,14 +15,14 @@ from nasproxy.kernels.inputs import Inputs
 from nasproxy.kernels.tiles import Pass
 from nasproxy.proxies import kernel_regression
 from nasproxy.proxies.base import NoScore, Score, Scorer
-from nasproxy.proxies.kernel_regression import ACCURACY, Fit, Problem, Sizes, sizes
+from nasproxy.proxies.kernel_regression import ACCURACY, Fit, Problem, Regularisers, Sizes, sizes
 from nasproxy.settings import UNSAID
+from nasproxy.solvers.cholesky import by_kernel
 from nasproxy.solvers.eigenpro import EigenProClassifier
 from nasproxy.solvers.kernel import Precomputed
-from nasproxy.solvers.ridge import KernelSweep
 from nasproxy.space import SearchSpace
 
-SOLVERS = ("ridge", "eigenpro")
+SOLVERS = ("ridge", "eigenpro", "cholesky", "eigen")
 SHARED = 4 * 2**30
 """Bytes up to which kernels of several depths share a pass."""
 FITTED = 1000
@@ -54,7 +54,8 @@ class NTKRegression:
 
     Attributes:
         kernel: ``ntk`` or ``nngp``.
-        solver: ``ridge`` or ``eigenpro``.
+        solver: ``ridge`` or ``eigenpro``; ``cholesky`` and ``eigen`` are ``ridge`` by that
+            factorisation, see :class:`~nasproxy.proxies.nngp.NNGP`.
         n_train: training images; several sizes at once with ``solver=ridge`` only.
         n_valid: validation images, likewise; 0 with ``solver=ridge`` only.
         loss, top, subsample, batch, epochs, train_accuracy, tolerance, ridge: EigenPro's; the ridge
@@ -64,6 +65,7 @@ class NTKRegression:
         valid_from: ``valid``, or ``train`` for the training split's images after n_train.
         measure: which of the measures is the score, see :class:`~nasproxy.proxies.nngp.NNGP`;
             ``eigenpro`` has accuracy alone.
+        regularisers: of ``ridge``, see :class:`~nasproxy.proxies.nngp.NNGP`.
     """
 
     kernel: str = "ntk"
@@ -83,17 +85,17 @@ class NTKRegression:
     balanced: bool = True
     valid_from: str = "valid"
     measure: str = field(default=ACCURACY, metadata={UNSAID: ACCURACY})
+    regularisers: Regularisers = None
 
     name: ClassVar[str] = "ntk_regression"
     undirected: ClassVar[tuple[str, ...]] = ("epochs", "fit_seconds")
 
     def __post_init__(self) -> None:
-        kernel_regression.check(self)
+        kernel_regression.check(self, solver=OneOf(*SOLVERS))
         eigenpro = ("loss", "top", "subsample", "batch", "epochs", "train_accuracy", "tolerance")
         check(
             self.name,
             self,
-            solver=OneOf(*SOLVERS),
             kernel=RULES["kind"],
             weight_variance=RULES["weight_variance"],
             bias_variance=RULES["bias_variance"],
@@ -111,7 +113,7 @@ class NTKRegression:
             )
 
     def _function(self, depth: int, activation: str) -> FullyConnected:
-        dtype = "float64" if self.solver == "ridge" else "float32"
+        dtype = "float32" if self.solver == "eigenpro" else "float64"
         return FullyConnected(
             depth, self.kernel, activation, self.weight_variance, self.bias_variance, dtype=dtype
         )
@@ -150,7 +152,7 @@ class NTKRegression:
             self._eigenpro("ntk", seed).check_points(n_train)
         inputs = self._function(1, "relu").prepare(problem.images[:])
         # A pass keeps two float32 numbers a pair beside the kernel, which EigenPro copies.
-        shared = self.solver == "ridge" or 16 * n_train * len(inputs) <= SHARED
+        shared = self.solver != "eigenpro" or 16 * n_train * len(inputs) <= SHARED
         blocks = _Blocks(inputs[:n_train], inputs[n_train:])
         flops = self._flops(data, n_train, len(inputs) - n_train)
 
@@ -164,8 +166,10 @@ class NTKRegression:
                 return self._fitted(kernel, np.arange(len(inputs)), problem, seed, flops)
 
             def fit(some: int, ensemble: int) -> Fit:
-                sweep = KernelSweep(train[:some, :some], problem.targets[:some])
-                return sweep, valid[:, :some]
+                tried = kernel_regression.epsilons(self.regularisers)
+                solver = "auto" if self.solver == "ridge" else self.solver
+                targets = problem.targets[:some]
+                return by_kernel(train[:some, :some], targets, tried, solver), valid[:, :some]
 
             return kernel_regression.judge(
                 problem,
@@ -174,6 +178,7 @@ class NTKRegression:
                 n_train=self.n_train,
                 n_valid=self.n_valid,
                 measure=self.measure,
+                regularisers=self.regularisers,
             )
 
         return score
@@ -211,7 +216,8 @@ class NTKRegression:
         if self.solver == "eigenpro":
             return float(2 * n_train * n_train * data.classes)
         gram = 2 * int(np.prod(data.image_shape)) * n_train * (n_train + n_valid)
-        return float(gram + kernel_regression.solve_flops(n_train, n_valid, data.classes))
+        solves = kernel_regression.solve_flops(n_train, n_valid, data.classes, self.regularisers)
+        return float(gram + solves)
 
 
 def _by_class(scores: np.ndarray) -> np.ndarray:

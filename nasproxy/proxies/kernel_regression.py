@@ -11,19 +11,23 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from nasproxy import checks
-from nasproxy.checks import Flag, OneOf, Optional, Rule, Several, Whole
+from nasproxy.checks import Flag, OneOf, Optional, Real, Rule, Several, Whole
 from nasproxy.data import Dataset
 from nasproxy.data.dataset import Subset
 from nasproxy.errors import DataError, SettingError
 from nasproxy.networks import features
 from nasproxy.proxies.base import NoScore, Score
+from nasproxy.solvers.cholesky import SOLVERS, CholeskySweep
 from nasproxy.solvers.ridge import KernelSweep, RidgeSweep
 
 REGULARISERS = np.logspace(-7, 2, 20)
 """ε of Park et al. 2020, as fractions of the kernel's mean eigenvalue."""
 
 Sizes: TypeAlias = int | tuple[int, ...]
-Fit: TypeAlias = tuple[RidgeSweep | KernelSweep, Float64[np.ndarray, "n_v d"]]
+Regularisers: TypeAlias = float | tuple[float, ...] | None
+"""One or several, as fractions of the kernel's mean eigenvalue; None for ``REGULARISERS``."""
+Fitted: TypeAlias = RidgeSweep | KernelSweep | CholeskySweep
+Fit: TypeAlias = tuple[Fitted, Float64[np.ndarray, "n_v d"]]
 """A factorised kernel of training images, and what it predicts validation images from."""
 Predictions: TypeAlias = Float64[np.ndarray, "r m classes"]
 
@@ -46,6 +50,8 @@ PAPER: dict[str, Any] = {
     "balanced": True,
     "valid_from": "valid",
     "measure": ACCURACY,
+    "solver": "auto",
+    "regularisers": None,
 }
 """Settings in the manner of Park et al. 2020, who vary the sizes."""
 COLAB = PAPER | {
@@ -71,6 +77,8 @@ RULES: dict[str, Rule] = {
     "balanced": Flag(),
     "valid_from": OneOf("valid", "train"),
     "measure": OneOf(*MEASURES),
+    "solver": OneOf(*SOLVERS),
+    "regularisers": Optional(Several(Real(above=0), "1e-4/1e-3/1e-2")),
 }
 """Of the fields that such proxies share."""
 
@@ -80,10 +88,23 @@ def sizes(given: Sizes) -> tuple[int, ...]:
     return given if isinstance(given, tuple) else (given,)
 
 
-def check(settings: Any) -> None:
-    """Raises SettingError for a field out of its range, of those that such proxies have."""
+def epsilons(given: Regularisers) -> Float64[np.ndarray, " r"]:
+    """The regularisers that a setting names, ascending."""
+    if given is None:
+        return REGULARISERS
+    return np.unique(np.asarray(given, np.float64))
+
+
+def check(settings: Any, **own: Rule) -> None:
+    """Raises SettingError for a field out of its range, of those that such proxies have.
+
+    Args:
+        settings: a proxy.
+        own: rules of its own, in place of those that are shared.
+    """
     fields = {field.name for field in dataclasses.fields(settings)}
-    checks.check(settings.name, settings, **{f: r for f, r in RULES.items() if f in fields})
+    rules = {name: rule for name, rule in RULES.items() if name in fields}
+    checks.check(settings.name, settings, **rules | own)
     unseen = sizes(settings.n_valid)
     if 0 not in unseen:
         return
@@ -158,8 +179,9 @@ def judge(
     ensemble: Sizes = 1,
     measure: str = ACCURACY,
     resolution: float = 0.0,
+    regularisers: Regularisers = None,
 ) -> Score:
-    """The score of a kernel by one of ``MEASURES``, each at the best of ``REGULARISERS``.
+    """The score of a kernel by one of ``MEASURES``, each at the best of the regularisers.
 
     The value is of the largest sizes; the other measures and sizes are columns. Where a kernel
     tells no images apart at some sizes, their columns are NaN.
@@ -174,11 +196,13 @@ def judge(
             measures that need them.
         measure: which is the value.
         resolution: of the kernel, relative to its mean eigenvalue, if it is coarser than float64's.
+        regularisers: ε that are tried, as fractions of the mean eigenvalue.
 
     Raises:
         NoScore: there is none at the largest sizes, see :func:`check_told`; or the value's measure
             is undefined there, such as the leave-one-out error of images that determine themselves.
     """
+    tried = epsilons(regularisers)
     n_trains, n_valids, ensembles = map(sizes, (n_train, n_valid, ensemble))
     largest = max(n_trains), max(n_valids), max(ensembles)
     columns: dict[str, float] = {}
@@ -187,18 +211,18 @@ def judge(
     found: dict[str, Curves] = {}
     for images, networks in product(n_trains, ensembles):
         try:
-            sweep, valid = _predicted(fit, images, networks, resolution)
+            sweep, valid = _predicted(fit, images, networks, tried, resolution)
         except NoScore:
             if (images, networks) == (largest[0], largest[2]):
                 raise
             sweep = valid = None
         by_train = None
         if sweep is not None:
-            by_train = _of_training(sweep, problem.targets[:images], resolution)
+            by_train = _of_training(sweep, problem.targets[:images], tried, resolution)
         for unseen in n_valids:
             label = _label((images, unseen, networks))
             if by_train is None or valid is None:
-                curves = dict.fromkeys(_measures(unseen), np.full(len(REGULARISERS), np.nan))
+                curves = dict.fromkeys(_measures(unseen), np.full(len(tried), np.nan))
             else:
                 curves = _of_validation(problem, valid[:, :unseen]) | by_train
             found[label] = curves
@@ -214,7 +238,7 @@ def judge(
         raise NoScore(f"{measure} is undefined at every regulariser")
     curve = found[_label(largest)][measure]
     info: dict[str, Any] = {
-        "epsilon": float(REGULARISERS[np.flatnonzero(curve == value)[-1]]),
+        "epsilon": float(tried[np.flatnonzero(curve == value)[-1]]),
         # As the paper draws it; NaN is no JSON.
         "accuracy": {
             label: curves[ACCURACY].tolist()
@@ -237,17 +261,20 @@ def _best(curve: Float64[np.ndarray, " r"]) -> float:
 
 
 def _of_training(
-    sweep: RidgeSweep | KernelSweep, targets: Float64[np.ndarray, "n c"], resolution: float
+    sweep: Fitted,
+    targets: Float64[np.ndarray, "n c"],
+    tried: Float64[np.ndarray, " r"],
+    resolution: float,
 ) -> Curves:
     """Measures of the training images alone."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # Of an image that determines itself: its error is 0/0.
-        predictions = sweep.leave_one_out(REGULARISERS)
+        predictions = sweep.leave_one_out(tried)
         missed = np.square(targets - predictions).mean(-1).mean(1)
-        gcv, evidence = sweep.gcv(REGULARISERS), sweep.log_evidence(REGULARISERS)
+        gcv, evidence = sweep.gcv(tried), sweep.log_evidence(tried)
     finite = np.asarray(np.isfinite(predictions).all((1, 2)))
     return {
-        "loo_accuracy": _left_out(predictions, targets, finite, resolution),
+        "loo_accuracy": _left_out(predictions, targets, tried, finite, resolution),
         "negative_loo_mse": np.where(finite, -missed, np.nan),
         "negative_gcv": -gcv,
         "log_evidence": evidence,
@@ -267,21 +294,25 @@ def _of_validation(problem: Problem, valid: Predictions) -> Curves:
 
 
 def _predicted(
-    fit: Callable[[int, int], Fit], images: int, networks: int, resolution: float
-) -> tuple[RidgeSweep | KernelSweep, Predictions]:
+    fit: Callable[[int, int], Fit],
+    images: int,
+    networks: int,
+    tried: Float64[np.ndarray, " r"],
+    resolution: float,
+) -> tuple[Fitted, Predictions]:
     """A fit and its predictions for validation images, if they say something."""
     try:
         sweep, described = fit(images, networks)
-        fitted = sweep.fitted(REGULARISERS)
+        fitted = sweep.fitted(tried)
         if not len(described):
             valid, reach = fitted[:, :0], 0.0
         else:
-            valid = sweep.predict(described, REGULARISERS)
+            valid = sweep.predict(described, tried)
             # Where images have little in common, so little rounding comes from it.
             reach = min(1.0, sweep.reach(described))
     except DataError as error:  # Of the kernel, and so of the architecture, not of the images.
         raise NoScore(str(error)) from error
-    rounding = _rounding(images, resolution)
+    rounding = _rounding(images, tried, resolution)
     check_told(fitted, valid, rounding, reach * rounding)
     return sweep, valid
 
@@ -329,14 +360,17 @@ def _margins(predictions: Predictions) -> Float64[np.ndarray, "r m"]:
     return ahead[..., -1] - ahead[..., -2]
 
 
-def _rounding(images: int, resolution: float) -> Float64[np.ndarray, " r"]:
+def _rounding(
+    images: int, tried: Float64[np.ndarray, " r"], resolution: float
+) -> Float64[np.ndarray, " r"]:
     """What a kernel's resolution, or a float64 factorisation's, makes of targets of size 1."""
-    return max(resolution, 4 * images * EPSILON) / REGULARISERS
+    return max(resolution, 4 * images * EPSILON) / tried
 
 
 def _left_out(
     predictions: Predictions,
     targets: Float64[np.ndarray, "n c"],
+    tried: Float64[np.ndarray, " r"],
     finite: Bool[np.ndarray, " r"],
     resolution: float,
 ) -> Float64[np.ndarray, " r"]:
@@ -344,19 +378,21 @@ def _left_out(
     with np.errstate(invalid="ignore"):
         margins = _margins(predictions).max(1)
     finite = finite & (margins > 8 * EPSILON)  # They are differences of numbers of size 1.
-    told = margins > _rounding(len(targets), resolution)
+    told = margins > _rounding(len(targets), tried, resolution)
     right = (predictions.argmax(-1) == targets.argmax(-1)).mean(1)
     return np.where(finite & (finite & told).any(), right, np.nan)
 
 
-def solve_flops(n_train: int, n_valid: int, classes: int) -> float:
+def solve_flops(
+    n_train: int, n_valid: int, classes: int, regularisers: Regularisers = None
+) -> float:
     """Operations of the solves as Park et al. 2020 count them (equation S2).
 
     The solves here cost less, see :mod:`nasproxy.solvers.ridge`; the paper's count keeps costs
     comparable with its figures.
     """
     a_solve = n_train**3 / 3 + 2 * n_train**2 * classes + 2 * n_train * n_valid * classes
-    return len(REGULARISERS) * a_solve
+    return len(epsilons(regularisers)) * a_solve
 
 
 def _label(own: tuple[int, int, int]) -> str:

@@ -326,3 +326,61 @@ def test_leave_one_out_accuracy_is_biased_on_balanced_images() -> None:
         left_out = RidgeSweep(phi, targets).leave_one_out([10.0])[0]
         found.append((left_out.argmax(1) == labels).mean())
     assert np.mean(found) < 0.05
+
+
+@pytest.mark.parametrize("proxy", [NNGP(), NTK()])
+def test_how_it_is_solved_is_not_in_old_keys(proxy: NNGP | NTK) -> None:
+    """Stores name neither setting while it is what it was before there was one."""
+    text = describe(proxy, proxy.name, full=True)
+    assert "solver" not in text
+    assert "regularisers" not in text
+    chosen = dataclasses.replace(proxy, solver="cholesky", regularisers=(1e-3, 0.1))
+    text = describe(chosen, proxy.name, full=True)
+    assert "solver=cholesky,regularisers=0.001/0.1" in text
+    assert type(proxy)(**said(type(proxy), parse_settings(text)[1])) == chosen
+
+
+@pytest.mark.parametrize("given", ["qr", None, 3])
+def test_solvers_that_there_are_not(given: Any) -> None:
+    with pytest.raises(SettingError, match=r"solver=.* of nngp"):
+        NNGP(solver=given)
+
+
+@pytest.mark.parametrize("given", [0.0, (1e-3, -1.0), "few", ()])
+def test_regularisers_that_cannot_be(given: Any) -> None:
+    with pytest.raises(SettingError, match=r"regularisers=.* of ntk"):
+        NTK(regularisers=given)
+
+
+@pytest.mark.parametrize("solver", ["auto", "cholesky", "eigen"])
+def test_one_regulariser_is_one_point_of_the_curve(solver: str) -> None:
+    """Its accuracy is that of the whole sweep there, however it is solved."""
+    data = tiny_dataset()
+    space = NASBench101(width=4, stacks=1, cells=1)
+    cell = space.sample(1, 0)[0]
+    sizes: Any = {"n_train": 24, "n_valid": 40, "norm_images": 8, "ensemble": 2}
+    every = NNGP(**sizes).prepare(space, data, 0)(cell)
+    (curve,) = every.info["accuracy"].values()
+    for place in (8, 15):
+        epsilon = float(np.logspace(-7, 2, 20)[place])
+        proxy = NNGP(**sizes, solver=solver, regularisers=epsilon)
+        found = proxy.prepare(space, data, 0)(cell)
+        assert found.value == curve[place]
+        assert found.info["epsilon"] == epsilon
+        assert found.flops < every.flops
+        assert found.columns["negative_loo_mse"] <= every.columns["negative_loo_mse"] + 1e-9
+
+
+@pytest.mark.parametrize("solver", ["ridge", "cholesky", "eigen"])
+def test_analytic_kernels_are_solved_alike(solver: str) -> None:
+    data = tiny_dataset()
+    space = FullyConnectedNetworks(width=16)
+    network = space.grid(depth=[2])[0]
+    sizes: Any = {"n_train": 24, "n_valid": 40}
+    proxy = NTKRegression(**sizes, solver=solver, regularisers=(1e-3, 1e-2))
+    plain = NTKRegression(**sizes, solver="eigen", regularisers=(1e-3, 1e-2))
+    found, wanted = (p.prepare(space, data, 0)(network) for p in (proxy, plain))
+    assert found.value == wanted.value
+    np.testing.assert_allclose(
+        list(found.columns.values()), list(wanted.columns.values()), rtol=1e-6
+    )
