@@ -109,7 +109,7 @@ def more(docs: Path) -> str:
     if not left:
         return ""
     listed = "\n".join(left)
-    return f"```{{toctree}}\n:maxdepth: 1\n:caption: Further\n\n{listed}\n```\n"
+    return f"```{{toctree}}\n:maxdepth: 1\n:hidden:\n:caption: Further\n\n{listed}\n```\n"
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import optuna
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
@@ -118,6 +119,9 @@ def plot(study: optuna.Study, path: str | os.PathLike[str] | None = None) -> Pic
     for axes in grid.flat[panels:]:
         axes.remove()
     for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if np.abs(axis.get_view_interval()).max() >= 1e4:
+                axis.set_major_formatter(FuncFormatter(lambda value, _: plots.short(value)))
         axes.grid(alpha=0.25, linewidth=0.5)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
