@@ -45,7 +45,7 @@ def spaces() -> str:
             (
                 f"`{name}`",
                 plain(first_line(kind)),
-                f"{size:,}" if (size := _size(space)) else "",
+                _many(_size(space)),
                 f"`{key}`",
                 ", ".join(space.samplers),
                 _settings(kind),
@@ -129,6 +129,12 @@ def plain(text: str) -> str:
 def _settings(kind: Any) -> str:
     shown = [f"`{f.name}={f.default}`" for f in dataclasses.fields(kind)]
     return ", ".join(shown) or "none"
+
+
+def _many(size: int | None) -> str:
+    if size is None:
+        return ""
+    return f"{size:,}" if size < 10**9 else f"{size:.1e}"
 
 
 def _size(space: Any) -> int | None:
