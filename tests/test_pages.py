@@ -20,7 +20,9 @@ PAGES = {
 
 
 def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.DOTALL | re.MULTILINE)
+    """What stands between fences of a language, or of none."""
+    fenced = re.findall(r"^```([^\n]*)\n(.*?)^```$", PAGES[page], re.DOTALL | re.MULTILINE)
+    return [text for name, text in fenced if name == language]
 
 
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
