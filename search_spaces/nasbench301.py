@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from typing import Any, ClassVar, TypeAlias
 
 from nasproxy.checks import Whole, check
+from nasproxy.drawing import Drawing, Vertex, dag, sheet
 from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import (
@@ -39,6 +40,14 @@ Edge: TypeAlias = tuple[int, int]
 Cell: TypeAlias = tuple[tuple[Edge, Edge], ...]
 """The two edges into each node."""
 
+_DRAWN = {
+    MAX_POOL: Vertex("3×3 max pool", "pool"),
+    AVERAGE_POOL: Vertex("3×3 avg pool", "pool"),
+    SEP3X3: Vertex("3×3 sep conv", "conv3"),
+    SEP5X5: Vertex("5×5 sep conv", "conv5"),
+    DIL3X3: Vertex("3×3 dil conv", "conv3"),
+    DIL5X5: Vertex("5×5 dil conv", "conv5"),
+}
 _EDGE = r"\(\s*(\d)\s*,\s*([0-6])\s*\)"
 _CELL = rf"\(\s*{_EDGE}(?:\s*,\s*{_EDGE}){{{2 * NODES - 1}}}\s*\)"
 _KEY = re.compile(rf"\(\s*(?P<normal>{_CELL})\s*,\s*(?P<reduction>{_CELL})\s*\)")
@@ -136,6 +145,12 @@ class NASBench301(NamedSpace):
             "skips": ops.count(SKIP),
         }
 
+    def draw(self, architecture: str) -> Drawing:
+        """The normal cell above the reduction cell; skips are bare edges, also where they halve."""
+        drawn = [_drawn(cell) for cell in self.read(architecture)]
+        both = sheet(drawn, ("normal", "reduction"), columns=1)
+        return replace(both, title=f"NAS-Bench-301 cells {architecture}")
+
     def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
         """The cells' network for images of a shape.
 
@@ -175,6 +190,24 @@ class NASBench301(NamedSpace):
         x = builder.add(GlobalAverage(), inputs[1][0], name="mean")
         builder.add(Dense(inputs[1][1], classes), x, name="readout")
         return builder.graph()
+
+
+def _drawn(cell: Cell) -> Drawing:
+    """A cell as a graph: operations in boxes, its nodes in circles."""
+    vertices = [
+        *(Vertex(f"input {source}", "end") for source in range(INPUTS)),
+        *(Vertex("+", "sum") for _ in cell),
+        Vertex("output", "end"),
+    ]
+    edges = [(node, INPUTS + NODES) for node in range(INPUTS, INPUTS + NODES)]
+    for node, pair in enumerate(cell, start=INPUTS):
+        for source, op in pair:
+            if op == SKIP:
+                edges.append((source, node))
+            else:
+                edges += [(source, len(vertices)), (len(vertices), node)]
+                vertices.append(_DRAWN[op])
+    return dag(vertices, edges)
 
 
 class _CellBuilder:

@@ -64,7 +64,8 @@ def records(frame: pd.DataFrame) -> Iterator[Record]:
     for proxy in (CHEAP, Params(), Flops()):
         stored, settings = run_id(space, proxy)
         name = proxy.name
-        own = [c for c in frame if c.startswith(f"{name}[") and frame[c].notna().all()]
+        named = [str(column) for column in frame.columns]
+        own = [c for c in named if c.startswith(f"{name}[") and frame[c].notna().all()]
         besides = {column: column.removeprefix(f"{name}[")[:-1] for column in own}
         wanted = [name, f"{name} seconds", f"{name} flops", *own]
         for key, row in zip(map(str, frame.index), frame[wanted].to_dict("records"), strict=True):

@@ -374,7 +374,7 @@ def _concatenated(layer: layers.Concatenate, *inputs: Array) -> Array:
     return jnp.pad(jnp.concatenate(parts, -1), [(0, 0), (0, 0), (0, 0), (0, layer.padding)])
 
 
-FRAME = ((1, 1), (1, 1))
+FRAME: Any = ((1, 1), (1, 1))  # Flax's signatures say str, and its text pairs too
 """Of a 3×3 pool; of odd images SAME would frame a strided one unevenly."""
 
 

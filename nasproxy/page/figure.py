@@ -40,7 +40,7 @@ def models() -> tuple[list[Any], list[str], list[str]]:
     (item,) = [found.to_json() for found in items]
     places = dict(zip((root.id for root in roots), ("plot", "table"), strict=True))
     item["roots"] = {root: places[root] for root in item["roots"]}
-    components = ["bokeh", "bokeh-widgets", "bokeh-tables"]
+    components: list[Any] = ["bokeh", "bokeh-widgets", "bokeh-tables"]
     scripts = Resources(mode="inline", components=components, minified=True, log_level="warn")
     return [documents, [item]], scripts.js_raw, list(item["roots"])
 
@@ -56,11 +56,13 @@ def _plot(source: Any, view: Any) -> Any:
     from bokeh.plotting import figure
 
     short = NumeralTickFormatter(format="0.[0000]a")  # 1.2m
-    mapper = LinearColorMapper("Cividis256", name="colours", nan_color="#b5b5b5", low=0, high=1)
+    mapper = LinearColorMapper(
+        palette="Cividis256", name="colours", nan_color="#b5b5b5", low=0, high=1
+    )
     plot = figure(
         sizing_mode="stretch_both",
-        x_range=Range1d(0, 1),  # page.js knows the numbers
-        y_range=Range1d(0, 1),
+        x_range=Range1d(start=0, end=1),  # page.js knows the numbers
+        y_range=Range1d(start=0, end=1),
         min_width=200,
         tools="box_select,lasso_select,tap,wheel_zoom,pan,reset,save",
         active_drag="box_select",

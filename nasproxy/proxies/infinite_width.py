@@ -14,7 +14,7 @@ from nasproxy.kernels.fully_connected import RULES
 from nasproxy.kernels.inputs import Inputs
 from nasproxy.kernels.tiles import Pass
 from nasproxy.proxies import kernel_regression
-from nasproxy.proxies.base import NoScore, Score, Scorer
+from nasproxy.proxies.base import Card, NoScore, Score, Scorer
 from nasproxy.proxies.kernel_regression import ACCURACY, Fit, Problem, Regularisers, Sizes, sizes
 from nasproxy.settings import UNSAID
 from nasproxy.solvers.cholesky import by_kernel
@@ -88,6 +88,13 @@ class NTKRegression:
     regularisers: Regularisers = None
 
     name: ClassVar[str] = "ntk_regression"
+    card: ClassVar[Card] = Card(
+        "none: infinitely wide",
+        "as n_train, labels",
+        "none",
+        "kernels and solves",
+        "Jacot et al. 2018",
+    )
     undirected: ClassVar[tuple[str, ...]] = ("epochs", "fit_seconds")
 
     def __post_init__(self) -> None:

@@ -58,13 +58,14 @@ def draw_store(
     label = labels([pooled])[0]
     scores = pooled.mean.sort_index()
     scores = scores.sort_values(ascending=pooled.first.lower, kind="stable")[:n]
+    keys = [str(key) for key in scores.index]
     captions = []
-    for place, (key, score) in enumerate(scores.items(), start=1):
-        name = str(key) if len(str(key)) <= _SAID else f"{str(key)[: _SAID - 1]}…"
+    for place, (key, score) in enumerate(zip(keys, scores, strict=True), start=1):
+        name = key if len(key) <= _SAID else f"{key[: _SAID - 1]}…"
         told = f"; truth {known[key]:.5g}" if key in known.index else ""
         captions.append(f"{place}. {name}\n{score:.5g}{told}")
     title = f"The {len(scores)} best by {wrapped(label, 80)}"
-    drawn = drawings_of(store, [str(key) for key in scores.index], pooled.first.run[0])
+    drawn = drawings_of(store, keys, pooled.first.run[0])
     return drawing.sheet(drawn, captions, columns, title)
 
 

@@ -117,16 +117,20 @@ def test_columns_are_the_stores_own_numbers() -> None:
     store, truth = filled(40, seeds=2)
     with store:
         found = contents(store, truth, n_resamples=5)
-        raw = {(r.key.proxy, r.key.seed, r.key.architecture): r.value for r in store.records()}
+        raw = {
+            (r.key.proxy, r.key.seed, r.key.architecture): r.value
+            for r in store.records()
+            if r.value is not None
+        }
     assert found.columns[0].role == "truth"
     assert pd.Series(found.columns[0].values, found.keys).dropna().to_dict() == truth.to_dict()
-    by_name = {column.name: column for column in found.columns}
-    assert by_name["params"].role == "baseline"
-    score = next(c for c in found.columns if c.label == "NNGP, accuracy, n_t = 200")
+    by_label = {column.label: column for column in found.columns}
+    assert by_label["parameters"].role == "baseline"
+    score = by_label["NNGP, accuracy, n_t = 200"]
     swept = next(proxy for proxy, _, _ in raw if proxy.startswith("nngp"))
     for key, value in zip(found.keys, score.values, strict=True):
         assert value == pytest.approx(np.mean([raw[swept, seed, key] for seed in (0, 1)]))
-    assert found.rows[0] in by_name
+    assert sorted(found.rows) == sorted(column.name for column in found.columns[1:])
     assert len(found.rows) == len(found.table) == len(found.columns) - 1
     drawn = dict(zip(found.keys, found.drawings, strict=True))
     space = NASBenchMacro()

@@ -355,7 +355,7 @@ def test_regularisers_that_cannot_be(given: Any) -> None:
 @pytest.mark.parametrize("solver", ["auto", "cholesky", "eigen"])
 def test_one_regulariser_is_one_point_of_the_curve(solver: str) -> None:
     """Its accuracy is that of the whole sweep there, however it is solved."""
-    data = tiny_dataset()
+    data = tiny_dataset(0)
     space = NASBench101(width=4, stacks=1, cells=1)
     cell = space.sample(1, 0)[0]
     sizes: Any = {"n_train": 24, "n_valid": 40, "norm_images": 8, "ensemble": 2}
@@ -373,7 +373,7 @@ def test_one_regulariser_is_one_point_of_the_curve(solver: str) -> None:
 
 @pytest.mark.parametrize("solver", ["ridge", "cholesky", "eigen"])
 def test_analytic_kernels_are_solved_alike(solver: str) -> None:
-    data = tiny_dataset()
+    data = tiny_dataset(0)
     space = FullyConnectedNetworks(width=16)
     network = space.grid(depth=[2])[0]
     sizes: Any = {"n_train": 24, "n_valid": 40}

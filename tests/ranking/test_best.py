@@ -50,7 +50,7 @@ def test_the_best_by_a_score_are_drawn_in_order(by: str) -> None:
     said = texts(drawing)
     captions = [t for t in said if t[:3] in ("1. ", "2. ", "3. ", "4. ", "5. ")]
     assert [caption.split()[1] for caption in captions] == list(best.index)
-    for key, score in best.items():
+    for key, score in zip(map(str, best.index), best, strict=True):
         told = f"; truth {TRUTH[key]:.5g}" if key in TRUTH.index[3:] else ""
         assert f"{score:.5g}{told}" in said
     assert said.count("halves") == 5 * 3

@@ -101,8 +101,8 @@ def test_chosen_proxies_with_labels_at_a_size(store: Store, tmp_path: Path) -> N
     assert titles(figure) == ["size", "kernel"]
     assert figure.axes[0].get_ylabel() == "test accuracy (%)"
     assert figure.get_size_inches().tolist() == [3.25, 5.0]
-    places = [axes.get_subplotspec().get_geometry()[:2] for axes in figure.axes]
-    assert places == [(2, 1), (2, 1)]
+    specs = [axes.get_subplotspec() for axes in figure.axes]
+    assert [spec and spec.get_geometry()[:2] for spec in specs] == [(2, 1), (2, 1)]
     assert "rows shown" not in figure.get_supxlabel()
     assert "uniform" in figure.get_supxlabel()
     assert path.read_text().startswith("<?xml")

@@ -1,5 +1,6 @@
 """Drawings of every space: what is in the architecture is in the picture."""
 
+import re
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ from search_spaces import (
     FullyConnectedNetworks,
     NASBench101,
     NASBench201,
+    NASBench301,
     NASBenchMacro,
 )
 from tests.support.cli import run
@@ -25,6 +27,7 @@ OURS = (
     FullyConnectedNetworks,
     NASBench101,
     NASBench201,
+    NASBench301,
     NASBenchMacro,
 )
 NS = "{http://www.w3.org/2000/svg}"
@@ -83,6 +86,21 @@ def test_a_201_cell_has_its_operations_and_what_is_dead_is_faint() -> None:
         ]
         boxes = len(labels(space.draw(key))) - 4
         assert boxes == sum(op not in ("none", "skip_connect") for op in ops)
+
+
+def test_two_darts_cells_have_their_operations() -> None:
+    """Inputs, output and four sums of each cell, an edge into and out of every box."""
+    space = NASBench301()
+    named = ("3×3 max pool", "3×3 avg pool", "", "3×3 sep conv", "5×5 sep conv")
+    named += ("3×3 dil conv", "5×5 dil conv")
+    for key in space.sample(10, 0):
+        ops = [int(op) for op in re.findall(r", (\d)\)", key)]
+        drawing = space.draw(key)
+        boxes = sorted(named[op] for op in ops if named[op])
+        assert sorted(one for one in labels(drawing) if one in named) == boxes
+        assert labels(drawing).count("+") == 8
+        assert edges(drawing) == 2 * 4 + 16 + len(boxes)
+        assert drawing.title.endswith(key)
 
 
 def test_a_macro_network_has_a_row_a_stage() -> None:

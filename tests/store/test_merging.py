@@ -152,5 +152,29 @@ def test_a_store_ranks_itself(records: list[Record], tmp_path: Path) -> None:
         assert against == -1
         with pytest.raises(SettingError, match="of a table"):
             store.rank(TRUTH, key="key")
+        with pytest.raises(SettingError, match="of a table"):
+            store.rank(TRUTH, average=True)
         with pytest.raises(TruthError, match="names no architectures"):
             store.rank(TRUTH.to_numpy())  # type: ignore[arg-type]
+
+
+def test_a_store_reads_every_table_alike(records: list[Record], tmp_path: Path) -> None:
+    """Key, rows and means are those of all tables that are named, as of the command's."""
+    table, rows = tmp_path / "truth.csv", []
+    for seed, noise in enumerate((0.5, 1.5)):
+        own = {"cell": KEYS, "seed": seed, "top1": TRUTH + noise, "size": VALUES[::-1] + seed}
+        rows += [pd.DataFrame(own), pd.DataFrame(own | {"top1": TRUTH - noise})]
+    pd.concat(rows).to_csv(table, index=False)
+    chosen = {"key": "cell", "where": {"seed": 1}, "average": True}
+    with Store(written(tmp_path / "a.db", records)) as store:
+        asked = {"against": f"{table}:size", "n_resamples": 20}
+        size = pd.Series(VALUES[::-1] + 1, index=KEYS)
+        expected = rank_store(store, TRUTH, against=size, n_resamples=20)
+        for truth in (TRUTH, f"{table}:top1"):
+            found = store.rank(truth, **chosen, **asked)
+            assert found["gain"].tolist() == pytest.approx(expected["gain"].tolist())
+            assert found["kendall_tau"].tolist() == pytest.approx(expected["kendall_tau"].tolist())
+        for left in chosen:
+            fewer = {name: value for name, value in chosen.items() if name != left}
+            with pytest.raises(TruthError):
+                store.rank(TRUTH, **fewer, **asked)

@@ -53,6 +53,7 @@ REGRESSION: dict[str, Any] = {
     "balanced": False,
     "valid_from": "valid",
     "measure": "accuracy",
+    "regularisers": None,
 }
 RECIPE: dict[str, Any] = {
     "batch": 32,

@@ -15,3 +15,6 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "none": lambda x: x,
 }
 """All keep 0 at 0, on which padding rests."""
+
+RELUS = ("relu", "relu6")
+"""Those whose units are on or off."""

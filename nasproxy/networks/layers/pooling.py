@@ -59,7 +59,7 @@ class AveragePool3x3(Layer):
         x = total(inputs, self.channels)
         rows, columns = (_neighbours(length) for length in x.shape[1:3])
         pixels = np.multiply.outer(rows, columns)[:, :, None]
-        means = _over_3x3(x, jnp.add, 0) * (1 / pixels).astype(np.float32)[None]
+        means = _over_3x3(x, jnp.add, 0) * (1 / pixels).astype(x.dtype)[None]
         return means[:, :: self.stride, :: self.stride]
 
     def pad(self, multiple: int, *channels: int) -> Self:
@@ -87,7 +87,7 @@ class HalveByMean(Halve):
     def infer(
         self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
     ) -> Float[Array, "n ..."]:
-        return _over_2x2(inputs[0], jnp.add) * np.float32(0.25)
+        return _over_2x2(inputs[0], jnp.add) * 0.25
 
 
 @dataclass(frozen=True)
