@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nasproxy.plugins import PROXIES, SPACES, SUITES, Registry
+from nasproxy.proxies.base import Card
 from nasproxy.reproduce import suites as reproduce
 from nasproxy.settings import first_line
 from nasproxy.space import Product
@@ -22,6 +23,7 @@ def write(docs: Path) -> None:
     parts = {
         "spaces": spaces(),
         "proxies": proxies(),
+        "conditions": conditions(),
         "proxy_classes": classes(PROXIES),
         "space_classes": classes(SPACES),
         "suites": suites(),
@@ -62,6 +64,15 @@ def proxies() -> str:
         presets = ", ".join(f"`{preset}`" for preset in getattr(kind, "presets", {}))
         rows.append((f"`{name}`", plain(first_line(kind)), _settings(kind), presets))
     return table(("proxy", "what it is", "settings", "presets"), rows)
+
+
+def conditions() -> str:
+    """A row a proxy that says under which conditions it scores, in its ``card``."""
+    rows = []
+    for name in PROXIES:
+        if (card := getattr(PROXIES[name], "card", None)) is not None:
+            rows.append((f"`{name}`", *map(plain, card)))
+    return table(("proxy", *(field.replace("_", " ") for field in Card._fields)), rows)
 
 
 def classes(registry: Registry) -> str:

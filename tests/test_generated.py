@@ -49,6 +49,10 @@ def test_every_space_has_a_row_with_a_key_of_its_own(generated: Any) -> None:
 def test_every_proxy_has_a_row_and_its_documentation(generated: Any) -> None:
     _, _, *found = rows(generated.proxies())
     assert [row[0].strip("`") for row in found] == list(PROXIES)
+    _, _, *carded = rows(generated.conditions())
+    cards = {name: PROXIES[name].card for name in PROXIES if hasattr(PROXIES[name], "card")}
+    assert [row[0].strip("`") for row in carded] == list(cards)
+    assert all(row[1] == generated.plain(cards[row[0].strip("`")].weights) for row in carded)
     text = generated.classes(PROXIES)
     for name in PROXIES:
         kind = PROXIES[name]
