@@ -35,10 +35,11 @@ def test_every_space_has_a_row_with_a_key_of_its_own(generated: Any) -> None:
     assert [row[0].strip("`") for row in found] == list(SPACES)
     for row in found:
         assert len(row) == len(head)
-        space = SPACES[row[0].strip("`")]()
+        space: Any = SPACES[row[0].strip("`")]()
         key = row[head.index("a key")].strip("`").replace("\\|", "|")
         assert key
-        if isinstance(space, Product):  # Others may take half a minute to find one.
+        product: Any = isinstance(space, Product)
+        if product:  # Others may take half a minute to find one.
             assert space.key(space.find(key)) == key
     sizes = {row[0]: row[head.index("choices")] for row in found}
     assert sizes["`nasbench201`"] == "15,625"
