@@ -1,6 +1,7 @@
 """From what users write to spaces, proxies and data: ``name:setting=value,…``, or the objects."""
 
 import dataclasses
+import logging
 import os
 import re
 from collections.abc import Iterable
@@ -11,8 +12,10 @@ from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
 from nasproxy.plugins import PROXIES, SPACES, Registry
 from nasproxy.proxies import Proxy
-from nasproxy.settings import make, parse_settings
+from nasproxy.settings import make, parse_settings, renamed
 from nasproxy.space import SearchSpace
+
+_log = logging.getLogger(__name__)
 
 
 def as_space(given: Any) -> SearchSpace[Any]:
@@ -112,11 +115,14 @@ def proxy_of(text: str, width: int | None = None) -> Any:
     """The proxy of ``NAME:setting=value,…``; ``width`` is for one that names none."""
     from nasproxy.proxies.suite import GROUPS
 
-    name, settings = parse_settings(text)
-    if name in GROUPS:
+    given, settings = parse_settings(text)
+    if given in GROUPS:
         raise SettingError(
-            f"{name} stands for several proxies, and one is wanted: {', '.join(GROUPS[name])}"
+            f"{given} stands for several proxies, and one is wanted: {', '.join(GROUPS[given])}"
         )
+    name, settings = renamed(given, settings)
+    if name != given:
+        _log.warning("the proxy %s is called %s now: write that", given, name)
     kind = PROXIES.find(name)
     if width is not None and any(field.name == "width" for field in dataclasses.fields(kind)):
         settings.setdefault("width", width)

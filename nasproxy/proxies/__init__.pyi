@@ -6,7 +6,7 @@ from .epe_nas import EPENAS
 from .fisher import Fisher
 from .grad_norm import GradNorm
 from .grasp import GraSP
-from .infinite_width import NTKRegression
+from .infinite_width import InfiniteWidth
 from .jacov import Jacov
 from .l2_norm import L2Norm
 from .latency import Latency
@@ -32,13 +32,13 @@ __all__ = [
     "Flops",
     "GraSP",
     "GradNorm",
+    "InfiniteWidth",
     "Jacov",
     "L2Norm",
     "Latency",
     "LogSynFlow",
     "Macs",
     "NTKCondition",
-    "NTKRegression",
     "Params",
     "Plain",
     "Progressivity",

@@ -330,7 +330,7 @@ def test_a_suite_names_every_setting() -> None:
 
 def test_no_suite_takes_a_default() -> None:
     """No class of settings is called by a suite but through ``spelled``."""
-    kinds = {"NNGP", "NTK", "NTKRegression", "Training"}
+    kinds = {"NNGP", "NTK", "InfiniteWidth", "Training"}
     called = [
         f"{path.name}:{node.lineno}"
         for path in Path(depth.__file__).parents[1].rglob("*.py")

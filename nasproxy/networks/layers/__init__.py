@@ -23,8 +23,10 @@ from nasproxy.networks.layers.convolutional import (
 )
 from nasproxy.networks.layers.dense import Dense, DenseActivation
 from nasproxy.networks.layers.joining import Add, Concatenate, Zero
+from nasproxy.networks.layers.plain_convolution import ConvActivation
 from nasproxy.networks.layers.pooling import (
     AveragePool3x3,
+    Flatten,
     GlobalAverage,
     Halve,
     HalveByMean,
@@ -49,12 +51,14 @@ __all__ = [
     "BNReLU",
     "BatchNormed",
     "Concatenate",
+    "ConvActivation",
     "ConvBN",
     "Dense",
     "DenseActivation",
     "DepthwiseBN",
     "DepthwiseConv",
     "Draw",
+    "Flatten",
     "GlobalAverage",
     "Halve",
     "HalveByMean",

@@ -1,5 +1,6 @@
 """Layers that look at neighbourhoods, or at all pixels, and learn nothing."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -111,6 +112,21 @@ class GlobalAverage(Layer):
         self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
     ) -> Float[Array, "n ..."]:
         return inputs[0].mean((1, 2))
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """Pixels and the first ``channels`` as one axis: ``[n, h, w, c]`` to ``[n, h·w·channels]``."""
+
+    channels: int
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (math.prod(inputs[0][:-1]) * self.channels,)
+
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
+        return total(inputs, self.channels).reshape(len(inputs[0]), -1)
 
 
 def _over_3x3(x: Array, combine: Callable[[Array, Array], Array], outside: float) -> Array:
