@@ -30,6 +30,7 @@ extensions = [
 exclude_patterns = ["_build", "_generated"]
 templates_path: list[str] = []
 nitpicky = False
+highlight_language = "none"  # of fences that name none: commands
 
 html_theme = "furo"
 html_title = f"nasproxy {release}"
