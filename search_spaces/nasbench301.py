@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from typing import Any, ClassVar, TypeAlias
 
 from nasproxy.checks import Whole, check
+from nasproxy.drawing import Drawing, Vertex, dag, sheet
 from nasproxy.errors import ArchitectureError, DataError
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.layers import (
@@ -32,6 +33,14 @@ INPUTS = 2
 """Values that a cell reads, what the last cell but one made and what the last made: 0 and 1."""
 STEM = 3
 """The stem's channels over those of the first cell's nodes."""
+_DRAWN = {
+    MAX_POOL: Vertex("3×3 max pool", "pool"),
+    AVERAGE_POOL: Vertex("3×3 avg pool", "pool"),
+    SEP3X3: Vertex("3×3 sep conv", "conv3"),
+    SEP5X5: Vertex("5×5 sep conv", "conv5"),
+    DIL3X3: Vertex("3×3 dil conv", "conv3"),
+    DIL5X5: Vertex("5×5 dil conv", "conv5"),
+}
 SIZES = {SEP3X3: 3, SEP5X5: 5, DIL3X3: 3, DIL5X5: 5}
 
 Edge: TypeAlias = tuple[int, int]
@@ -136,6 +145,13 @@ class NASBench301(NamedSpace):
             "skips": ops.count(SKIP),
         }
 
+    def draw(self, architecture: str) -> Drawing:
+        """Both cells as graphs: operations in boxes, sums in circles, skips as bare edges."""
+        title = f"NAS-Bench-301 {architecture}"
+        cells = [_graph_of(cell) for cell in self.read(architecture)]
+        drawn = sheet(cells, ("normal cell", "reduction cell"), columns=2)
+        return replace(drawn, title=title)
+
     def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
         """The cells' network for images of a shape.
 
@@ -175,6 +191,22 @@ class NASBench301(NamedSpace):
         x = builder.add(GlobalAverage(), inputs[1][0], name="mean")
         builder.add(Dense(inputs[1][1], classes), x, name="readout")
         return builder.graph()
+
+
+def _graph_of(cell: Cell) -> Drawing:
+    """Inputs, nodes and output, then a vertex an operation other than a skip."""
+    vertices = [Vertex("last but one", "end"), Vertex("last", "end")]
+    vertices += [Vertex("+", "sum")] * NODES + [Vertex("output", "end")]
+    output = INPUTS + NODES
+    edges = [(node, output) for node in range(INPUTS, output)]
+    for node, both in enumerate(cell, start=INPUTS):
+        for source, op in both:
+            if op == SKIP:
+                edges.append((source, node))
+            else:
+                edges += [(source, len(vertices)), (len(vertices), node)]
+                vertices.append(_DRAWN[op])
+    return dag(vertices, edges)
 
 
 class _CellBuilder:

@@ -15,6 +15,7 @@ from search_spaces import (
     FullyConnectedNetworks,
     NASBench101,
     NASBench201,
+    NASBench301,
     NASBenchMacro,
 )
 from tests.support.cli import run
@@ -25,6 +26,7 @@ OURS = (
     FullyConnectedNetworks,
     NASBench101,
     NASBench201,
+    NASBench301,
     NASBenchMacro,
 )
 NS = "{http://www.w3.org/2000/svg}"
@@ -83,6 +85,19 @@ def test_a_201_cell_has_its_operations_and_what_is_dead_is_faint() -> None:
         ]
         boxes = len(labels(space.draw(key))) - 4
         assert boxes == sum(op not in ("none", "skip_connect") for op in ops)
+
+
+def test_a_301_network_has_both_cells_with_their_operations() -> None:
+    space = NASBench301()
+    for genotype in space.sample(10, 0):
+        drawing = space.draw(genotype)
+        operations = [op for cell in space.read(genotype) for node in cell for _, op in node]
+        skips = operations.count(2)
+        found = labels(drawing)
+        assert {"normal cell", "reduction cell"} <= set(found)
+        assert found.count("+") == 2 * 4
+        assert sum(one.endswith(("conv", "pool")) for one in found) == 16 - skips
+        assert edges(drawing) == 2 * 4 + 2 * (16 - skips) + skips
 
 
 def test_a_macro_network_has_a_row_a_stage() -> None:
