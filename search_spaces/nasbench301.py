@@ -149,7 +149,7 @@ class NASBench301(NamedSpace):
         """Both cells as graphs: operations in boxes, sums in circles, skips as bare edges."""
         title = f"NAS-Bench-301 {architecture}"
         cells = [_graph_of(cell) for cell in self.read(architecture)]
-        drawn = sheet(cells, ("normal cell", "reduction cell"), columns=2)
+        drawn = sheet(cells, ("normal cell", "reduction cell"), columns=1)
         return replace(drawn, title=title)
 
     def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
