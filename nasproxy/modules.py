@@ -44,8 +44,10 @@ class ModuleSpace:
     ``deterministic`` and ``use_running_average`` the module's call has.
 
     Architectures are dictionaries of an axis' value each. The proxies ``params``, ``flops`` (of
-    convolutions and matrix products), ``nngp``, ``ntk``, ``latency`` and ``training`` score them;
-    those that look into layers find one, the module.
+    convolutions and matrix products), ``nngp``, ``ntk``, ``latency`` and ``training`` score them,
+    and of the zero-cost ones those that look into no layer (``l2_norm``, ``grad_norm``, ``snip``,
+    ``plain``, ``zico``, ``jacov``, ``epe_nas``, ``ntk_condition``), to which kernels are arrays of
+    two axes and more; those that look into layers find one, the module.
 
     Attributes:
         make: from the axes' values to a module.

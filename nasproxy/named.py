@@ -1,6 +1,7 @@
 """From what users write to spaces, proxies and data: ``name:setting=value,…``, or the objects."""
 
 import dataclasses
+import logging
 import os
 import re
 from collections.abc import Iterable
@@ -11,8 +12,10 @@ from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
 from nasproxy.plugins import PROXIES, SPACES, Registry
 from nasproxy.proxies import Proxy
-from nasproxy.settings import make, parse_settings
+from nasproxy.settings import make, parse_settings, renamed
 from nasproxy.space import SearchSpace
+
+_log = logging.getLogger(__name__)
 
 
 def as_space(given: Any) -> SearchSpace[Any]:
@@ -38,13 +41,17 @@ def as_proxy(given: Any) -> Proxy:
 
 
 def as_proxies(given: Any) -> list[Proxy]:
-    """One proxy or several, each an object or a name.
+    """One proxy or several, each an object or a name; a group's name stands for its members.
 
     Raises:
         SettingError: none, or what is none.
     """
     several = isinstance(given, Iterable) and not isinstance(given, str)
-    proxies = [as_proxy(one) for one in (given if several else [given])]
+    proxies = [
+        proxy
+        for one in (given if several else [given])
+        for proxy in (proxies_of(one) if isinstance(one, str) else [as_proxy(one)])
+    ]
     if not proxies:
         raise SettingError('proxies is empty: give a proxy or several, such as "nngp"')
     return proxies
@@ -96,9 +103,26 @@ def space_of(text: str) -> Any:
     return make(SPACES.find(name), name, settings)
 
 
+def proxies_of(text: str, width: int | None = None) -> list[Any]:
+    """The proxy of a text as :func:`proxy_of` has it, or those of a group such as ``suite``."""
+    from nasproxy.proxies.suite import GROUPS, members
+
+    name, settings = parse_settings(text)
+    return members(name, settings, width) if name in GROUPS else [proxy_of(text, width)]
+
+
 def proxy_of(text: str, width: int | None = None) -> Any:
     """The proxy of ``NAME:setting=value,…``; ``width`` is for one that names none."""
-    name, settings = parse_settings(text)
+    from nasproxy.proxies.suite import GROUPS
+
+    given, settings = parse_settings(text)
+    if given in GROUPS:
+        raise SettingError(
+            f"{given} stands for several proxies, and one is wanted: {', '.join(GROUPS[given])}"
+        )
+    name, settings = renamed(given, settings)
+    if name != given:
+        _log.warning("the proxy %s is called %s now: write that", given, name)
     kind = PROXIES.find(name)
     if width is not None and any(field.name == "width" for field in dataclasses.fields(kind)):
         settings.setdefault("width", width)

@@ -13,6 +13,31 @@ SILENT = "silent"
 """In a field's metadata: true of one that no score depends on, or that another field names."""
 
 
+RENAMED = {"ntk_regression": ("infinite_width", {"kernel": "kind"})}
+"""What versions before called proxies: the name and the settings of today."""
+
+
+def renamed(name: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A name of :func:`parse_settings` and its settings as they are called today."""
+    if name not in RENAMED:
+        return name, settings
+    new, keys = RENAMED[name]
+    return new, {keys.get(key, key): value for key, value in settings.items()}
+
+
+def former(described: str) -> list[str]:
+    """What :func:`describe` made of the same settings in versions that called them otherwise."""
+    name, colon, rest = described.partition(":")
+    found = []
+    for old, (new, keys) in RENAMED.items():
+        if name == new:
+            back = {today: before for before, today in keys.items()}
+            parts = (part.partition("=") for part in rest.split(","))
+            said = ",".join(f"{back.get(key, key)}{equals}{value}" for key, equals, value in parts)
+            found.append(f"{old}{colon}{said}")
+    return found
+
+
 def describe(settings: object, name: str, *, full: bool) -> str:
     """``name:field=value,…`` of a dataclass: with ``full`` every field, else those not default.
 

@@ -1,3 +1,4 @@
+from .convolutional import ConvolutionalNetworks
 from .fully_connected import FullyConnectedNetworks
 from .mnas import MNAS, AccelNASBench
 from .nasbench101 import NASBench101
@@ -8,6 +9,7 @@ from .nasbench_macro import NASBenchMacro
 __all__ = [
     "MNAS",
     "AccelNASBench",
+    "ConvolutionalNetworks",
     "FullyConnectedNetworks",
     "NASBench101",
     "NASBench201",

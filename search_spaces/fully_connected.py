@@ -162,9 +162,10 @@ class FullyConnectedNetworks:
         """A bar a hidden layer, the first and last 24 of many."""
         return _drawn(architecture, architecture.width or self.width)
 
-    def infinite_width(self, architecture: Perceptron) -> tuple[int, str]:
-        """Hidden layers and nonlinearity, all that is left of a network as its width grows."""
-        return architecture.depth, architecture.activation
+    def infinite_width(self, architecture: Perceptron) -> tuple[str, dict[str, Any]]:
+        """The kernel that a network comes to as its width grows, and its settings."""
+        settings = {"depth": architecture.depth, "activation": architecture.activation}
+        return "FullyConnected", settings
 
     def graph(self, architecture: Perceptron, image_shape: Shape, classes: int) -> Graph:
         """The network for images of a shape, which it flattens."""

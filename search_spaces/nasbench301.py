@@ -33,6 +33,13 @@ INPUTS = 2
 """Values that a cell reads, what the last cell but one made and what the last made: 0 and 1."""
 STEM = 3
 """The stem's channels over those of the first cell's nodes."""
+SIZES = {SEP3X3: 3, SEP5X5: 5, DIL3X3: 3, DIL5X5: 5}
+
+Edge: TypeAlias = tuple[int, int]
+"""(source, operation): a source is 0 or 1 or, of node i, i + 2."""
+Cell: TypeAlias = tuple[tuple[Edge, Edge], ...]
+"""The two edges into each node."""
+
 _DRAWN = {
     MAX_POOL: Vertex("3×3 max pool", "pool"),
     AVERAGE_POOL: Vertex("3×3 avg pool", "pool"),
@@ -41,13 +48,6 @@ _DRAWN = {
     DIL3X3: Vertex("3×3 dil conv", "conv3"),
     DIL5X5: Vertex("5×5 dil conv", "conv5"),
 }
-SIZES = {SEP3X3: 3, SEP5X5: 5, DIL3X3: 3, DIL5X5: 5}
-
-Edge: TypeAlias = tuple[int, int]
-"""(source, operation): a source is 0 or 1 or, of node i, i + 2."""
-Cell: TypeAlias = tuple[tuple[Edge, Edge], ...]
-"""The two edges into each node."""
-
 _EDGE = r"\(\s*(\d)\s*,\s*([0-6])\s*\)"
 _CELL = rf"\(\s*{_EDGE}(?:\s*,\s*{_EDGE}){{{2 * NODES - 1}}}\s*\)"
 _KEY = re.compile(rf"\(\s*(?P<normal>{_CELL})\s*,\s*(?P<reduction>{_CELL})\s*\)")
@@ -146,11 +146,10 @@ class NASBench301(NamedSpace):
         }
 
     def draw(self, architecture: str) -> Drawing:
-        """Both cells as graphs: operations in boxes, sums in circles, skips as bare edges."""
-        title = f"NAS-Bench-301 {architecture}"
-        cells = [_graph_of(cell) for cell in self.read(architecture)]
-        drawn = sheet(cells, ("normal cell", "reduction cell"), columns=1)
-        return replace(drawn, title=title)
+        """The normal cell above the reduction cell; skips are bare edges, also where they halve."""
+        drawn = [_drawn(cell) for cell in self.read(architecture)]
+        both = sheet(drawn, ("normal", "reduction"), columns=1)
+        return replace(both, title=f"NAS-Bench-301 cells {architecture}")
 
     def graph(self, architecture: str, image_shape: Shape, classes: int) -> Graph:
         """The cells' network for images of a shape.
@@ -193,14 +192,16 @@ class NASBench301(NamedSpace):
         return builder.graph()
 
 
-def _graph_of(cell: Cell) -> Drawing:
-    """Inputs, nodes and output, then a vertex an operation other than a skip."""
-    vertices = [Vertex("last but one", "end"), Vertex("last", "end")]
-    vertices += [Vertex("+", "sum")] * NODES + [Vertex("output", "end")]
-    output = INPUTS + NODES
-    edges = [(node, output) for node in range(INPUTS, output)]
-    for node, both in enumerate(cell, start=INPUTS):
-        for source, op in both:
+def _drawn(cell: Cell) -> Drawing:
+    """A cell as a graph: operations in boxes, its nodes in circles."""
+    vertices = [
+        *(Vertex(f"input {source}", "end") for source in range(INPUTS)),
+        *(Vertex("+", "sum") for _ in cell),
+        Vertex("output", "end"),
+    ]
+    edges = [(node, INPUTS + NODES) for node in range(INPUTS, INPUTS + NODES)]
+    for node, pair in enumerate(cell, start=INPUTS):
+        for source, op in pair:
             if op == SKIP:
                 edges.append((source, node))
             else:

@@ -141,7 +141,8 @@ def _worth(scores: pd.DataFrame, published: pd.Series) -> str:
     for name, columns in pairs.items():
         both = scores[list(columns)].dropna()
         both = both[both.index.isin(published.index)]
-        gains[name] = tau_gain(*both.to_numpy(float).T, published.loc[both.index])
+        first, second = both.to_numpy(float).T
+        gains[name] = tau_gain(first, second, published.loc[both.index])
     return worth(gains)
 
 

@@ -20,11 +20,23 @@ def spaces() -> None:
 
 @app.command(cls=Command)
 def proxies() -> None:
-    """List proxies and their settings."""
+    """List proxies: what each measures, under which conditions, and its settings.
+
+    Larger scores are better for all of them.
+    """
+    from nasproxy.proxies.suite import GROUPS
+
     for name, kind in _loaded(PROXIES):
         presets = getattr(kind, "presets", {})
         more = f" Presets: {'/'.join(presets)}." if presets else ""
         typer.echo(f"{name}: {first_line(kind)} Settings: {_fields(kind)}.{more}")
+        if (card := getattr(kind, "card", None)) is not None:
+            typer.echo(
+                f"    Higher is better. Weights: {card.weights}. Images: {card.images}. "
+                f"Batch norm: {card.batch_norm}. Cost: {card.cost}. Source: {card.source}."
+            )
+    for name, members in GROUPS.items():
+        typer.echo(f"{name}: stands for {', '.join(members)}, which share passes.")
 
 
 @app.command(cls=Command)

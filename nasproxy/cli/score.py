@@ -99,7 +99,7 @@ def score(
     Examples: `nasproxy score nasbench101 --sample 50 --proxy nngp --proxy params --store s.db`;
     `nasproxy score nasbench101 --sample 50 --seeds 0,1,2 --proxy nngp --proxy counts --store s.db`
     """
-    from nasproxy.named import data_of, proxy_of, space_of
+    from nasproxy.named import data_of, proxies_of, space_of
     from nasproxy.networks.features import engine_name
     from nasproxy.scoring import checked_seeds
     from nasproxy.scoring import score as score_all
@@ -109,7 +109,7 @@ def score(
     if out is not None:
         check_table(out)  # Before anything is computed.
     chosen = space_of(space)
-    proxies = [proxy_of(text, width) for text in proxy]
+    proxies = [one for text in proxy for one in proxies_of(text, width)]
     several = checked_seeds(seeds_of(seed, seeds))
     first = several if isinstance(several, int) else several[0]
     drawn_from, drawn = architectures_of(

@@ -9,6 +9,8 @@ Images are framed by k // 2 zeros on every side, whatever the stride, as PyTorch
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial, reduce
 from itertools import product
 from typing import cast
@@ -30,6 +32,19 @@ FUSED = 16
 """Channels up to which a 1×1 convolution is a loop fused with what follows it."""
 
 
+_derivable = ContextVar("derivable", default=False)
+
+
+@contextmanager
+def derivable() -> Iterator[None]:
+    """What is traced within takes forward mode, too, which the forms below have no rule for."""
+    before = _derivable.set(True)
+    try:
+        yield
+    finally:
+        _derivable.reset(before)
+
+
 def convolve(
     images: Float[Array, "n h w c"],
     kernel: Float[Array, "k k c d"],
@@ -45,6 +60,8 @@ def convolve(
     Returns:
         ``[n, ⌈h / stride⌉, ⌈w / stride⌉, d]``, in the dtype of ``images``.
     """
+    if _derivable.get():
+        return plain(images, kernel, stride)
     if kernel.shape[:2] == (1, 1):
         return _convolve(images[:, ::stride, ::stride], kernel, 1)
     return _convolve(images, kernel, stride)
@@ -52,6 +69,8 @@ def convolve(
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve(images: Array, kernel: Array, stride: int) -> Array:
+    if images.dtype == jnp.float64:
+        return tapped(images, kernel, stride)
     if jax.default_backend() != "cpu" or stride > 1:
         return plain(images, kernel, stride)
     height, width = images.shape[1:3]
@@ -81,6 +100,14 @@ def _backward(stride: int, inputs: tuple[Array, Array], cotangent: Array) -> tup
     faster than what JAX derives from the forms below.
     """
     images, kernel = inputs
+    if images.dtype == jnp.float64:
+        spread = dilate(cotangent, stride, images.shape)
+        turned = kernel[::-1, ::-1].swapaxes(2, 3)
+        taps = [
+            jnp.einsum("nhwc,nhwd->cd", part, cotangent)
+            for part in _shifts(images, kernel.shape[0], stride)
+        ]
+        return tapped(spread, turned), jnp.stack(taps).reshape(kernel.shape)
     alone = len(images) == 1  # as under vmap, where XLA's convolution has a group for every image
     if jax.default_backend() != "cpu" and not alone:
         return jax.vjp(lambda x, k: plain(x, k, stride), images, kernel)[1](cotangent)
@@ -157,6 +184,17 @@ def _in_xla(images: Array, kernel: Array, stride: int, groups: int, dilation: in
     )
 
 
+def tapped(
+    images: Float[Array, "n h w c"],
+    kernel: Float[Array, "k k c d"],
+    stride: int = 1,
+) -> Float[Array, "n rows columns d"]:
+    """The convolution as a sum of k² matrix products; in float64 XLA's is a loop on a CPU."""
+    taps = product(range(kernel.shape[0]), repeat=2)
+    shifted = _shifts(images, kernel.shape[0], stride)
+    return reduce(jnp.add, (x @ kernel[i, j] for (i, j), x in zip(taps, shifted, strict=True)))
+
+
 def summed(
     images: Float[Array, "n h w c"], kernel: Float[Array, "1 1 c d"]
 ) -> Float[Array, "n h w d"]:
@@ -218,7 +256,6 @@ def dense(
     return (images.reshape(n, -1) @ matrix).reshape(n, height, width, outputs)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def depthwise(
     images: Float[Array, "n h w c"],
     kernel: Float[Array, "k k 1 c"],
@@ -239,6 +276,13 @@ def depthwise(
     Returns:
         ``[n, ⌈h / stride⌉, ⌈w / stride⌉, c]``, in the dtype of ``images``.
     """
+    if _derivable.get():
+        return _in_xla(images, kernel, stride, images.shape[3], dilation)
+    return _depthwise(images, kernel, stride, dilation)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _depthwise(images: Array, kernel: Array, stride: int, dilation: int) -> Array:
     if jax.default_backend() != "cpu":
         return _in_xla(images, kernel, stride, images.shape[3], dilation)
     taps = product(range(kernel.shape[0]), repeat=2)
@@ -250,7 +294,7 @@ def depthwise(
     return reduce(jnp.add, weighted)
 
 
-def _shifts(images: Array, size: int, stride: int, dilation: int) -> Iterator[Array]:
+def _shifts(images: Array, size: int, stride: int, dilation: int = 1) -> Iterator[Array]:
     """What each tap of a kernel meets, ``[n, ⌈h / stride⌉, ⌈w / stride⌉, c]``, row by row."""
     _, height, width, _ = images.shape
     frame = dilation * (size // 2)
@@ -262,7 +306,7 @@ def _shifts(images: Array, size: int, stride: int, dilation: int) -> Iterator[Ar
 def _depthwise_forward(
     images: Array, kernel: Array, stride: int, dilation: int
 ) -> tuple[Array, tuple[Array, Array]]:
-    return cast(Array, depthwise(images, kernel, stride, dilation)), (images, kernel)
+    return cast(Array, _depthwise(images, kernel, stride, dilation)), (images, kernel)
 
 
 def _depthwise_backward(
@@ -274,7 +318,7 @@ def _depthwise_backward(
         pull = jax.vjp(lambda x, k: _in_xla(x, k, stride, groups, dilation), images, kernel)[1]
         return pull(cotangent)
     spread = dilate(cotangent, stride, images.shape)
-    to_images = cast(Array, depthwise(spread, kernel[::-1, ::-1], 1, dilation))
+    to_images = cast(Array, _depthwise(spread, kernel[::-1, ::-1], 1, dilation))
     taps = [
         jnp.einsum("nhwc,nhwc->c", part, cotangent)
         for part in _shifts(images, kernel.shape[0], stride, dilation)
@@ -282,4 +326,4 @@ def _depthwise_backward(
     return to_images, jnp.stack(taps).reshape(kernel.shape)
 
 
-depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+_depthwise.defvjp(_depthwise_forward, _depthwise_backward)

@@ -8,7 +8,7 @@ that is faster than carrying the residuals out of one program and into another (
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,9 @@ from nasproxy.networks.layers import Arrays, Layer
 
 _Pulled: TypeAlias = tuple[Arrays, list[Array]]
 """What a layer gives back: cotangents of its parameters, and of those inputs that want one."""
+
+
+Given = TypeVar("Given")
 
 
 class Gradient(NamedTuple):
@@ -55,7 +58,7 @@ def value_and_grad(
         labels: ``[n]``, integers.
     """
     values, stats = train_values(graph, params, images)
-    loss, correct, cotangent = _cross_entropy(values[-1], labels)
+    loss, correct, cotangent = cross_entropy(values[-1], labels)
     return Gradient(loss, correct, pullback(graph, params, values, cotangent), stats)
 
 
@@ -88,8 +91,8 @@ def pullback(
     ) -> _Pulled:
         return _pull(graph.steps[position].layer, wanted, params[position], inputs, out)
 
-    for position, arrays in _reverse(graph, values, cotangent, pull):
-        grads[position] = arrays
+    for position, arrays in reverse(graph, values, cotangent, pull):
+        grads[position] = cast(Arrays, arrays)
     return grads
 
 
@@ -120,27 +123,45 @@ def pullback_each(
         layer = graph.steps[position].layer
         return _pull_each(layer, wanted, params[position], stats[position], inputs, out)
 
-    return _reverse(graph, values, cotangent, pull)
+    return cast(Iterator[tuple[int, Arrays]], reverse(graph, values, cotangent, pull))
 
 
-def _reverse(
+def reverse(
     graph: Graph,
     values: list[Array],
-    cotangent: Array,
-    pull: Callable[[int, tuple[bool, ...], tuple[Array, ...], Array], _Pulled],
-) -> Iterator[tuple[int, Arrays]]:
-    """Reverse mode over the steps: of each, its position and its parameters' cotangents."""
+    cotangent: Any,
+    pull: Callable[[int, tuple[bool, ...], tuple[Array, ...], Any], tuple[Given, list[Any]]],
+    *,
+    to_images: bool = False,
+) -> Iterator[tuple[int, Given | Array]]:
+    """Reverse mode over the steps that the logits depend on, from the last to the first.
+
+    Args:
+        graph: the network.
+        values: from the images to the logits.
+        cotangent: of the logits; an array, or a tuple of some that are carried back together.
+        pull: of a step: its position, which inputs want a cotangent, the inputs, and the output's
+            cotangent; gives what is to be yielded for the step, and those inputs' cotangents.
+        to_images: whether the images' cotangent is asked for; most have no use for it.
+
+    Yields:
+        Positions with what ``pull`` gave; with ``to_images``, −1 with the images' cotangent at the
+        end.
+    """
     cotangents = {len(graph.steps): cotangent}
     for position in reversed(range(len(graph.steps))):
         inputs = graph.steps[position].inputs
         if not graph.live[position]:
             continue
-        wanted = tuple(i > 0 for i in inputs)  # Nobody asks for the images' cotangent.
+        wanted = tuple(to_images or i > 0 for i in inputs)
         read = tuple(values[i] for i in inputs)
-        to_params, to_inputs = pull(position, wanted, read, cotangents.pop(position + 1))
-        yield position, to_params
-        for i, part in zip((i for i in inputs if i), to_inputs, strict=True):
-            cotangents[i] = _add(cotangents[i], part) if i in cotangents else part
+        given, to_inputs = pull(position, wanted, read, cotangents.pop(position + 1))
+        yield position, given
+        asked = (i for i, want in zip(inputs, wanted, strict=True) if want)
+        for i, part in zip(asked, to_inputs, strict=True):
+            cotangents[i] = add(cotangents[i], part) if i in cotangents else part
+    if to_images:
+        yield -1, cotangents[0]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -175,12 +196,17 @@ def _pull_each(
 
 
 @jax.jit
-def _add(a: Array, b: Array) -> Array:
-    return a + b
+def add(a: Any, b: Any) -> Any:
+    """The sum of two arrays, or of their tuples."""
+    return jax.tree.map(jnp.add, a, b)
 
 
 @jax.jit
-def _cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array, Array]:
+def cross_entropy(
+    logits: Float[Array, "n classes"], labels: Int[Array, " n"]
+) -> tuple[Float[Array, ""], Int[Array, ""], Float[Array, "n classes"]]:
+    """Mean cross-entropy, how many images it classifies rightly, and its cotangent of logits."""
+
     def mean(logits: Array) -> Array:
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 

@@ -153,6 +153,7 @@ def _conv(
     stride: int,
     rngs: nnx.Rngs,
     groups: int = 1,
+    bias: bool = False,
     dilation: int = 1,
 ) -> nnx.Conv:
     side = dilation * (size // 2)
@@ -165,8 +166,9 @@ def _conv(
         padding=(frame, frame),
         kernel_dilation=(dilation, dilation),
         feature_group_count=groups,
-        use_bias=False,
+        use_bias=bias,
         kernel_init=_init,
+        bias_init=_init,
         rngs=rngs,
     )
 
@@ -284,6 +286,19 @@ class PointwiseConv(Block):
         return self.conv(_added(inputs, self.layer.inputs))
 
 
+class ConvActivation(Block):
+    """Convolution with a bias, nonlinearity."""
+
+    paths: ClassVar = {"kernel": "conv.kernel", "bias": "conv.bias"}
+
+    def __init__(self, layer: layers.ConvActivation, momentum: float, rngs: nnx.Rngs):
+        self.layer = layer
+        self.conv = _conv(layer.inputs, layer.outputs, layer.size, 1, rngs, bias=True)
+
+    def __call__(self, *inputs: Array, train: bool) -> Array:
+        return ACTIVATIONS[self.layer.activation](self.conv(_added(inputs, self.layer.inputs)))
+
+
 class SqueezeExcite(Block):
     """Channels times gates that two affine maps make of their means."""
 
@@ -355,6 +370,7 @@ class OwnCode(Block):
 
 # By exact class: a subclass may compute something else.
 BLOCKS: dict[type[Layer], type[Block]] = {
+    layers.ConvActivation: ConvActivation,
     layers.ConvBN: ConvBN,
     layers.ProjectAdd: ProjectAdd,
     layers.DepthwiseBN: DepthwiseBN,
@@ -374,7 +390,7 @@ def _concatenated(layer: layers.Concatenate, *inputs: Array) -> Array:
     return jnp.pad(jnp.concatenate(parts, -1), [(0, 0), (0, 0), (0, 0), (0, layer.padding)])
 
 
-FRAME = ((1, 1), (1, 1))
+FRAME: Any = ((1, 1), (1, 1))  # Flax's signatures say str, and its text pairs too
 """Of a 3×3 pool; of odd images SAME would frame a strided one unevenly."""
 
 
@@ -393,6 +409,7 @@ FUNCTIONS: dict[type[Layer], Callable[..., Array]] = {
     layers.AveragePool3x3: _averaged,
     layers.Halve: lambda layer, x: nnx.max_pool(x, (2, 2), (2, 2)),
     layers.HalveByMean: lambda layer, x: nnx.avg_pool(x, (2, 2), (2, 2)),
+    layers.Flatten: lambda layer, x: x[..., : layer.channels].reshape(len(x), -1),
     layers.OddPixels: lambda layer, x: x[:, 1::2, 1::2],
     layers.GlobalAverage: lambda layer, x: x.mean((1, 2)),
 }

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from nasproxy import machine
 from nasproxy.data import Dataset
@@ -29,6 +29,26 @@ class Score:
     flops: float
     columns: dict[str, float] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
+
+
+class Card(NamedTuple):
+    """Under which conditions a proxy scores, in a few words each, for ``nasproxy proxies``.
+
+    Larger scores are better for all of them; what a proxy measures is its docstring's first line.
+
+    Attributes:
+        weights: how they are drawn by default; ``none`` where none are.
+        images: what is read, by default.
+        batch_norm: its mode by default.
+        cost: of one network, F being a forward pass of one image.
+        source: the paper.
+    """
+
+    weights: str
+    images: str
+    batch_norm: str
+    cost: str
+    source: str
 
 
 class NoScore(ArithmeticError):

@@ -16,8 +16,10 @@ from nasproxy.networks.layers import (
     ProjectAdd,
     Zero,
 )
-from nasproxy.proxies.base import Score, Scorer
+from nasproxy.proxies.base import Card, Score, Scorer
 from nasproxy.space import Counted, SearchSpace
+
+CONVOLUTIONS = (ConvBN, DepthwiseBN, DepthwiseConv)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Counts:
     """
 
     name: ClassVar[str] = "counts"
+    card: ClassVar[Card] = Card("none", "none", "none", "0", "a baseline")
     unit: ClassVar[str] = "weight layers"
     seeded: ClassVar[bool] = False
     lower: ClassVar[tuple[str, ...]] = ("pools", "skips")
@@ -81,9 +84,8 @@ def seen(graph: Graph) -> dict[str, int]:
     if all(len(shape) < 3 for shape in graph.shapes[1:]):
         return {}
     layers = [step.layer for step, on in zip(graph.steps, reached(graph), strict=True) if on]
-    convolutions = ConvBN | DepthwiseBN | DepthwiseConv
     return {
-        "conv3x3": sum(isinstance(x, convolutions) and x.size >= 3 for x in layers),
+        "conv3x3": sum(isinstance(x, CONVOLUTIONS) and x.size >= 3 for x in layers),
         "pools": sum(isinstance(x, MaxPool3x3 | AveragePool3x3) for x in layers),
     }
 

@@ -15,7 +15,7 @@ from nasproxy.kernels.empirical_ntk import OUTPUTS
 from nasproxy.networks.features import BatchNorm
 from nasproxy.networks.graph import Graph
 from nasproxy.proxies import ensemble, kernel_regression
-from nasproxy.proxies.base import NoScore, Score, Scorer
+from nasproxy.proxies.base import Card, NoScore, Score, Scorer
 from nasproxy.proxies.kernel_regression import (
     ACCURACY,
     COLAB,
@@ -76,6 +76,13 @@ class NTK:
     regularisers: Regularisers = None
 
     name: ClassVar[str] = "ntk"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in",
+        "512 + 512, labels",
+        "inference, after one batch",
+        "1,024·3 F, products and solves",
+        "Jacot et al. 2018",
+    )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": PAPER | NETWORKS | {"output": "sum"},
         "colab": COLAB | NETWORKS | {"output": "sum"},

@@ -1,6 +1,7 @@
-"""Validation accuracy of the kernel that a fully-connected network becomes as its width grows."""
+"""Validation accuracy of the kernel that a network becomes as its width grows."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -9,12 +10,12 @@ import psutil
 from nasproxy.checks import OneOf, check
 from nasproxy.data import Dataset
 from nasproxy.errors import DataError, SettingError
-from nasproxy.kernels import FullyConnected
+from nasproxy.kernels import CNNVec, FullyConnected
 from nasproxy.kernels.fully_connected import RULES
 from nasproxy.kernels.inputs import Inputs
 from nasproxy.kernels.tiles import Pass
 from nasproxy.proxies import kernel_regression
-from nasproxy.proxies.base import NoScore, Score, Scorer
+from nasproxy.proxies.base import Card, NoScore, Score, Scorer
 from nasproxy.proxies.kernel_regression import ACCURACY, Fit, Problem, Regularisers, Sizes, sizes
 from nasproxy.settings import UNSAID
 from nasproxy.solvers.cholesky import by_kernel
@@ -27,6 +28,8 @@ SHARED = 4 * 2**30
 """Bytes up to which kernels of several depths share a pass."""
 FITTED = 1000
 """Training images that are looked at for whether a fit tells any apart."""
+OPERATIONS = 50
+"""About as many go into an entry and layer of a convolutional kernel, NTK and NNGP together."""
 SINGLE = float(np.finfo(np.float32).eps)
 
 
@@ -34,26 +37,29 @@ SINGLE = float(np.finfo(np.float32).eps)
 class Widening(Protocol):
     """A space whose networks have an analytic kernel at infinite width."""
 
-    def infinite_width(self, architecture: Any) -> tuple[int, str]:
-        """Hidden layers, and ``relu`` or ``erf``."""
+    def infinite_width(self, architecture: Any) -> tuple[str, dict[str, Any]]:
+        """``FullyConnected`` or ``CNNVec`` of :mod:`nasproxy.kernels`, and its settings."""
         ...
 
 
 @dataclass(frozen=True)
-class NTKRegression:
-    """Validation accuracy of kernel regression with the analytic NTK or NNGP of a network.
+class InfiniteWidth:
+    """Validation accuracy of kernel regression with the kernel of an infinitely wide network.
+
+    Kernels are analytic, NTK or NNGP: of fully-connected networks in float64, which deep ones need
+    at the smallest regularisers, and of convolutional ones in float32, with a float64 diagonal.
 
     With ``solver=ridge``, the best over 20 regularisers, with the columns and the sizes of
-    :class:`~nasproxy.proxies.nngp.NNGP`; kernels are float64, which deep ones need at the smallest.
-    With ``solver=eigenpro``, of one fit by :class:`~nasproxy.solvers.EigenPro` (Bordelon et al.),
-    on float32 kernels; the columns ``train_accuracy``, ``epochs`` and ``fit_seconds`` (the kernel's
-    own time left out) stand beside it. Architectures that come in the order of their depths share
-    one pass through the layers, unless it would take more than 4 GiB and ``solver=eigenpro``: then
-    each kernel is computed by itself, its time in ``fit_seconds``, and held if it takes up to a
-    third of the machine's memory, otherwise computed again for every epoch.
+    :class:`~nasproxy.proxies.nngp.NNGP`. With ``solver=eigenpro``, of one fit by
+    :class:`~nasproxy.solvers.EigenPro` (Bordelon et al.), on float32 kernels; the columns
+    ``train_accuracy``, ``epochs`` and ``fit_seconds`` (the kernel's own time left out) stand beside
+    it. Fully-connected networks that come in the order of their depths share one pass through the
+    layers, unless it would take more than 4 GiB and ``solver=eigenpro``: then, as of convolutional
+    ones, each kernel is computed by itself, its time in ``fit_seconds``, and held if it takes up to
+    a third of the machine's memory, otherwise computed again for every epoch.
 
     Attributes:
-        kernel: ``ntk`` or ``nngp``.
+        kind: ``ntk`` or ``nngp``.
         solver: ``ridge`` or ``eigenpro``; ``cholesky`` and ``eigen`` are ``ridge`` by that
             factorisation, see :class:`~nasproxy.proxies.nngp.NNGP`.
         n_train: training images; several sizes at once with ``solver=ridge`` only.
@@ -68,7 +74,7 @@ class NTKRegression:
         regularisers: of ``ridge``, see :class:`~nasproxy.proxies.nngp.NNGP`.
     """
 
-    kernel: str = "ntk"
+    kind: str = "ntk"
     solver: str = "ridge"
     n_train: Sizes = 512
     n_valid: Sizes = 512
@@ -87,7 +93,14 @@ class NTKRegression:
     measure: str = field(default=ACCURACY, metadata={UNSAID: ACCURACY})
     regularisers: Regularisers = None
 
-    name: ClassVar[str] = "ntk_regression"
+    name: ClassVar[str] = "infinite_width"
+    card: ClassVar[Card] = Card(
+        "none: infinitely wide",
+        "as n_train, labels",
+        "none",
+        "kernels and solves",
+        "Jacot et al. 2018",
+    )
     undirected: ClassVar[tuple[str, ...]] = ("epochs", "fit_seconds")
 
     def __post_init__(self) -> None:
@@ -96,27 +109,35 @@ class NTKRegression:
         check(
             self.name,
             self,
-            kernel=RULES["kind"],
+            kind=OneOf("ntk", "nngp"),
             weight_variance=RULES["weight_variance"],
             bias_variance=RULES["bias_variance"],
             **{name: EigenProClassifier.rules[name] for name in (*eigenpro, "ridge")},
         )
         if self.solver == "eigenpro" and self.measure != ACCURACY:
             raise SettingError(
-                f"measure={self.measure} of ntk_regression comes of a factorisation: give "
+                f"measure={self.measure} of infinite_width comes of a factorisation: give "
                 "solver=ridge, or measure=accuracy"
             )
         if self.solver == "eigenpro" and len(sizes(self.n_train) + sizes(self.n_valid)) > 2:
             raise SettingError(
-                "several sizes of ntk_regression at once need solver=ridge: give one n_train and "
+                "several sizes of infinite_width at once need solver=ridge: give one n_train and "
                 "one n_valid"
             )
 
-    def _function(self, depth: int, activation: str) -> FullyConnected:
+    def _function(self, name: str, settings: dict[str, Any]) -> FullyConnected | CNNVec:
+        variances: dict[str, Any] = {
+            "weight_variance": self.weight_variance,
+            "bias_variance": self.bias_variance,
+        }
+        if name == "CNNVec":
+            return CNNVec(kind=self.kind, **settings, **variances)
+        if name != "FullyConnected":
+            raise SettingError(
+                f"a space names the kernel {name!r} of infinite width: FullyConnected or CNNVec"
+            )
         dtype = "float32" if self.solver == "eigenpro" else "float64"
-        return FullyConnected(
-            depth, self.kernel, activation, self.weight_variance, self.bias_variance, dtype=dtype
-        )
+        return FullyConnected(kind=self.kind, dtype=dtype, **settings, **variances)
 
     def _eigenpro(self, kernel: Any, seed: int) -> EigenProClassifier:
         return EigenProClassifier(
@@ -136,8 +157,9 @@ class NTKRegression:
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
         if not isinstance(space, Widening):
             raise SettingError(
-                f"{space.name} has no analytic kernel: ntk_regression scores fully_connected; for "
-                "other spaces there are the proxies nngp and ntk, of networks drawn at random"
+                f"{space.name} has no analytic kernel: infinite_width scores fully_connected and "
+                "convolutional; for other spaces there are the proxies nngp and ntk, of networks "
+                "drawn at random"
             )
         problem = Problem.of(
             data,
@@ -150,20 +172,30 @@ class NTKRegression:
         n_train = len(problem.targets)
         if self.solver == "eigenpro":
             self._eigenpro("ntk", seed).check_points(n_train)
-        inputs = self._function(1, "relu").prepare(problem.images[:])
-        # A pass keeps two float32 numbers a pair beside the kernel, which EigenPro copies.
-        shared = self.solver != "eigenpro" or 16 * n_train * len(inputs) <= SHARED
-        blocks = _Blocks(inputs[:n_train], inputs[n_train:])
-        flops = self._flops(data, n_train, len(inputs) - n_train)
+        images = problem.images[:]
+        shared: list[_Blocks] = []  # Of fully-connected networks, made ready once there is one.
 
         def score(architecture: Any) -> Score:
             function = self._function(*space.infinite_width(architecture))
-            if not shared:
-                return self._fitted(function, inputs, problem, seed, flops)
-            train, valid = blocks(function)
+            flops = partial(self._flops, function, data)
+            each = flops(n_train, len(images) - n_train)
+            if isinstance(function, CNNVec):
+                if self.solver == "eigenpro":
+                    return self._fitted(function, images, problem, seed, each)
+                ready = function.prepare(images)
+                train = np.asarray(function(ready[:n_train]))
+                valid = np.asarray(function(ready[n_train:], ready[:n_train]))
+            else:
+                if not shared:
+                    shared.append(_Blocks(function.prepare(images), n_train))
+                inputs = shared[0].inputs
+                # A pass keeps two float32 numbers a pair beside the kernel, which EigenPro copies.
+                if self.solver == "eigenpro" and 16 * n_train * len(inputs) > SHARED:
+                    return self._fitted(function, inputs, problem, seed, each)
+                train, valid = shared[0](function)
             if self.solver == "eigenpro":
                 kernel = Precomputed(np.concatenate([train, valid]))
-                return self._fitted(kernel, np.arange(len(inputs)), problem, seed, flops)
+                return self._fitted(kernel, np.arange(len(images)), problem, seed, each)
 
             def fit(some: int, ensemble: int) -> Fit:
                 tried = kernel_regression.epsilons(self.regularisers)
@@ -174,10 +206,11 @@ class NTKRegression:
             return kernel_regression.judge(
                 problem,
                 fit,
-                lambda train, valid, _: self._flops(data, train, valid),
+                lambda train, valid, _: flops(train, valid),
                 n_train=self.n_train,
                 n_valid=self.n_valid,
                 measure=self.measure,
+                resolution=4 * SINGLE if function.dtype == "float32" else 0.0,
                 regularisers=self.regularisers,
             )
 
@@ -211,13 +244,21 @@ class NTKRegression:
             {"stopped": model.stopped_, "loss": last["loss"]},
         )
 
-    def _flops(self, data: Dataset, n_train: int, n_valid: int) -> float:
-        """Of the first kernel and the solves, or of one epoch; layers cost little beside them."""
+    def _flops(
+        self, function: FullyConnected | CNNVec, data: Dataset, n_train: int, n_valid: int
+    ) -> float:
+        """Of the first kernel and the solves, or of one epoch.
+
+        Layers of fully-connected networks cost little beside the products of images.
+        """
         if self.solver == "eigenpro":
             return float(2 * n_train * n_train * data.classes)
-        gram = 2 * int(np.prod(data.image_shape)) * n_train * (n_train + n_valid)
+        pair = 2 * int(np.prod(data.image_shape))
+        if isinstance(function, CNNVec):
+            pair += OPERATIONS * function.stack.entries(data.image_shape[0])
+        kernels = pair * n_train * (n_train + n_valid)
         solves = kernel_regression.solve_flops(n_train, n_valid, data.classes, self.regularisers)
-        return float(gram + solves)
+        return float(kernels + solves)
 
 
 def _by_class(scores: np.ndarray) -> np.ndarray:
@@ -232,8 +273,9 @@ class _Blocks:
     Without validation images there is no pass of them, and their block has no rows.
     """
 
-    def __init__(self, train: Inputs, valid: Inputs) -> None:
-        self._train, self._valid = train, valid
+    def __init__(self, inputs: Inputs, n_train: int) -> None:
+        self.inputs = inputs
+        self._train, self._valid = inputs[:n_train], inputs[n_train:]
         self._activation = ""
         self._passes: list[Pass] | None = None
         self._deepest = 0

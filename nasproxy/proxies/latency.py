@@ -14,7 +14,7 @@ from nasproxy.data import Dataset
 from nasproxy.errors import SettingError
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
-from nasproxy.proxies.base import Score, Scorer
+from nasproxy.proxies.base import Card, Score, Scorer
 from nasproxy.space import SearchSpace
 
 QUARTILES = (25, 50, 75)
@@ -48,6 +48,9 @@ class Latency:
     machine: str | None = None
 
     name: ClassVar[str] = "latency"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in", "random ones", "inference", "measured", "Tan et al. 2019"
+    )
     unit: ClassVar[str] = "−milliseconds"
 
     def __post_init__(self) -> None:

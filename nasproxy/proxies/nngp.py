@@ -13,7 +13,7 @@ from nasproxy.networks import features
 from nasproxy.networks.features import BatchNorm
 from nasproxy.networks.graph import Graph
 from nasproxy.proxies import ensemble, kernel_regression
-from nasproxy.proxies.base import NoScore, Score, Scorer
+from nasproxy.proxies.base import Card, NoScore, Score, Scorer
 from nasproxy.proxies.kernel_regression import (
     ACCURACY,
     COLAB,
@@ -86,6 +86,13 @@ class NNGP:
     regularisers: Regularisers = None
 
     name: ClassVar[str] = "nngp"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in",
+        "512 + 512, labels",
+        "inference, after one batch",
+        "1,152 F and solves",
+        "Park et al. 2020",
+    )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": PAPER | NETWORKS | {"batch_norm": "inference"},
         "colab": COLAB | NETWORKS | {"batch_norm": "inference"},

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from nasproxy.data import Dataset
 from nasproxy.networks.graph import Graph
-from nasproxy.proxies.base import Score, Scorer
+from nasproxy.proxies.base import Card, Score, Scorer
 from nasproxy.space import SearchSpace
 
 
@@ -15,6 +15,7 @@ class Params:
     """Number of trainable parameters of the space's network, counted without building it."""
 
     name: ClassVar[str] = "params"
+    card: ClassVar[Card] = Card("none", "none", "none", "0", "a baseline")
     seeded: ClassVar[bool] = False
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
@@ -26,6 +27,7 @@ class Flops:
     """Forward floating-point operations a sample, two for each multiply-add of a weight."""
 
     name: ClassVar[str] = "flops"
+    card: ClassVar[Card] = Card("none", "none", "none", "0", "a baseline")
     seeded: ClassVar[bool] = False
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:
@@ -37,6 +39,7 @@ class Macs:
     """Forward multiply-adds of weights a sample, half of ``flops``: the mobile measure."""
 
     name: ClassVar[str] = "macs"
+    card: ClassVar[Card] = Card("none", "none", "none", "0", "a baseline")
     seeded: ClassVar[bool] = False
 
     def prepare(self, space: SearchSpace, data: Dataset, seed: int) -> Scorer:

@@ -12,7 +12,7 @@ from nasproxy.data.dataset import Subset
 from nasproxy.networks import features
 from nasproxy.networks.features import Batches
 from nasproxy.networks.graph import Graph
-from nasproxy.proxies.base import Score, Scorer, on_width
+from nasproxy.proxies.base import Card, Score, Scorer, on_width
 from nasproxy.space import SearchSpace
 from nasproxy.training import RULES, Recipe, Trainer, accuracy, batches, fit
 
@@ -53,6 +53,13 @@ class Training:
     until: float | None = None
 
     name: ClassVar[str] = "training"
+    card: ClassVar[Card] = Card(
+        "variance 1/fan-in",
+        "all for training, labels",
+        "training",
+        "epochs · images · 3 F",
+        "Ying et al. 2019",
+    )
     lower: ClassVar[tuple[str, ...]] = ("train_loss",)
     """Columns that are better the lower they are."""
     undirected: ClassVar[tuple[str, ...]] = ("epochs_made",)

@@ -10,7 +10,7 @@ from nasproxy.ranking.pooled import Pooled
 _PROXIES = {
     "nngp": "NNGP",
     "ntk": "NTK",
-    "ntk_regression": "NTK of infinite width",
+    "infinite_width": "kernel of infinite width",
     "params": "parameters",
     "flops": "FLOPs",
     "macs": "multiply-adds",

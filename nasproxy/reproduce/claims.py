@@ -205,10 +205,12 @@ INTRODUCTION = """\
 # What the papers claim, and what holds
 
 Written by `nasproxy reproduce --claims` from the reports in this folder; no number is typed in.
-A verdict is one word, by a rule that is code: `claims*.py` of a suite. A claim **holds** if the
+A verdict is one word, by a rule that is code: `claims.py` of a suite. A claim **holds** if the
 whole 95 % interval lies where the rule says, **fails** if all of it lies elsewhere, and is
 **undecided** in between, and where an experiment smaller than the paper's cannot refute. *Here* is
-ours, *published* the paper's own.
+ours, *published* the paper's own. The rules on the two papers were written when the numbers of the
+present reports were known, with the papers' bounds or margins that are said to be chosen here; the
+rule on searches was committed before its scores were made.
 """
 
 
@@ -236,7 +238,8 @@ def _line(one: Judged) -> str:
     if evidence is not None:
         here, n = shown(evidence.estimate), f"{evidence.n:,} {evidence.of}"
         seeds = "" if evidence.seeds is None else str(evidence.seeds)
-    words = one.sentence[:1].upper() + one.sentence[1:]
+    first = one.sentence[0]
+    words = (first.upper() if first.isascii() else first) + one.sentence[1:]
     if evidence is not None:
         words += f" [Report]({claim.report})"
     rule = "" if claim.rule is None else str(claim.rule)

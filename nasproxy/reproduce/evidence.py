@@ -23,7 +23,9 @@ def row(results: Path, table: str, where: Where) -> pd.Series:
     """
     frame = pd.read_csv(results / table)
     if absent := [name for name in where if name not in frame]:
-        raise ValueError(f"{table} has no column {absent[0]!r}: it has {', '.join(frame)}")
+        raise ValueError(
+            f"{table} has no column {absent[0]!r}: it has {', '.join(map(str, frame))}"
+        )
     chosen = np.ones(len(frame), bool)
     for name, value in where.items():
         if isinstance(value, float | int):

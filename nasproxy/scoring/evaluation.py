@@ -13,7 +13,8 @@ from typing import Any
 
 from nasproxy.data import Dataset
 from nasproxy.errors import ScoringError, SettingError
-from nasproxy.proxies.base import Proxy, Score, on_machine, on_width, plain
+from nasproxy.proxies import passes
+from nasproxy.proxies.base import NoScore, Proxy, Score, on_machine, on_width, plain
 from nasproxy.scoring.failure import Fault, TookTooLong, fault
 from nasproxy.settings import describe
 from nasproxy.space import SearchSpace
@@ -65,13 +66,31 @@ class Evaluation:
     def _evaluated(
         self, scorer: Callable[[Any], Score], space: SearchSpace[Any], architecture: Any
     ) -> Outcome:
-        named, proxy, data, seed = self.run
-        key = Key(named, space.key(architecture), proxy, data, seed)
-        start, result, error, whose = time.perf_counter(), None, None, None
+        start, result, raised = time.perf_counter(), None, None
         try:
             with _limited(self.timeout):
                 result = plain(scorer(architecture))
-        except (Exception, TookTooLong) as raised:
+        except (Exception, TookTooLong) as error:
+            raised = error
+        return self.outcome(space, architecture, result, raised, time.perf_counter() - start)
+
+    def outcome(
+        self,
+        space: SearchSpace[Any],
+        architecture: Any,
+        result: Score | None,
+        raised: BaseException | None,
+        seconds: float,
+    ) -> Outcome:
+        """The record of a score, or of what was raised in its place.
+
+        Raises:
+            Exception: what was raised, where it ends the run.
+        """
+        named, proxy, data, seed = self.run
+        key = Key(named, space.key(architecture), proxy, data, seed)
+        error, whose = None, None
+        if raised is not None:
             whose = fault(raised)
             error = _one_line(_said(raised, whose))
             if whose is Fault.ENVIRONMENT:
@@ -82,7 +101,7 @@ class Evaluation:
                 ) from raised
             if whose is Fault.PROGRAM:
                 raised.add_note(f"while {self.proxy.name} scored {key.architecture}")
-                raise
+                raise raised
         info: dict[str, Any] = {} if self.drawn is None else {"drawn": self.drawn}
         if result is not None:
             columns = {c: value for c, value in result.columns.items() if math.isfinite(value)}
@@ -92,7 +111,7 @@ class Evaluation:
         record = Record(
             key=key,
             value=result.value if result else None,
-            seconds=time.perf_counter() - start,
+            seconds=seconds,
             flops=result.flops if result else 0.0,
             info=info,
             error=error,
@@ -102,30 +121,84 @@ class Evaluation:
 
 
 @dataclass(frozen=True, eq=False)
+class Together:
+    """Evaluations that differ in their proxy, whose passes are shared; an item of their work is an
+    architecture and the places of those that are to score it.
+
+    Attributes:
+        each: the evaluations; their proxies are :class:`~nasproxy.proxies.passes.OfPasses` of one
+            width.
+    """
+
+    each: tuple[Evaluation, ...]
+
+    def begin(self) -> Callable[[tuple[Any, tuple[int, ...]]], list[Outcome]]:
+        """Makes all ready; see :meth:`Evaluation.begin`."""
+        first = self.each[0]
+        _, space = on_width(first.proxy, first.space)
+        proxies: list[Any] = [on_width(one.proxy, one.space)[0] for one in self.each]
+        score = passes.prepare(proxies, space, first.data, first.seed)
+
+        def evaluated(item: tuple[Any, tuple[int, ...]]) -> list[Outcome]:
+            architecture, places = item
+            limit = None if first.timeout is None else first.timeout * len(places)
+            start = time.perf_counter()
+            made: list[passes.Shared | BaseException]
+            try:
+                with _limited(limit):
+                    made = [*score(architecture, places)]
+            except (Exception, TookTooLong) as error:  # of what they share
+                made = [error] * len(places)
+            share = (time.perf_counter() - start) / len(places)
+            return [
+                self._outcome(self.each[place], space, architecture, one, share)
+                for place, one in zip(places, made, strict=True)
+            ]
+
+        return evaluated
+
+    @staticmethod
+    def _outcome(
+        evaluation: Evaluation,
+        space: SearchSpace[Any],
+        architecture: Any,
+        made: passes.Shared | BaseException,
+        share: float,
+    ) -> Outcome:
+        if isinstance(made, BaseException):
+            return evaluation.outcome(space, architecture, None, made, share)
+        try:
+            result = plain(made.score)
+        except NoScore as error:
+            return evaluation.outcome(space, architecture, None, error, made.seconds)
+        return evaluation.outcome(space, architecture, result, None, made.seconds)
+
+
+@dataclass(frozen=True, eq=False)
 class Evaluations:
-    """Evaluations that differ in their seed, as one job; an item is a place and an architecture.
+    """Evaluations that differ in their seed, as one job; an item is a place and what is evaluated.
 
     A process keeps one of them ready, for images and weights take memory: items of one place come
     one after the other.
 
     Attributes:
-        each: the evaluations.
+        each: the evaluations, or those that are made together.
     """
 
-    each: tuple[Evaluation, ...]
+    each: tuple[Evaluation | Together, ...]
 
-    def begin(self) -> Callable[[tuple[int, Any]], Outcome]:
+    def begin(self) -> Callable[[tuple[int, Any]], Any]:
         """Makes the first ready; see :meth:`Evaluation.begin`."""
-        ready = {0: self.each[0].begin()}
+        ready: dict[int, Callable[[Any], Any]] = {0: self.each[0].begin()}
 
-        def evaluated(item: tuple[int, Any]) -> Outcome:
-            place, architecture = item
+        def evaluated(item: tuple[int, Any]) -> Any:
+            place, given = item
             run = ready.get(place)  # Other threads of a process may be at another seed.
             if run is None:
                 run = self.each[place].begin()
                 ready.clear()
                 ready[place] = run
-            return run(architecture)
+            return run(given)
 
         return evaluated
 

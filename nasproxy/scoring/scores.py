@@ -19,6 +19,7 @@ from nasproxy.named import as_data, as_proxies, as_space
 from nasproxy.proxies.base import Proxy
 from nasproxy.scoring.session import SEED, Session
 from nasproxy.scoring.sharing import run
+from nasproxy.scoring.together import groups, run_together
 from nasproxy.settings import describe
 from nasproxy.space import SearchSpace
 from nasproxy.store import Store
@@ -50,15 +51,18 @@ def score(
     """Scores every architecture by every proxy, at every seed.
 
     A score that the store holds is not computed again; a new one is stored before the next is
-    begun. Processes that share a list and a store share the work: each goes on where no other has
-    been. A failure that is the architecture's own is stored with its reason, logged once, and is
-    NaN in the table; any other ends the run and is not stored (:mod:`nasproxy.scoring.failure`).
+    begun. Proxies that are read off passes of one network (:mod:`nasproxy.proxies.passes`) are
+    scored together, an architecture by all before the next; each has its own passes' ``seconds``.
+    Processes that share a list and a store share the work: each goes on where no other has been. A
+    failure that is the architecture's own is stored with its reason, logged once, and is NaN in the
+    table; any other ends the run and is not stored (:mod:`nasproxy.scoring.failure`).
 
     Args:
         architectures: of the space, or their keys or JSON; those equal up to isomorphism are
             scored once.
         space: where they come from; or its name, with settings if wanted: ``"nasbench101"``.
-        proxies: what to score them by; or names, as ``"nngp:n_train=100,width=16"``.
+        proxies: what to score them by; or names, as ``"nngp:n_train=100,width=16"``. ``"suite"``
+            stands for thirteen zero-cost proxies.
         data: what to score them on; or what :func:`nasproxy.data.load` takes, as ``"digits"``.
         seeds: of subsets and initialisations, one or several: ``(0, 1, 2)``. What does not depend
             on them (``params``, ``counts``) is computed once, and stored under each.
@@ -107,20 +111,28 @@ def score(
             ]
             for proxy in proxies
         ]
-        tables: list[list[_Table]] = []
+        tables: list[list[_Table]] = [[] for _ in proxies]
         before: dict[str, dict[str, int]] = {}
         with crew or contextlib.nullcontext():
-            for name, sessions in zip(names, every, strict=True):
-                stored = [session.known(list(keyed)) for session in sessions]
-                run(keyed, sessions, crew, progress, name)
-                made = [_table(name, session, list(keyed)) for session in sessions]
-                before[name] = reasons(
-                    error
-                    for table, known in zip(made, stored, strict=True)
-                    for key, error in table.errors.items()
-                    if key in known
-                )
-                tables.append(made)
+            for places in groups(proxies, space):
+                stored = {
+                    place: [session.known(list(keyed)) for session in every[place]]
+                    for place in places
+                }
+                if len(places) == 1:
+                    run(keyed, every[places[0]], crew, progress, names[places[0]])
+                else:
+                    by_seed = list(zip(*(every[place] for place in places), strict=True))
+                    run_together(keyed, by_seed, crew, progress, f"{len(places)} proxies")
+                for place in places:
+                    made = [_table(names[place], s, list(keyed)) for s in every[place]]
+                    before[names[place]] = reasons(
+                        error
+                        for table, known in zip(made, stored[place], strict=True)
+                        for key, error in table.errors.items()
+                        if key in known
+                    )
+                    tables[place] = made
         opened.verify()
         frame = _frame(tables, list(keyed), given)
         errors = [[e for table in made for e in table.errors.values()] for made in tables]

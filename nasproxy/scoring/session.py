@@ -13,6 +13,7 @@ from nasproxy.named import as_data, as_proxy, as_space
 from nasproxy.proxies.base import Proxy
 from nasproxy.scoring.evaluation import Evaluation, Outcome
 from nasproxy.scoring.failure import Held
+from nasproxy.settings import former
 from nasproxy.space import SearchSpace
 from nasproxy.store import Key, Record, Store
 
@@ -76,7 +77,9 @@ class Session:
         self._run = self.evaluation.run
         self._elsewhere: dict[str, Key] = {}  # Times of other machines are filed under these.
         self._store, self._retry_failed = store, retry_failed
-        self._held = Held(proven=store.has_scores(*self._run))
+        named, kind, contents, number = self._run
+        self._runs = [(named, name, contents, number) for name in (*former(kind), kind)]
+        self._held = Held(proven=any(store.has_scores(*run) for run in self._runs))
         self._tried: set[str] = set()
         self._warned: set[str] = set()
         self.best: Record | None = None
@@ -106,14 +109,16 @@ class Session:
 
     def known(self, keys: Sequence[str]) -> set[str]:
         """Those of the keys that need not be computed."""
-        stored = self._store.statuses(*self._run, keys)
+        stored: dict[str, bool] = {}
+        for run in self._runs:
+            stored |= self._store.statuses(*run, keys)
         return {key for key, failed in stored.items() if not (failed and self._again(key))}
 
     def records(self, keys: Sequence[str]) -> Iterator[Record]:
         """The records of architectures that were scored, in the order of their keys, by pages."""
         for start in range(0, len(keys), _PAGE):
             page = keys[start : start + _PAGE]
-            stored = self._store.get_many(*self._run, page)
+            stored = self._found(page)
             for key in page:
                 other = self._elsewhere.get(key)
                 found = self._store.get(other) if other else stored.get(key)
@@ -165,8 +170,15 @@ class Session:
         held = self._held.records.get(key)
         if held is not None:
             return held
-        found = self._store.get_many(*self._run, [key]).get(key)
+        found = self._found([key]).get(key)
         return None if found is not None and found.error and self._again(key) else found
+
+    def _found(self, keys: Sequence[str]) -> dict[str, Record]:
+        """What is stored, under the proxy's name of today before what it was called."""
+        found: dict[str, Record] = {}
+        for run in self._runs:
+            found |= self._store.get_many(*run, keys)
+        return found
 
     def _again(self, key: str) -> bool:
         return self._retry_failed and key not in self._tried

@@ -11,7 +11,7 @@ import pandas as pd
 
 from nasproxy.errors import SettingError
 from nasproxy.plugins import PROXIES, SPACES
-from nasproxy.settings import describe, make, parse_settings, said
+from nasproxy.settings import describe, make, parse_settings, renamed, said
 from nasproxy.store.database import Store
 from nasproxy.store.rows import Record
 
@@ -154,9 +154,9 @@ def _meanings(stored: str, columns: list[str]) -> list[_Meaning]:
 
 
 def parsed(stored: str) -> tuple[str, dict[str, Any]]:
-    """``parse_settings``, but anything that a store may hold is a name."""
+    """``parse_settings``, but anything that a store may hold is a name; as it is called today."""
     try:
-        return parse_settings(stored)
+        return renamed(*parse_settings(stored))
     except SettingError:
         return stored, {}
 

@@ -276,7 +276,8 @@ class Store:
         Args:
             truth: by architecture key; or, as the command takes it, ``FILE:COLUMN`` of a table or
                 the name of a stored proxy.
-            key, where, average: of a table, see :func:`nasproxy.truth.read`.
+            key, where, average: of the tables that ``truth`` and the options name, see
+                :func:`nasproxy.truth.read`.
             **options: of :func:`nasproxy.ranking.rank_store`.
 
         Returns:
@@ -288,11 +289,13 @@ class Store:
         from nasproxy import ranking  # It reads stores: this is a short way to it.
         from nasproxy.ranking import reference
 
-        if isinstance(truth, str):
-            truth = reference.read_truth(truth, self, key, where=where, average=average)
-        elif key is not None or where or average:
+        rows: dict[str, Any] = {"key": key, "where": where, "average": average}
+        named = [truth, *(options.get(name) for name in ("given", "against", "ceiling", "then"))]
+        if any(rows.values()) and not any(isinstance(one, str) for one in named):
             raise SettingError("key, where and average are of a table: give FILE:COLUMN, or none")
-        return ranking.rank_store(self, truth, **options)
+        if isinstance(truth, str):
+            truth = reference.read_truth(truth, self, **rows)
+        return ranking.rank_store(self, truth, **rows, **options)
 
     def _connected(self) -> sqlite3.Connection:
         place, uri = str(self.path or ":memory:"), False

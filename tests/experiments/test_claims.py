@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nasproxy.errors import SettingError
 from nasproxy.reproduce import claims, evidence
 from nasproxy.reproduce.claims import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Claim, Evidence, Rule
 from nasproxy.reproduce.statistics import Estimate
@@ -198,6 +199,8 @@ def test_two_claims_of_one_number_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_on_the_command_line(tmp_path: Path) -> None:
-    written = run(tmp_path, "reproduce", "--claims", "--out", str(tmp_path))
-    assert f"{len(EVERY)} claims: 0 holds, 0 fails, 0 undecided" in written.stdout
+    written = run("reproduce", "--claims", "--out", str(tmp_path))
+    assert f"{len(EVERY)} claims: 0 holds, 0 fails, 0 undecided" in written
     assert (tmp_path / "CLAIMS.md").is_file()
+    with pytest.raises(SettingError, match="no folder of results"):
+        run("reproduce", "--claims", "--out", str(tmp_path / "none"))

@@ -23,7 +23,7 @@ from nasproxy_experiments.kernel_solvers import (
     preconditioners,
     rules,
 )
-from nasproxy_experiments.kernel_solvers.study import RIDGES, Judged, Study
+from nasproxy_experiments.kernel_solvers.study import KERNELS, RIDGES, Judged, Study
 
 
 def hits(share: float, draws: int = 5, images: int = 900, seed: int = 0) -> np.ndarray:
@@ -210,10 +210,11 @@ def test_images_that_choose_and_images_that_judge(study: Study) -> None:
 def test_an_experiment_from_end_to_end(name: str, study: Study, tmp_path: Path) -> None:
     experiment = importlib.import_module(f"nasproxy_experiments.kernel_solvers.{name}")
     finding = experiment.run(study)
-    suites.write(tmp_path / name, experiment, finding, study)
+    written: Any = study
+    suites.write(tmp_path / name, experiment, finding, written)
     text = (tmp_path / name / "README.md").read_text(encoding="utf-8")
     assert finding.verdict in text
-    for kernel in kernel_solvers.study.KERNELS:
+    for kernel in KERNELS:
         assert f"{kernel}:" in finding.verdict
     raw = finding.tables["raw"]
     assert set(raw["draw"]) == {0, 1}

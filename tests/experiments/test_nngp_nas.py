@@ -194,6 +194,15 @@ def test_a_gain_is_of_the_same_architectures() -> None:
     assert statistics.verdict(statistics.tau_gain(bad, good, truth)) == "is worse than"
 
 
+def test_intervals_that_hold_together_are_wider() -> None:
+    """Of normal values the interval is theirs; of ten, that of a share of .005 outside."""
+    values = np.concatenate([[1.0], np.random.default_rng(0).normal(1, 2, size=4000)])
+    alone, together = (statistics.simultaneous(values, count) for count in (1, 10))
+    np.testing.assert_allclose(alone[1:], statistics.interval(values)[1:], atol=0.2)
+    np.testing.assert_allclose(together[1:], np.quantile(values, [0.0025, 0.9975]), atol=0.6)
+    assert np.isnan(statistics.simultaneous(np.array([0.5, *[np.nan] * 9, 1.0]), 1).low)
+
+
 def test_an_interval_of_resampled_differences_is_that_of_the_gain() -> None:
     rng = np.random.default_rng(0)
     truth = rng.normal(size=80)
@@ -283,17 +292,19 @@ def test_one_setting_that_gains_is_enough_to_match_training(
 
 def test_the_setting_judged_is_the_dearest_that_is_allowed(study: Study) -> None:
     scores = study.scores("many")
-    group = kendall_vs_cost.Group("many", scores, CELLS, {})
+    group = kendall_vs_cost.Group("many", scores, CELLS, {}, {})
     cost = scores.costs[scores.largest]
     assert group.dearest(cost) == scores.largest
     assert group.dearest(0.99 * cost) not in (None, scores.largest)
     assert group.dearest(0) is None
 
 
-def test_training_is_compared_on_the_cells_of_each_group(
+def test_gains_are_over_training_on_all_cells(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half as many cells in one group: its training is of those, and so is every gain."""
+    """Half as many cells in one group: the rows of training are of those, and no gain is."""
+    everywhere = metrics.kendall_tau(study.shortened[4], study.truth[study.shortened.index])
+    assert study.population[4] == pytest.approx(everywhere)
     monkeypatch.setattr(statistics, "RESAMPLES", 20)
     requests = dict(study.requests)
     requests["images"] = dataclasses.replace(requests["images"], cells=CELLS // 2)
@@ -309,7 +320,7 @@ def test_training_is_compared_on_the_cells_of_each_group(
         scores = smaller.scores(need)
         own = metrics.kendall_tau(scores.column()[keys], truth)
         said = rows.loc[("NNGP validation accuracy", str(scores.largest)), "τ over 4 epochs"]
-        assert float(str(said).partition(" ")[0]) == pytest.approx(own - expected, abs=6e-4)
+        assert float(str(said).partition(" ")[0]) == pytest.approx(own - everywhere, abs=6e-4)
 
 
 def test_recorded_commands_name_experiments_and_no_folders(tmp_path: Path) -> None:

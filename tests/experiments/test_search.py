@@ -55,8 +55,9 @@ def test_evolution_climbs() -> None:
 
 
 def test_what_is_found_is_paid_for() -> None:
-    """Against a loop over trainings, one by one."""
+    """Against a loop over trainings, one by one, also where rewards tie."""
     table = line(40, seed=3)
+    table = table._replace(reward=np.round(table.reward, 1))
     rng = np.random.default_rng(1)
     for spent in (0.0, 2.5):
         order = rng.permutation(40)
@@ -101,17 +102,14 @@ def gains(quality: float, n: int = 60) -> pd.DataFrame:
     return pd.DataFrame(list(screens._rows("made up", searched)))
 
 
-@pytest.mark.parametrize(("quality", "word"), [(0.9, "helps"), (-0.9, "hurts"), (0.0, "")])
+@pytest.mark.parametrize(
+    ("quality", "word"), [(0.9, "helps"), (-0.9, "hurts"), (0.0, "is undecided")]
+)
 def test_a_verdict_follows_from_what_a_score_knows(quality: float, word: str) -> None:
     """A good score helps and one upside down hurts; of noise, no gain is in the interval."""
     table = gains(quality)
     gain = screens.gain_of(table, "made up", "random", "nngp", "none")
-    if word:
-        assert f"of random {word}: {gain:+.2f} points" in screens.verdict(table)
-        return
-    rest = screens.gain_of(table, "made up", "random", "size", "none")
-    assert rest.value == pytest.approx(gain.value, abs=0.4)
-    assert gain.value < screens.gain_of(gains(0.9), "made up", "random", "nngp", "none").value
+    assert f"of random {word}: {gain:+.2f} points" in screens.verdict(table)
 
 
 def test_a_gain_is_the_regret_that_is_saved() -> None:

@@ -1,6 +1,8 @@
 """What the experiments' sentences rest on: intervals, fits, groups and clusters."""
 
+import ast
 from itertools import combinations
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,9 +10,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from nasproxy.errors import SettingError
+from nasproxy.proxies import NNGP
 from nasproxy.reproduce import statistics
-from nasproxy.reproduce.scores import MEASURES
+from nasproxy.reproduce.scores import MEASURES, spelled
 from nasproxy.reproduce.statistics import Estimate
+from nasproxy_experiments import nasbench101_cifar10, nngp_nas_notebook
+from nasproxy_experiments.fc_ntk import accuracy, depth, spectrum
+from nasproxy_experiments.nngp_mnas import against_size, top_networks
 from nasproxy_experiments.nngp_nas import (
     batch_norm_momentum,
     discovered_performance,
@@ -200,3 +207,139 @@ def test_momentum_zero_is_beside_chance_where_its_interval_is(
     row = dict.fromkeys([*names, "τ gain", "gain low", "gain high"], 0.0)
     causes = pd.DataFrame([row | {"changed": "nothing", "τ low": low, "τ high": high}])
     assert f"ranks {said} chance" in batch_norm_momentum._verdict(causes)
+
+
+@pytest.mark.parametrize(
+    ("at_200", "said"),
+    [(0.40, "holds"), (0.62, "does not hold"), (0.501, "is undecided"), (None, "is not tested")],
+)
+def test_the_deepest_is_best_where_errors_say_so(at_200: float | None, said: str) -> None:
+    errors = {5: 0.5, 50: 0.6} | ({} if at_200 is None else {200: at_200})
+    rows = [
+        {"solver": solver, "k": k, "depth": d, "error": e}
+        for solver in depth.NAMES.values()
+        for k in (350, 500)
+        for d, e in errors.items()
+    ]
+    rows.append({"solver": "direct", "k": np.nan, "depth": 5, "error": 0.1})
+    assert depth.deepest_best(pd.DataFrame(rows), 5000).startswith(said)
+
+
+def test_one_loss_that_is_worse_at_depth_200_is_enough() -> None:
+    rows = [("a", 5, 0.5), ("a", 200, 0.4), ("b", 5, 0.4), ("b", 200, 0.5)]
+    table = pd.DataFrame(rows, columns=pd.Index(["solver", "depth", "error"])).assign(k=350)
+    assert depth.deepest_best(table, 5000) == "does not hold"
+
+
+@pytest.mark.parametrize(
+    ("squared", "cross_entropy", "images", "said"),
+    [
+        (0.85, 0.88, 5000, "holds"),
+        (0.835, 0.88, 40_000, "holds"),
+        (0.85, 0.70, 40_000, "does not hold"),
+        (0.58, 0.57, 5000, "is undecided at 5,000 images"),
+    ],
+)
+def test_claimed_accuracies_are_judged_up_to_their_error(
+    squared: float, cross_entropy: float, images: int, said: str
+) -> None:
+    rows = {
+        loss: {"accuracy": value, "standard error": 0.005, "images": images}
+        for loss, value in (("squared", squared), ("cross_entropy", cross_entropy))
+    }
+    assert accuracy.reached(rows) == said
+
+
+@pytest.mark.parametrize(
+    ("ratio", "images", "said"),
+    [
+        (3000, 5000, "does not hold"),
+        (3200, 5000, "holds"),
+        (31_000, 5000, "holds"),
+        (45_000, 5000, "does not hold"),
+        (9000, 500, "is not tested (500 images, not 5,000)"),
+    ],
+)
+def test_an_order_of_magnitude_is_nearest_on_the_logarithm(
+    ratio: float, images: int, said: str
+) -> None:
+    assert spectrum.order(ratio, images) == said
+
+
+ABOVE, BELOW, ASTRIDE = Estimate(0.2, 0.1, 0.3), Estimate(-0.2, -0.3, -0.1), Estimate(0, -0.1, 0.1)
+
+
+def test_what_is_worth_its_price_follows_from_gains() -> None:
+    said = nasbench101_cifar10.worth({"a over b": ABOVE, "c over b": BELOW, "d over b": ASTRIDE})
+    assert "better: a over b (+0.200" in said
+    assert "worse: c over b (-0.200" in said
+    assert "not told apart: d over b (+0.000" in said
+    assert "worse" not in nasbench101_cifar10.worth({"a over b": ABOVE})
+
+
+@pytest.mark.parametrize(
+    ("gain", "said", "added"),
+    [
+        (ABOVE, "beats", "gains"),
+        (BELOW, "loses to", "loses"),
+        (ASTRIDE, "is not told apart from", "does not measurably change it"),
+    ],
+)
+def test_size_is_beaten_where_the_interval_says_so(gain: Estimate, said: str, added: str) -> None:
+    assert against_size._said(gain) == said
+    assert against_size.added(gain) == added
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ([0.01, 0.02], "The claim holds"),
+        ([0.97, 0.99], "The claim does not hold"),
+        ([0.01, 0.5], "The claim is not shown: 1 of 2 choices"),
+    ],
+)
+def test_choices_are_compared_with_random_ones(shares: list[float], said: str) -> None:
+    names = ["random 10", "NNGP a", "NNGP b", "parameters"]
+    table = pd.DataFrame({"chosen by": names, "best": 0.6})
+    table = table.assign(among=["all", "all", "some trained", "all"])
+    table[top_networks.SHARE] = [0.5, *shares, 0.9]
+    verdict = top_networks._verdict(table, untrained=["all"])
+    assert verdict.startswith(said)
+    assert "NNGP a among all" in verdict
+    assert "NNGP b" not in verdict, "where something was trained"
+
+
+def test_the_notebooks_cells_are_distinct_and_in_the_order_drawn() -> None:
+    space = NASBench101()
+    cells = nngp_nas_notebook.distinct(space, 60, 0)
+    keys = [cell.key for cell in cells]
+    assert len(set(keys)) == 60
+    drawn = [cell.key for cell in space.sample(300, 0, "random_matrix")]
+    assert keys == list(dict.fromkeys(drawn))[:60]
+    assert keys[:10] == [cell.key for cell in nngp_nas_notebook.distinct(space, 10, 0)]
+
+
+def test_a_suite_names_every_setting() -> None:
+    paper = NNGP.presets["paper"]
+    assert spelled(NNGP, paper, n_train=64, width=8) == NNGP(n_train=64, width=8)
+    with pytest.raises(SettingError, match="leaves out momentum: name every setting"):
+        spelled(NNGP, {name: value for name, value in paper.items() if name != "momentum"})
+    with pytest.raises(SettingError, match="has no setting n_test"):
+        spelled(NNGP, paper, n_test=3)
+
+
+def test_no_suite_takes_a_default() -> None:
+    """No class of settings is called by a suite but through ``spelled``."""
+    kinds = {"NNGP", "NTK", "InfiniteWidth", "Training"}
+    called = [
+        f"{path.name}:{node.lineno}"
+        for path in Path(depth.__file__).parents[1].rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in kinds
+    ]
+    assert not called
+
+
+def test_the_committed_depths_are_judged_by_the_rule() -> None:
+    table = pd.read_csv(Path(__file__).parents[2] / "results" / "fc_ntk" / "depth" / "depth.csv")
+    assert depth.deepest_best(table, 5000) == "does not hold"

@@ -119,7 +119,8 @@ def test_size_is_found_where_truth_follows_it(ranked: Study, tmp_path: Path) -> 
     table = finding.tables["scores"].set_index("score")
     assert float(table["τ"]["parameters"]) > 0.8
     assert float(table["τ"]["fit on size"]) > 0.5
-    assert "loses to parameters" in finding.verdict or "on a par with parameters" in finding.verdict
+    assert re.search("loses to|is not told apart from", finding.verdict)
+    assert re.search("ranks better than counting (does not hold|is undecided)", finding.verdict)
 
 
 def test_fits_predict_what_they_did_not_see() -> None:

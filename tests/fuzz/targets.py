@@ -81,7 +81,7 @@ def settings_as_text(folder: Path) -> Target:
         return make_strategy(text, space, rng0)
 
     kinds: list[tuple[Callable[[str], object], list[str]]] = [
-        (proxy_of, [*proxies, "training:learning_rate=0.1", "ntk_regression:solver=eigenpro"]),
+        (proxy_of, [*proxies, "training:learning_rate=0.1", "infinite_width:solver=eigenpro"]),
         (space_of, spaces),
         (strategy, ["evolution:population=20,sample=3", "random"]),
         (data_settings, ["digits:labels=3,resolution=8", "a/b.npz:seed=1"]),

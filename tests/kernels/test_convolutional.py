@@ -45,6 +45,7 @@ def theirs(kernel: Network) -> Any:
         "gelu": nt.Gelu,
         "exponential": lambda: nt.ExpNormalized(1, -1),
     }[kernel.activation]()
+    conv = nt.serial(conv, nt.LayerNorm(eps=0.0)) if kernel.layer_norm else conv
     layers, last = [], len(kernel.stack.convolutions) - 1
     for stage, count in enumerate(kernel.stack.convolutions):
         layers += [conv, phi] * count + [nt.AvgPool((2, 2), (2, 2))] * (stage < last)
@@ -56,7 +57,7 @@ def theirs(kernel: Network) -> Any:
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "numba":
         pytest.importorskip("numba", reason="Numba is not installed")
-    monkeypatch.setattr(networks, "engine", lambda _: request.param)
+    monkeypatch.setattr(networks, "engine", lambda: request.param)
     return request.param
 
 
@@ -81,9 +82,26 @@ def test_stages_of_an_odd_side(engine: str) -> None:
 
 @pytest.mark.parametrize("activation", ["erf", "gelu", "exponential"])
 @pytest.mark.parametrize("network", [CNNVec(2, "both"), Myrtle(5, "both")], ids=str)
-def test_other_activations_equal_neural_tangents(activation: str, network: Network) -> None:
+def test_other_activations_equal_neural_tangents(
+    engine: str, activation: str, network: Network
+) -> None:
     kernel = replace(network, activation=activation, bias_variance=0.1, dtype="float64")
     check_against_theirs(kernel, 4)
+
+
+def test_layer_normalisation_equals_neural_tangents(engine: str) -> None:
+    kernel = Myrtle(5, "both", bias_variance=0.1, dtype="float64", layer_norm=True)
+    check_against_theirs(kernel, 4)
+
+
+def test_normalised_layers_forget_the_scale_of_images(engine: str) -> None:
+    """Without biases; an image without variance stays one."""
+    x = images(3, 4)
+    kernel = CNNVec(2, "both", bias_variance=0, dtype="float64", layer_norm=True)
+    for one, other in zip(kernel(x), kernel(7 * x), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    x[0] = 0
+    assert (kernel(x).nngp[0] == 0).all()
 
 
 @pytest.mark.parametrize("kernel", [Myrtle(10, "both"), CNNVec(8, "both")], ids=str)
@@ -112,9 +130,9 @@ def test_numba_groups_and_columns_are_one_matrix(monkeypatch: pytest.MonkeyPatch
     pytest.importorskip("numba", reason="Numba is not installed")
     x = images(150, 4)
     kernel = CNNVec(2, "both")
-    monkeypatch.setattr(networks, "engine", lambda _: "xla")
+    monkeypatch.setattr(networks, "engine", lambda: "xla")
     expected = kernel(x)
-    monkeypatch.setattr(networks, "engine", lambda _: "numba")
+    monkeypatch.setattr(networks, "engine", lambda: "numba")
     monkeypatch.setattr(blocks, "COLUMNS", 64)
     for block, other, cross in zip(kernel(x), expected, kernel(x[:70], x), strict=True):
         np.testing.assert_allclose(block, other, rtol=2e-6, atol=1e-6)
@@ -194,8 +212,8 @@ import sys, numpy as np
 from nasproxy.kernels import CNNVec
 assert "numba" not in sys.modules
 CNNVec(1, "nngp")(np.ones((2, 4, 4, 1)))
-from nasproxy.kernels.convolutional import native
-print(sum(native._compiled("float32", False).stats.cache_hits.values()))
+from nasproxy.kernels.convolutional.native import programs
+print(sum(programs._compiled("relu", False, "float32", False).stats.cache_hits.values()))
 """
     hits = []
     for _ in range(2):

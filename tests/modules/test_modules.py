@@ -343,3 +343,33 @@ def test_stores_know_a_family_by_its_name_and_not_its_axes(tiny_data: Dataset) -
         wider = ModuleSpace(Chain, {"depth": (1, 9), "width": (4,)})
         assert scored(wider).created == first.created
         assert scored(chains(called="others")).key != first.key
+
+
+def test_modules_are_scored_by_gradients(tiny_data: Dataset) -> None:
+    """Of a module's arrays with two and more axes, as JAX differentiates them."""
+    module = Chain(1, 4, rngs=nnx.Rngs(0))
+    names = ["l2_norm:batch=8", "grad_norm:batch=8", "snip:batch=8", "jacov:batch=8"]
+    frame = score_modules({"mine": module}, names, tiny_data, progress=False)
+    found: Any = frame.loc["mine"]
+    images, labels = tiny_data.subset("train", 8, 0)
+    module.set_attributes(deterministic=True, raise_if_not_found=False)
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        definition, params, rest = nnx.split(module, nnx.Param, ...)
+
+        def loss(params: Any) -> Any:
+            logits = nnx.merge(definition, params, rest, copy=True)(images)
+            return -jax.nn.log_softmax(logits)[jnp.arange(8), labels].mean()
+
+        grads = jax.jit(jax.grad(loss))(params)
+    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(grads), strict=True)
+    kernels = [(np.asarray(w), np.asarray(g)) for w, g in pairs if w.ndim > 1]
+    assert found["l2_norm"] == pytest.approx(sum(np.linalg.norm(w) for w, _ in kernels), rel=1e-5)
+    assert found["grad_norm"] == pytest.approx(sum(np.linalg.norm(g) for _, g in kernels), rel=1e-4)
+    assert found["snip"] == pytest.approx(sum(np.abs(w * g).sum() for w, g in kernels), rel=1e-4)
+    assert np.isfinite(found["jacov"])
+    for name in ("nwot", "zen", "synflow", "fisher", "grasp"):
+        refused = score_modules({"mine": module}, name, tiny_data, progress=False)
+        (reason,) = refused.attrs["failed"][name]
+        assert "looks inside layers, and Module" in reason
+    with pytest.raises(SettingError, match="draws its own weights"):
+        score_modules({"mine": module}, "snip:batch=8,init=pytorch", tiny_data, progress=False)

@@ -19,12 +19,14 @@ from nasproxy.networks.layers import (
     AveragePool3x3,
     BNReLU,
     Concatenate,
+    ConvActivation,
     ConvBN,
     Dense,
     DenseActivation,
     DepthwiseBN,
     DepthwiseConv,
     Draw,
+    Flatten,
     GlobalAverage,
     Halve,
     HalveByMean,
@@ -69,6 +71,9 @@ LAYERS: list[tuple[Layer, list[Shape]]] = [
     (BNReLU(6), [(3, 4, 6)]),
     (PlainBN(6), [(3, 4, 6), (3, 4, 7)]),
     (PointwiseConv(5, 6), [(3, 4, 5)]),
+    (ConvActivation(3, 5, 6), [(4, 5, 5)]),
+    (ConvActivation(3, 5, 6, "erf"), [(4, 4, 6), (4, 4, 5)]),
+    (ConvActivation(5, 3, 12, "gelu"), [(6, 5, 3)]),
     (SqueezeExcite(12, 3), [(3, 4, 12)]),
     (SqueezeExcite(12, 5, gate="hard_sigmoid"), [(3, 4, 12)]),
     (ProjectAdd(1, 7, 5), [(4, 4, 7)]),
@@ -94,6 +99,7 @@ LAYERS: list[tuple[Layer, list[Shape]]] = [
     (Add(5), [(3, 3, 5), (3, 3, 6), (3, 3, 5)]),
     (Concatenate((5, 6, 5)), [(3, 3, 6), (3, 3, 6), (3, 3, 5)]),
     (GlobalAverage(), [(4, 3, 9)]),
+    (Flatten(9), [(4, 3, 9)]),
     (Dense(9, 4), [(9,)]),
     (DenseActivation(12, 5), [(2, 2, 3)]),
     (DenseActivation(9, 5, "erf"), [(9,)]),
@@ -183,6 +189,13 @@ def plain_layer(layer: Layer, params: Arrays, *inputs: jax.Array) -> jax.Array:
             return normal(layer.activation, params, x)
         case PointwiseConv():
             return x @ params["kernel"][0, 0]
+        case ConvActivation():
+            y = lax_convolution(x, params["kernel"], 1, 1) + params["bias"]
+            return {"relu": jax.nn.relu, "erf": lax.erf}.get(
+                layer.activation, lambda v: v * (1 + lax.erf(v / 2**0.5)) / 2
+            )(y)
+        case Flatten():
+            return x.reshape(len(x), -1)
         case SqueezeExcite():
             z = jax.nn.relu(x.mean((1, 2)) @ params["reduce"] + params["reduce_bias"])
             z = z @ params["expand"] + params["expand_bias"]

@@ -75,6 +75,7 @@ SMALL: dict[str, dict[str, int]] = {
     "mnas": {"width": 8},
     "accel_nasbench": {"width": 8},
     "fully_connected": {"width": 9},
+    "convolutional": {"width": 9},
 }
 """Settings that make a space's networks small; widths that no vector divides where there may be."""
 SIDES = {"mnas": 32, "accel_nasbench": 32}

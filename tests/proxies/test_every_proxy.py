@@ -18,7 +18,7 @@ from nasproxy.settings import describe, make, parse_settings
 from search_spaces import FullyConnectedNetworks, NASBench101
 
 SPACE: Any = NASBench101(width=4, stacks=1, cells=1)
-SPACES: Any = {"ntk_regression": FullyConnectedNetworks(width=4)}
+SPACES: Any = {"infinite_width": FullyConnectedNetworks(width=4)}
 """Spaces of proxies that do not score any space."""
 SMALL = {"n_train": 16, "n_valid": 16, "norm_images": 8, "batch": 8, "epochs": 1}
 """Values that make a proxy fast, for whichever of these settings it has."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nasproxy.data import Dataset, load
 from nasproxy.errors import DataError, SettingError
-from nasproxy.proxies import NNGP, NTK, NTKRegression
+from nasproxy.proxies import NNGP, NTK, InfiniteWidth
 from nasproxy.proxies.base import NoScore, Score
 from nasproxy.proxies.kernel_regression import MEASURES, OF_VALIDATION, Problem, judge
 from nasproxy.proxies.nngp import ROUNDING
@@ -161,7 +161,7 @@ def test_deep_kernels_that_collapse_are_no_score(solver: str, activation: str, d
     data = load("digits")
     space = FullyConnectedNetworks()
     options: Any = {"weight_variance": 0.5, "bias_variance": 1.0} if activation == "erf" else {}
-    proxy = NTKRegression(kernel="nngp", solver=solver, n_train=40, n_valid=40, top=0, **options)
+    proxy = InfiniteWidth(kind="nngp", solver=solver, n_train=40, n_valid=40, top=0, **options)
     scorer = proxy.prepare(space, data, 0)
     architecture = space.grid(depth=(depth,), activation=(activation,))[0]
     if solver == "ridge" and activation == "relu":
@@ -194,7 +194,7 @@ def test_eigenpro_scores_are_the_estimators(classes: int) -> None:
             name="two",
         )
     space = FullyConnectedNetworks()
-    proxy = NTKRegression(solver="eigenpro", n_train=40, n_valid=30, top=10)
+    proxy = InfiniteWidth(solver="eigenpro", n_train=40, n_valid=30, top=10)
     score = proxy.prepare(space, data, 0)(space.grid(depth=(2,), width=(8,))[0])
     train, y = data.subset("train", 40, 0)
     images, labels = data.subset("valid", 30, 0)
@@ -224,7 +224,7 @@ def test_images_with_hardly_anything_in_common_have_a_score() -> None:
 def test_what_one_depth_does_is_no_fault_of_the_run(solver: str, tiny_data: Dataset) -> None:
     """Variances beyond the dtype at a great depth; a rank below ``top`` likewise."""
     space = FullyConnectedNetworks()
-    proxy = NTKRegression(solver=solver, n_train=24, n_valid=24, top=5, weight_variance=9.0)
+    proxy = InfiniteWidth(solver=solver, n_train=24, n_valid=24, top=5, weight_variance=9.0)
     scorer = proxy.prepare(space, tiny_data, 0)
     shallow, deep = space.grid(depth=(1, 900))
     assert scorer(shallow).value > 0.25
@@ -235,7 +235,7 @@ def test_what_one_depth_does_is_no_fault_of_the_run(solver: str, tiny_data: Data
 def test_sizes_that_do_not_fit_are_refused_before_scoring(tiny_data: Dataset) -> None:
     for options, message in (({"batch": 25}, "batch=25"), ({"top": 24}, "top=24")):
         own: Any = {"solver": "eigenpro", "n_train": 24, "n_valid": 24} | options
-        proxy = NTKRegression(**own)
+        proxy = InfiniteWidth(**own)
         with pytest.raises(SettingError, match=message):
             proxy.prepare(FullyConnectedNetworks(), tiny_data, 0)
 
@@ -262,10 +262,10 @@ def test_any_measure_is_the_score_and_the_others_columns(measure: str, n_valid: 
     assert score.info["flops"][small] == 16 + used
 
 
-@pytest.mark.parametrize("kind", [NNGP, NTK, NTKRegression])
+@pytest.mark.parametrize("kind", [NNGP, NTK, InfiniteWidth])
 def test_columns_of_training_images_need_no_others(kind: Any, tiny_data: Dataset) -> None:
     """The same numbers, at the same charge, as with validation images beside them."""
-    wide = kind is NTKRegression
+    wide = kind is InfiniteWidth
     space: Any = FullyConnectedNetworks() if wide else NASBench101(width=4, stacks=1, cells=1)
     architectures = space.grid(depth=(2, 5)) if wide else space.sample(2, 0)
     options = {"n_train": (16, 24), "measure": "negative_loo_mse"}
@@ -292,7 +292,7 @@ def test_a_measure_that_needs_validation_images_gets_some() -> None:
     with pytest.raises(SettingError, match="measure"):
         NNGP(measure="gcv")
     with pytest.raises(SettingError, match="solver=ridge"):
-        NTKRegression(solver="eigenpro", measure="log_evidence")
+        InfiniteWidth(solver="eigenpro", measure="log_evidence")
 
 
 @pytest.mark.parametrize("kind", [NNGP, NTK])
@@ -303,7 +303,7 @@ def test_presets_leave_nothing_to_defaults(kind: Any) -> None:
         assert set(preset) == names
 
 
-@pytest.mark.parametrize("kind", [NNGP, NTK, NTKRegression])
+@pytest.mark.parametrize("kind", [NNGP, NTK, InfiniteWidth])
 def test_stores_do_not_name_the_measure_that_old_rows_have(kind: Any) -> None:
     assert "measure" not in describe(kind(), kind.name, full=True)
     other = describe(kind(measure="log_evidence"), kind.name, full=True)
@@ -355,7 +355,7 @@ def test_regularisers_that_cannot_be(given: Any) -> None:
 @pytest.mark.parametrize("solver", ["auto", "cholesky", "eigen"])
 def test_one_regulariser_is_one_point_of_the_curve(solver: str) -> None:
     """Its accuracy is that of the whole sweep there, however it is solved."""
-    data = tiny_dataset()
+    data = tiny_dataset(0)
     space = NASBench101(width=4, stacks=1, cells=1)
     cell = space.sample(1, 0)[0]
     sizes: Any = {"n_train": 24, "n_valid": 40, "norm_images": 8, "ensemble": 2}
@@ -373,12 +373,12 @@ def test_one_regulariser_is_one_point_of_the_curve(solver: str) -> None:
 
 @pytest.mark.parametrize("solver", ["ridge", "cholesky", "eigen"])
 def test_analytic_kernels_are_solved_alike(solver: str) -> None:
-    data = tiny_dataset()
+    data = tiny_dataset(0)
     space = FullyConnectedNetworks(width=16)
     network = space.grid(depth=[2])[0]
     sizes: Any = {"n_train": 24, "n_valid": 40}
-    proxy = NTKRegression(**sizes, solver=solver, regularisers=(1e-3, 1e-2))
-    plain = NTKRegression(**sizes, solver="eigen", regularisers=(1e-3, 1e-2))
+    proxy = InfiniteWidth(**sizes, solver=solver, regularisers=(1e-3, 1e-2))
+    plain = InfiniteWidth(**sizes, solver="eigen", regularisers=(1e-3, 1e-2))
     found, wanted = (p.prepare(space, data, 0)(network) for p in (proxy, plain))
     assert found.value == wanted.value
     np.testing.assert_allclose(

@@ -18,7 +18,7 @@ from nasproxy.kernels import FullyConnected, fully_connected
 from nasproxy.networks import execution, features
 from nasproxy.networks.initialised import Initialised
 from nasproxy.networks.layers import DenseActivation
-from nasproxy.proxies import NTKRegression, Training, infinite_width
+from nasproxy.proxies import InfiniteWidth, Training, infinite_width
 from nasproxy.proxies.kernel_regression import REGULARISERS
 from nasproxy.scoring import score
 from nasproxy.solvers import EigenProClassifier
@@ -145,7 +145,7 @@ def test_the_proxy_is_a_ridge_regression_on_the_kernel(tiny_data: Dataset, kerne
     function = FullyConnected(4, kernel, dtype="float64")
     gram, cross = np.asarray(function(train)), np.asarray(function(valid, train))
     best = max(float((_predict(gram, cross, y, e) == labels).mean()) for e in REGULARISERS)
-    proxy = NTKRegression(kernel, n_train=40, n_valid=32)
+    proxy = InfiniteWidth(kernel, n_train=40, n_valid=32)
     assert proxy.prepare(SPACE, tiny_data, 3)(Perceptron(4)).value == best
 
 
@@ -155,7 +155,7 @@ def _predict(gram: np.ndarray, cross: np.ndarray, y: np.ndarray, epsilon: float)
 
 
 def test_depths_share_a_pass_in_any_order(tiny_data: Dataset) -> None:
-    proxy = NTKRegression(n_train=(20, 40), n_valid=32)
+    proxy = InfiniteWidth(n_train=(20, 40), n_valid=32)
     networks = SPACE.grid(depth=(1, 2, 5, 300), activation=("relu", "erf"))
     scorer = proxy.prepare(SPACE, tiny_data, 0)
     together = [scorer(network) for network in networks]
@@ -172,7 +172,7 @@ def test_the_proxy_is_an_eigenpro_fit_on_the_kernel(
     tiny_data: Dataset, loss: str, shared: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(infinite_width, "SHARED", shared)
-    proxy = NTKRegression(
+    proxy = InfiniteWidth(
         solver="eigenpro",
         n_train=60,
         n_valid=32,
@@ -196,7 +196,7 @@ def test_the_proxy_is_an_eigenpro_fit_on_the_kernel(
 @pytest.mark.parametrize(
     "given",
     [
-        {"kernel": "rbf"},
+        {"kind": "rbf"},
         {"solver": "cholesky"},
         {"solver": "eigenpro", "n_train": (10, 20)},
         {"loss": "hinge"},
@@ -206,23 +206,23 @@ def test_the_proxy_is_an_eigenpro_fit_on_the_kernel(
 )
 def test_settings_of_the_proxy_are_checked(given: dict[str, Any]) -> None:
     with pytest.raises(SettingError):
-        NTKRegression(**given)
+        InfiniteWidth(**given)
 
 
 def test_a_space_without_an_analytic_kernel_is_refused(tiny_data: Dataset) -> None:
     with pytest.raises(SettingError, match="nasbench101 has no analytic kernel"):
-        NTKRegression().prepare(NASBench101(), tiny_data, 0)
+        InfiniteWidth().prepare(NASBench101(), tiny_data, 0)
 
 
 def test_a_grid_is_scored_from_the_command_line(tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
-    proxies = ["--proxy", "ntk_regression:n_train=100,n_valid=100", "--proxy", "flops"]
+    proxies = ["--proxy", "infinite_width:n_train=100,n_valid=100", "--proxy", "flops"]
     proxies += ["--proxy", "nngp:n_train=50,n_valid=50,width=8,norm_images=8"]
     grid = ["--grid", "depth=1,2,5", "--grid", "activation=relu"]
     run("score", "fully_connected", *grid, *proxies, "--out", str(out), "--quiet")
     frame = pd.read_csv(out, index_col="architecture")
     assert list(frame.index) == ["relu-1", "relu-2", "relu-5"]
-    assert (frame["ntk_regression"] > 0.8).all()
+    assert (frame["infinite_width"] > 0.8).all()
     assert (frame["nngp"] > 0.3).all()
     for words, named in [
         (["nasbench101", "--grid", "depth=1"], "has no grid"),
@@ -291,7 +291,7 @@ def digits() -> Dataset:
 
 def test_scores_of_a_grid_are_stored(tmp_path: Path, tiny_data: Dataset) -> None:
     store = tmp_path / "fc.db"
-    proxy = NTKRegression(n_train=20, n_valid=20)
+    proxy = InfiniteWidth(n_train=20, n_valid=20)
     networks = SPACE.grid(depth=(1, 2))
     first = score(networks, SPACE, proxy, tiny_data, store=store, progress=False)
     again = score(networks, SPACE, proxy, tiny_data, store=store, progress=False)

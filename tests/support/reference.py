@@ -12,11 +12,13 @@ from nasproxy.networks.layers import (
     AveragePool3x3,
     BNReLU,
     Concatenate,
+    ConvActivation,
     ConvBN,
     Dense,
     DenseActivation,
     DepthwiseBN,
     DepthwiseConv,
+    Flatten,
     GlobalAverage,
     Halve,
     HalveByMean,
@@ -69,6 +71,12 @@ def apply(
             return convolved(
                 added(truncated(inputs, layer.inputs)), np.asarray(params["kernel"])
             ), {}
+        case ConvActivation():
+            x = added(truncated(inputs, layer.inputs))
+            product = convolved(x, np.asarray(params["kernel"])) + params.get("bias", 0)
+            return activated(product, layer.activation), {}
+        case Flatten():
+            return inputs[0][..., : layer.channels].reshape(len(inputs[0]), -1), {}
         case SqueezeExcite():
             x = added(truncated(inputs, layer.channels))
             return x * gates(layer, params, x)[:, None, None], {}
@@ -158,6 +166,8 @@ def activated(x: np.ndarray, activation: str) -> np.ndarray:
             return x / (1 + np.exp(-x))
         case "erf":
             return np.vectorize(math.erf)(x)
+        case "gelu":
+            return x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
         case "none":
             return x
         case _:

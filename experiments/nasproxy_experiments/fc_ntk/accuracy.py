@@ -27,8 +27,8 @@ def run(study: Study) -> Finding:
     for loss in LOSSES:
         for label in (f"eigenpro {loss} {study.tops[1]}", f"whole {loss}"):
             frame, (n, held_out) = study.frame(label), study.size(label)
-            reached = float(frame["ntk_regression[train_accuracy]"].min())
-            row = _row(f"EigenPro, {loss}", n, frame["ntk_regression"], held_out)
+            reached = float(frame["infinite_width[train_accuracy]"].min())
+            row = _row(f"EigenPro, {loss}", n, frame["infinite_width"], held_out)
             rows.append(row | {"least training accuracy": reached})
     table = pd.DataFrame(rows)
     return Finding(

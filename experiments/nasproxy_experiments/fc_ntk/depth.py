@@ -38,10 +38,10 @@ def run(study: Study) -> Finding:
                         "solver": NAMES[loss],
                         "k": top,
                         "depth": depth,
-                        "error": 1 - row["ntk_regression"],
-                        "training error": 1 - row["ntk_regression[train_accuracy]"],
-                        "epochs": row["ntk_regression[epochs]"],
-                        "fit seconds": row["ntk_regression[fit_seconds]"],
+                        "error": 1 - row["infinite_width"],
+                        "training error": 1 - row["infinite_width[train_accuracy]"],
+                        "epochs": row["infinite_width[epochs]"],
+                        "fit seconds": row["infinite_width[fit_seconds]"],
                         "kernel seconds": seconds[depth],
                     }
                 )

@@ -13,7 +13,7 @@ from nasproxy import Store, Training
 from nasproxy.data import Dataset, from_arrays
 from nasproxy.errors import SettingError
 from nasproxy.named import data_of
-from nasproxy.proxies import NTKRegression
+from nasproxy.proxies import InfiniteWidth
 from nasproxy.reproduce.plan import Planned
 from nasproxy.reproduce.pool import Pool
 from nasproxy.reproduce.scores import Request, spelled
@@ -38,7 +38,7 @@ QUICK_POINTS, QUICK_DEPTHS = 500, 4
 STOP = 0.99
 """Training accuracy at which the paper stops its kernels."""
 REGRESSION: dict[str, Any] = {
-    "kernel": "ntk",
+    "kind": "ntk",
     "solver": "ridge",
     "loss": "squared",
     "top": 100,
@@ -53,6 +53,7 @@ REGRESSION: dict[str, Any] = {
     "balanced": False,
     "valid_from": "valid",
     "measure": "accuracy",
+    "regularisers": None,
 }
 RECIPE: dict[str, Any] = {
     "batch": 32,
@@ -120,8 +121,8 @@ class Study:
         label = f"direct {kind}"
         frame = self.frame(label)
         sizes, n_valid = self.requests[label][1].proxy.n_train, len(self.images.valid_labels)
-        columns = {n: f"ntk_regression[n_train={n},n_valid={n_valid},ensemble=1]" for n in sizes}
-        columns[max(sizes)] = "ntk_regression"
+        columns = {n: f"infinite_width[n_train={n},n_valid={n_valid},ensemble=1]" for n in sizes}
+        columns[max(sizes)] = "infinite_width"
         return {n: frame[column] for n, column in columns.items()}
 
     @cached_property
@@ -199,7 +200,7 @@ def prepare(options: Options) -> Study:
 def _whole(source: Dataset, loss: str, top: int) -> Request:
     """All images; minibatches, as the spectrum suggests."""
     proxy = spelled(
-        NTKRegression,
+        InfiniteWidth,
         REGRESSION,
         solver="eigenpro",
         loss=loss,
@@ -247,7 +248,7 @@ def _requests(
     for loss in LOSSES:
         for top in tops:
             proxy = spelled(
-                NTKRegression,
+                InfiniteWidth,
                 REGRESSION,
                 solver="eigenpro",
                 loss=loss,
@@ -260,10 +261,10 @@ def _requests(
             )
             requests[f"eigenpro {loss} {top}"] = "kernel", Request(proxy, n)
     nested = tuple(s for s in (500, 1000, 2000, 5000, 10000) if s < points)
-    direct = spelled(NTKRegression, REGRESSION, n_train=(*nested, points), n_valid=n_valid)
+    direct = spelled(InfiniteWidth, REGRESSION, n_train=(*nested, points), n_valid=n_valid)
     requests["direct ntk"] = "kernel", Request(direct, n)
     # Its solves cost as much again and say nearly the same: the second largest size is enough.
-    fewer = dataclasses.replace(direct, kernel="nngp", n_train=nested or (points,))
+    fewer = dataclasses.replace(direct, kind="nngp", n_train=nested or (points,))
     requests["direct nngp"] = "kernel", Request(fewer, n)
     n_trained = sum(depth <= DEEPEST_TRAINED for depth in DEPTHS[:n])
     for width in WIDTHS:

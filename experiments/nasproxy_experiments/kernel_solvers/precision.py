@@ -170,7 +170,7 @@ def _sentence(table: pd.DataFrame, case: str) -> str:
     said = []
     for arm in ARMS:
         own = table[(table["case"] == case) & (table["arm"] == arm)]
-        worst = own.loc[own["accuracy lost"].idxmax()]
+        worst = own.iloc[int(own["accuracy lost"].argmax())]
         verdicts = own["float64 is needed"].tolist()
         some = "holds" if "holds" in verdicts else all_of(verdicts)
         said.append(

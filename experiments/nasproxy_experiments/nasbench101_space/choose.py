@@ -27,6 +27,7 @@ from nasproxy.progress import bar
 from nasproxy.proxies.base import on_width
 from nasproxy.proxies.kernel_regression import MEASURES, OF_VALIDATION
 from nasproxy.reproduce.provenance import statement
+from nasproxy.reproduce.scores import spelled
 from nasproxy_experiments.nasbench101_space.family import Family
 from search_spaces import NASBench101
 from search_spaces.nasbench101.cell import Cell
@@ -40,7 +41,7 @@ TIMED = 24
 WITHIN = 0.01
 ALONE = tuple(measure for measure in MEASURES if measure not in OF_VALIDATION)
 PAIRS = (("loo_accuracy", "negative_gcv"), ("negative_loo_mse", "loo_accuracy"))
-DEFAULT = NNGP(n_train=512, n_valid=512, ensemble=1, width=16, measure="accuracy")
+DEFAULT = spelled(NNGP, NNGP.presets["paper"], width=16)
 
 
 FAMILIES = (

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from nasproxy import NNGP
+from nasproxy.reproduce.scores import spelled
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,13 @@ class Family:
 
     def proxy(self, n_train: int | tuple[int, ...], ensemble: int | tuple[int, ...]) -> NNGP:
         """The proxy at sizes of this family."""
-        return NNGP(
+        return spelled(
+            NNGP,
+            NNGP.presets["paper"],
             n_train=n_train,
             n_valid=0,
             ensemble=ensemble,
             width=self.width,
-            momentum=0.997,
-            batch_norm="inference",
             norm_images=self.norm_images,
-            balanced=True,
             measure="loo_accuracy",
         )

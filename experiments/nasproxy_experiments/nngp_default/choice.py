@@ -26,7 +26,8 @@ PAIRS = (
     ("negative_gcv", "negative_mse"),
 )
 """Measures whose rank means are tried too."""
-RESAMPLES = 200
+RESAMPLES, OF_GAINS = 200, 1000
+"""Of intervals of τ, and of gains, which decide."""
 
 
 class Candidate(NamedTuple):
@@ -101,8 +102,8 @@ def decide(
         SettingError: no candidate costs so little.
     """
     winner = chosen(choosing, costs, limit)
-    gain = metrics.paired_gain(judging.scores[winner], judging.scores[usual], judging.truth)
-    return Decision(winner, usual, tau(judging, winner), gain, costs[winner] / limit)
+    over = gain(judging, winner, usual)
+    return Decision(winner, usual, tau(judging, winner), over, costs[winner] / limit)
 
 
 def chosen(half: Half, costs: Mapping[Candidate, float], limit: float) -> Candidate:
@@ -125,6 +126,13 @@ def tau(half: Half, candidate: Candidate) -> metrics.Estimate:
     """Mean over seeds, with its interval over cells and seeds."""
     return metrics.over_seeds(
         metrics.kendall_tau, half.scores[candidate], half.truth, n_resamples=RESAMPLES
+    )
+
+
+def gain(half: Half, candidate: Candidate, other: Candidate) -> metrics.Estimate:
+    """How much larger the candidate's τ is than the other's, likewise, on the same cells."""
+    return metrics.paired_gain(
+        half.scores[candidate], half.scores[other], half.truth, n_resamples=OF_GAINS
     )
 
 

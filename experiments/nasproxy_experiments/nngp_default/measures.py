@@ -4,18 +4,21 @@ Chosen on some cells by two seeds, judged on the others by the other three: a se
 from many has its own luck where it was picked.
 """
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from nasproxy import metrics
+from nasproxy.networks.graph import Graph
 from nasproxy.proxies.kernel_regression import MEASURES
 from nasproxy.proxies.nngp import flops
-from nasproxy.reproduce.scores import Setting
+from nasproxy.reproduce.scores import Scores, Setting
 from nasproxy.reproduce.suites import Finding
 from nasproxy_experiments.nngp_default import choice
-from nasproxy_experiments.nngp_default.choice import Candidate
+from nasproxy_experiments.nngp_default.choice import Candidate, Half
 from nasproxy_experiments.nngp_default.study import SEEDS, need
 from nasproxy_experiments.nngp_nas.study import WIDTH, Study
 
@@ -34,18 +37,9 @@ CHOOSING, JUDGING = SEEDS[:2], SEEDS[2:]
 def run(study: Study) -> Finding:
     frames = {seed: study.scores(need(seed)) for seed in SEEDS}
     settings = frames[SEEDS[0]].settings
-    keys = sorted(set.intersection(*(set(f.column().index) for f in frames.values())))
-    keys = [key for key in keys if key in study.truth.index]
-    order = np.random.default_rng(0).permutation(len(keys))
-    halves = [[keys[i] for i in part] for part in np.array_split(order, 2)]
-    chosen_on, judged_on = (
-        choice.half(
-            choice.measured([frames[seed] for seed in seeds], part, MEASURES),
-            study.truth.reindex(part),
-        )
-        for seeds, part in zip((CHOOSING, JUDGING), halves, strict=True)
-    )
-    costs, limit = _costs(study, settings, list(chosen_on.scores))
+    chosen_on, judged_on = halves(frames, study.truth)
+    graphs, classes = study.pool.graphs(WIDTH), study.images.classes
+    costs, limit = charged(graphs, classes, settings, list(chosen_on.scores))
     usual = Candidate(("accuracy",), choice.nearest(settings), 1)
     decision = choice.decide(chosen_on, judged_on, costs, usual, limit)
     winner = decision.winner
@@ -75,11 +69,25 @@ def run(study: Study) -> Finding:
     )
 
 
-def _costs(
-    study: Study, settings: list[Setting], candidates: list[Candidate]
+def halves(frames: Mapping[int, Scores], truth: pd.Series) -> tuple[Half, Half]:
+    """The cells that all seeds have a score of, parted at random: to choose on, and to judge on."""
+    keys = sorted(set.intersection(*(set(f.column().index) for f in frames.values())))
+    keys = [key for key in keys if key in truth.index]
+    order = np.random.default_rng(0).permutation(len(keys))
+    first, second = (
+        choice.half(
+            choice.measured([frames[s] for s in seeds], [keys[i] for i in part], MEASURES),
+            truth.reindex([keys[i] for i in part]),
+        )
+        for seeds, part in zip((CHOOSING, JUDGING), np.array_split(order, 2), strict=True)
+    )
+    return first, second
+
+
+def charged(
+    graphs: Sequence[Graph], classes: int, settings: list[Setting], candidates: list[Candidate]
 ) -> tuple[dict[Candidate, float], float]:
     """Mean operations a cell, of each candidate and of today's default."""
-    graphs, classes = study.pool.graphs(WIDTH), study.images.classes
 
     def cost(n_train: int, n_valid: int, members: int) -> float:
         return float(np.mean([flops(g, classes, n_train, n_valid, members) for g in graphs]))

@@ -208,10 +208,7 @@ def compared(
         other = min(base, key=lambda b: abs(math.log(costs[b] / costs[setting])))
         apart = costs[setting] / costs[other]
         if setting not in base and 1 / ALIKE <= apart <= ALIKE:
-            gains = [
-                metrics.paired_gain(half.scores[setting], half.scores[other], half.truth)
-                for half in (choosing, judging)
-            ]
+            gains = [choice.gain(half, setting, other) for half in (choosing, judging)]
             found.append(Compared(setting, other, *gains))
     return found
 
@@ -259,10 +256,7 @@ def _levels(
         if not own:
             continue
         best, other = (max(some, key=taus.__getitem__) for some in (up_to, own))
-        over = [
-            metrics.paired_gain(judging.scores[best], judging.scores[c], judging.truth)
-            for c in (usual, other)
-        ]
+        over = [choice.gain(judging, best, c) for c in (usual, other)]
         rows.append(
             {"of today's seconds": share}
             | _about(best)

@@ -74,10 +74,8 @@ def _peaks(results: Path) -> Evidence:
 
 def _extreme(results: Path, table: str, kernel: str, largest: bool) -> Estimate:
     frame = pd.read_csv(results / table)
-    own = frame[frame["kernel"] == kernel]
-    return estimate_of(
-        own.loc[own["τ"].idxmax() if largest else own["τ"].idxmin()], "τ", "low", "high"
-    )
+    own = frame[frame["kernel"] == kernel].sort_values("τ")
+    return estimate_of(own.iloc[-1 if largest else 0], "τ", "low", "high")
 
 
 def _spread(results: Path) -> Evidence:

@@ -85,8 +85,9 @@ def found(
         ``[b]``, NaN where not even the first training was paid for.
     """
     rewards = table.reward[order]
-    best = np.maximum.accumulate(rewards)
-    incumbent = np.maximum.accumulate(np.where(rewards == best, np.arange(len(order)), 0))
+    before = np.concatenate([[-np.inf], np.maximum.accumulate(rewards)[:-1]])
+    # The first of equals stays.
+    incumbent = np.maximum.accumulate(np.where(rewards > before, np.arange(len(order)), 0))
     ends = spent + np.cumsum(table.cost[order])
     trained = np.searchsorted(ends, at, side="right")
     values = table.final[order[incumbent[np.maximum(trained - 1, 0)]]]

@@ -23,7 +23,7 @@ from nasproxy.named import data_of
 from nasproxy.proxies import Counts
 from nasproxy.reproduce.plan import Planned
 from nasproxy.reproduce.pool import Pool
-from nasproxy.reproduce.scores import Request
+from nasproxy.reproduce.scores import Request, spelled
 from nasproxy.reproduce.suites import RANKED, Options
 from nasproxy.settings import describe
 from nasproxy.space import SearchSpace
@@ -152,7 +152,8 @@ class Drawn:
 
     @property
     def proxy(self) -> NNGP:
-        return NNGP(n_train=300, n_valid=0, ensemble=1, width=WIDTH, measure=MEASURE)
+        sizes = {"n_train": 300, "n_valid": 0, "ensemble": 1}
+        return spelled(NNGP, NNGP.presets["paper"], **sizes, width=WIDTH, measure=MEASURE)
 
     def requests(self) -> list[tuple[Pool, Request]]:
         """Half of the pools by each seed; and what is counted, which costs nothing."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nasproxy.kernels.convolutional import planes
 from nasproxy.kernels.convolutional.images import Images, batch, filled
+from nasproxy.kernels.convolutional.layout import arguments, grouped, pixels
 from nasproxy.kernels.inputs import on_cpu
 from nasproxy.threads import cores, pool
 
@@ -20,9 +21,9 @@ PARTS = 8
 """Tasks a thread, so that none waits long for the last."""
 
 
-def engine(activation: str) -> str:
-    """``numba`` for ReLU on a CPU where it is installed, otherwise ``xla``."""
-    return "numba" if activation == "relu" and on_cpu() and find_spec("numba") else "xla"
+def engine() -> str:
+    """``numba`` on a CPU where it is installed, otherwise ``xla``."""
+    return "numba" if on_cpu() and find_spec("numba") else "xla"
 
 
 def blocks(
@@ -41,19 +42,15 @@ def blocks(
 
 
 def _native(a: Images, b: Images, half: bool, out: list[NDArray[Any]], dtype: str) -> None:
-    from nasproxy.kernels.convolutional import native
+    from nasproxy.kernels.convolutional.native import programs
 
-    ntk, lanes = len(out) == 2, native.LANES[dtype]
-    run = native.rows(dtype, ntk)
-    stack, side = a.stack, a.values.shape[1]
-    counts = np.array(stack.convolutions, np.int64)
-    reach = np.array([stack.reach(s, side >> s) for s in range(len(counts))], np.int64)
-    T = np.dtype(dtype).type
-    scale, bias = T(stack.weight_variance / 2), T(stack.bias_variance)
+    ntk, lanes = len(out) == 2, programs.LANES[dtype]
+    run = programs.rows(a.stack.activation, a.stack.layer_norm, dtype, ntk)
+    shared = arguments(a.stack, a.values.shape[1], dtype)
     for left in range(0, len(b), COLUMNS):
         columns = b[left : left + COLUMNS]
         groups = math.ceil(len(columns) / lanes)
-        xj, rj, sj = (_grouped(v, groups, lanes) for v in _vectors(columns, dtype))
+        sides = [grouped(v, groups, lanes) for v in _vectors(columns, dtype)]
         most = min(len(a), left + len(columns)) if half else len(a)
         step = max(1, math.ceil(most / (PARTS * cores())))
 
@@ -62,7 +59,7 @@ def _native(a: Images, b: Images, half: bool, out: list[NDArray[Any]], dtype: st
             left: int = left,
             most: int = most,
             step: int = step,
-            sides: Any = (xj, rj, sj),
+            sides: Any = sides,
             groups: int = groups,
             count: int = len(columns),
         ) -> None:
@@ -70,10 +67,8 @@ def _native(a: Images, b: Images, half: bool, out: list[NDArray[Any]], dtype: st
             first = np.maximum(rows - left, 0) // lanes if half else np.zeros_like(rows)
             found = [np.zeros((len(rows), groups, lanes), dtype) for _ in out]
             own = _vectors(a[top : top + len(rows)], dtype)
-            run(
-                counts, reach, scale, bias, lanes, *own, *sides, first.astype(np.int64),
-                found[0], found[1] if ntk else None,
-            )  # fmt: skip
+            made = found[0], found[1] if ntk else None
+            run(*shared, lanes, *own, *sides, first.astype(np.int64), *made)
             for whole, part in zip(out, found, strict=True):
                 whole[rows, left : left + count] = part.reshape(len(rows), -1)[:, :count]
 
@@ -81,27 +76,18 @@ def _native(a: Images, b: Images, half: bool, out: list[NDArray[Any]], dtype: st
 
 
 def _vectors(x: Images, dtype: str) -> list[NDArray[Any]]:
-    """Inputs times σ_w/√channels, 1/√q and √q, ``[n, channel or convolution·row, column]``."""
-    n, side, _, channels = x.values.shape
-    factor = math.sqrt(x.stack.weight_variance / channels)
-    values = np.moveaxis(x.values * factor, -1, 1).reshape(n, channels * side, side)
-    roots = np.zeros((n, sum(v.shape[1] * v.shape[2] for v in x.variances), side))
+    """Pixels, and (a, b) of variances, ``[n, convolution·row, column]``."""
+    from nasproxy.kernels.convolutional.native.duals import vectors_of
+
+    n, side = x.values.shape[:2]
+    q = np.zeros((n, sum(v.shape[1] * v.shape[2] for v in x.variances), side))
     row = 0
     for v in x.variances:
         flat = v.reshape(n, -1, v.shape[3])
-        roots[:, row : row + flat.shape[1], : v.shape[3]] = np.sqrt(flat)
+        q[:, row : row + flat.shape[1], : v.shape[3]] = flat
         row += flat.shape[1]
-    inverse = np.divide(1, roots, out=np.zeros_like(roots), where=roots > 0)
-    return [np.ascontiguousarray(v, dtype) for v in (values, inverse, roots)]
-
-
-def _grouped(v: NDArray[Any], groups: int, lanes: int) -> NDArray[Any]:
-    """``[n, row, column]`` as ``[group, row, column·lane]``, zeros after the last."""
-    n, rows, width = v.shape
-    full = np.zeros((groups * lanes, rows, width), v.dtype)
-    full[:n] = v
-    moved = np.moveaxis(full.reshape(groups, lanes, rows, width), 1, 3)
-    return np.ascontiguousarray(moved).reshape(groups, rows, width * lanes)
+    made = (pixels(x.stack, x.values), *vectors_of(x.stack.activation, x.stack.layer_norm)(None, q))
+    return [np.ascontiguousarray(v, dtype) for v in made]
 
 
 def _planes(a: Images, b: Images, half: bool, out: list[NDArray[Any]], dtype: str) -> None:

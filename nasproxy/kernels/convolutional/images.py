@@ -1,5 +1,6 @@
 """Images made ready once for any number of blocks of one convolutional kernel."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from nasproxy.arrays import numbers
 from nasproxy.errors import DataError
 from nasproxy.kernels.convolutional import planes
+from nasproxy.kernels.convolutional.layout import arguments, grouped, pixels
 from nasproxy.kernels.convolutional.planes import Stack
 from nasproxy.kernels.memory import check_memory
+from nasproxy.threads import cores, pool
 
 WORK = 2**21
 """Entries of all planes that go through the layers at once, in XLA."""
@@ -37,8 +40,13 @@ class Images:
     ntk: Float64[np.ndarray, " n"]
 
     @classmethod
-    def of(cls, stack: Stack, x: ArrayLike) -> "Images":
+    def of(cls, stack: Stack, x: ArrayLike, by: str) -> "Images":
         """Images ``[n, h, h, c]``, checked, and run against themselves in float64.
+
+        Args:
+            stack: the network.
+            x: they.
+            by: ``numba`` or ``xla``.
 
         Raises:
             DataError: they are no square images whose side the network's pools halve evenly, or
@@ -63,15 +71,9 @@ class Images:
             f"what a kernel needs of {n:,} images of {side}×{side} pixels",
             "fewer images at once",
         )
-        step = batch(stack, side, n)
-        parts = []
-        with jax.enable_x64(True), np.errstate(over="ignore"):
-            for start in range(0, n, step):
-                part = filled(values[start : start + step].astype(np.float64), step)
-                made = planes.selves(stack, np.moveaxis(part, 0, -1))
-                real = min(step, n - start)
-                parts.append([np.asarray(leaf)[..., :real] for leaf in jax.tree.leaves(made)])
-        nngp, ntk, *variances = (np.concatenate(p, axis=-1) for p in zip(*parts, strict=True))
+        run = _native if by == "numba" else _planes
+        with np.errstate(over="ignore", invalid="ignore"):
+            nngp, ntk, variances = run(stack, values)
         outside = ~(np.isfinite(nngp) & np.isfinite(ntk))
         if outside.any():
             row = int(np.flatnonzero(outside)[0])
@@ -79,8 +81,7 @@ class Images:
                 f"the kernel of image {row} with itself overflows: scale pixels to variances near "
                 "1, or give a smaller weight_variance"
             )
-        moved = tuple(np.ascontiguousarray(np.moveaxis(v, -1, 0)) for v in variances)
-        return cls(stack, values, moved, nngp, ntk)
+        return cls(stack, values, variances, nngp, ntk)
 
     def __len__(self) -> int:
         return len(self.nngp)
@@ -93,6 +94,58 @@ class Images:
             self.nngp[rows],
             self.ntk[rows],
         )
+
+
+Selves = tuple[NDArray[Any], NDArray[Any], tuple[NDArray[Any], ...]]
+"""NNGP and NTK of images with themselves, ``[n]``, and their variances, stage by stage."""
+
+
+def _native(stack: Stack, values: NDArray[Any]) -> Selves:
+    from nasproxy.kernels.convolutional.native import programs
+
+    n, side = values.shape[:2]
+    lanes, run = programs.LANES["float64"], programs.selves(stack.activation, stack.layer_norm)
+    shared = arguments(stack, side, "float64")
+    rows = sum(c * (side >> s) for s, c in enumerate(stack.convolutions))
+    q, nngp, ntk = np.zeros((n, rows, side)), np.empty(n), np.empty(n)
+    groups = math.ceil(n / lanes)
+    share = math.ceil(groups / cores())
+
+    def fill(start: int) -> None:
+        # A group at a time, so that no more is held: rearranged, images are as large as variances.
+        for top in range(start * lanes, min(n, (start + share) * lanes), lanes):
+            part = slice(top, min(n, top + lanes))
+            x = grouped(pixels(stack, values[part].astype(np.float64)), 1, lanes)
+            made = np.zeros((1, rows, side * lanes))
+            out = np.zeros((2, 1, lanes))
+            run(*shared, lanes, x, made, out[0], out[1])
+            count = part.stop - part.start
+            q[part] = np.moveaxis(made.reshape(rows, side, lanes), -1, 0)[:count]
+            nngp[part], ntk[part] = out[:, 0, :count]
+
+    list(pool().map(fill, range(0, groups, share)))  # A list, so that errors are raised.
+    variances, row = [], 0
+    for stage, count in enumerate(stack.convolutions):
+        h = side >> stage
+        v = q[:, row : row + count * h, :h].reshape(n, count, h, h)
+        variances.append(np.ascontiguousarray(v))
+        row += count * h
+    return nngp, ntk, tuple(variances)
+
+
+def _planes(stack: Stack, values: NDArray[Any]) -> Selves:
+    n, side = values.shape[:2]
+    step = batch(stack, side, n)
+    parts = []
+    with jax.enable_x64(True):
+        for start in range(0, n, step):
+            part = filled(values[start : start + step].astype(np.float64), step)
+            made = planes.selves(stack, np.moveaxis(part, 0, -1))
+            real = min(step, n - start)
+            parts.append([np.asarray(leaf)[..., :real] for leaf in jax.tree.leaves(made)])
+    nngp, ntk, *variances = (np.concatenate(p, axis=-1) for p in zip(*parts, strict=True))
+    moved = tuple(np.ascontiguousarray(np.moveaxis(v, -1, 0)) for v in variances)
+    return nngp, ntk, moved
 
 
 def batch(stack: Stack, side: int, pairs: int) -> int:

@@ -1,19 +1,20 @@
 """CNN-Vec and Myrtle networks: their settings, and their kernels called with images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from nasproxy.checks import OneOf, Real, Rule, Whole, check
+from nasproxy.checks import Flag, OneOf, Real, Rule, Whole, check
 from nasproxy.errors import DataError, SettingError
 from nasproxy.kernels.convolutional.blocks import blocks, engine
 from nasproxy.kernels.convolutional.images import Images
 from nasproxy.kernels.convolutional.planes import ACTIVATIONS, Stack
 from nasproxy.kernels.fully_connected import Kernels
 from nasproxy.kernels.memory import check_memory
+from nasproxy.settings import UNSAID
 
 MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
 """Convolutions of each stage, by the name's number (Shankar et al. 2020)."""
@@ -24,6 +25,7 @@ RULES: dict[str, Rule] = {
     "bias_variance": Real(least=0, hint="such as 0.01"),
     "end": OneOf("flatten", "pool"),
     "dtype": OneOf("float32", "float64"),
+    "layer_norm": Flag(),
 }
 
 
@@ -52,7 +54,7 @@ class _Convolutional:
                 not finite or overflows, or they were made ready for another network.
         """
         if not isinstance(x, Images):
-            return Images.of(self.stack, x)
+            return Images.of(self.stack, x, engine())
         if x.stack != self.stack:
             raise DataError(
                 f"images made ready for {x.stack}, given to {self}: prepare them by this kernel"
@@ -88,7 +90,7 @@ class _Convolutional:
             f"the kernel of {len(a):,} by {columns:,} images",
             "fewer images at once",
         )
-        found = blocks(a, b, self.kind != "nngp", self.dtype, engine(self.activation))
+        found = blocks(a, b, self.kind != "nngp", self.dtype, engine())
         return Kernels(*found) if self.kind == "both" else found[-1]
 
     def diagonal(self, x: ArrayLike | Images) -> Float64[np.ndarray, " n"]:
@@ -118,6 +120,8 @@ class CNNVec(_Convolutional):
         bias_variance: σ_b².
         end: ``flatten``; or ``pool``, the mean over all pixels before the readout (CNN-GAP).
         dtype: ``float32``, or ``float64``.
+        layer_norm: normalise the channels of each convolution, pixel by pixel, before the
+            nonlinearity (Ba et al. 2016); of infinitely many channels, division by √variance.
     """
 
     depth: int = 8
@@ -127,6 +131,7 @@ class CNNVec(_Convolutional):
     bias_variance: float = 0.01
     end: str = "flatten"
     dtype: str = "float32"
+    layer_norm: bool = field(default=False, metadata={UNSAID: False})
 
     owner: ClassVar[str] = "a CNN-Vec kernel"
 
@@ -142,6 +147,7 @@ class CNNVec(_Convolutional):
             self.activation,
             self.weight_variance,
             self.bias_variance,
+            self.layer_norm,
         )
 
 
@@ -161,6 +167,8 @@ class Myrtle(_Convolutional):
         end: ``pool``; or ``flatten``, not the paper's: the last stage's pixels go to the readout
             one by one, so that few offsets are needed, at a fraction of the price.
         dtype: ``float32``, or ``float64``.
+        layer_norm: normalise the channels of each convolution, pixel by pixel, before the
+            nonlinearity (Ba et al. 2016); of infinitely many channels, division by √variance.
     """
 
     layers: int = 10
@@ -170,6 +178,7 @@ class Myrtle(_Convolutional):
     bias_variance: float = 0.0
     end: str = "pool"
     dtype: str = "float32"
+    layer_norm: bool = field(default=False, metadata={UNSAID: False})
 
     owner: ClassVar[str] = "a Myrtle kernel"
 
@@ -187,4 +196,5 @@ class Myrtle(_Convolutional):
             self.activation,
             self.weight_variance,
             self.bias_variance,
+            self.layer_norm,
         )

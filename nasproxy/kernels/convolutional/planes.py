@@ -27,6 +27,7 @@ class Stack(NamedTuple):
         flat: whether the last stage's pixels are read one by one; otherwise their mean is.
         activation: φ.
         weight_variance, bias_variance: σ_w² and σ_b².
+        layer_norm: whether each convolution's channels are normalised, pixel by pixel.
     """
 
     convolutions: tuple[int, ...]
@@ -34,11 +35,21 @@ class Stack(NamedTuple):
     activation: str
     weight_variance: float
     bias_variance: float
+    layer_norm: bool = False
 
     def reach(self, stage: int, side: int) -> int:
         """The largest offset that the readout depends on, in a stage of so many rows."""
         later = len(self.convolutions) - 1 - stage
         return min(2**later - 1, side - 1) if self.flat else side - 1
+
+    def entries(self, side: int) -> int:
+        """Entries of all layers of a pair: of each offset, pixels that have a partner."""
+        total = 0
+        for stage, count in enumerate(self.convolutions):
+            h = side >> stage
+            reach = self.reach(stage, h)
+            total += count * sum(h - abs(d) for d in range(-reach, reach + 1)) ** 2
+        return total
 
     def offsets(self, stage: int, side: int) -> np.ndarray:
         """Offsets modulo the side that a stage needs, ``[d, 2]``, (0, 0) first."""
@@ -134,7 +145,14 @@ def _forward(
             qi = s[0] if same else qa[stage][layer]
             qj = qi if same else qb[stage][layer]
             own.append(qi)
-            k, slope = phi(s, jnp.broadcast_to(qi[None], s.shape), qj[partner], same)
+            one, other = jnp.broadcast_to(qi[None], s.shape), qj[partner]
+            factor = _inverse(one) * _inverse(other) if stack.layer_norm else None
+            if factor is not None:
+                one, other = (jnp.where(q > 0, 1, q) for q in (one, other))
+                s, u = factor * s, factor * u
+            k, slope = phi(s, one, other, same)
+            if factor is not None:
+                k = jnp.where(factor > 0, k, 0)
             t = slope * u if ntk else t
         kept.append(jnp.stack(own))
         if stage < len(stack.convolutions) - 1:
@@ -147,6 +165,11 @@ def _forward(
     k = weight * k.mean((0, 1, 2)) + bias
     t = weight * t.mean((0, 1, 2)) + k if ntk else jnp.zeros_like(k)
     return k, t, tuple(kept)
+
+
+def _inverse(q: Array) -> Array:
+    """1/√q, 0 where q is 0."""
+    return jnp.where(q > 0, 1 / jnp.sqrt(jnp.where(q > 0, q, 1)), 0)
 
 
 def _mean(k: Array, masks: list[Array]) -> Array:

@@ -8,11 +8,10 @@ Layers with several inputs sum them, each truncated to the channels that the lay
 (NAS-Bench-101's rule; where all inputs agree, it is the plain sum).
 """
 
-from nasproxy.networks.layers.activations import ACTIVATIONS
+from nasproxy.networks.layers.activations import ACTIVATIONS, RELUS
 from nasproxy.networks.layers.base import Arrays, Draw, Layer, Shape, grow, total, up
 from nasproxy.networks.layers.convolutional import (
     EPSILON,
-    GATES,
     BatchNormed,
     BNReLU,
     ConvBN,
@@ -21,35 +20,45 @@ from nasproxy.networks.layers.convolutional import (
     PlainBN,
     PointwiseConv,
     ProjectAdd,
-    SqueezeExcite,
 )
 from nasproxy.networks.layers.dense import Dense, DenseActivation
 from nasproxy.networks.layers.joining import Add, Concatenate, Zero
+from nasproxy.networks.layers.plain_convolution import ConvActivation
 from nasproxy.networks.layers.pooling import (
     AveragePool3x3,
+    Flatten,
     GlobalAverage,
     Halve,
     HalveByMean,
     MaxPool3x3,
     OddPixels,
 )
+from nasproxy.networks.layers.squeeze_excite import GATES, SqueezeExcite
+from nasproxy.networks.layers.weighted import BYPASSED, INFERENCE, MODES, TRAINING, Weighted
 
 __all__ = [
     "ACTIVATIONS",
+    "BYPASSED",
     "EPSILON",
     "GATES",
+    "INFERENCE",
+    "MODES",
+    "RELUS",
+    "TRAINING",
     "Add",
     "Arrays",
     "AveragePool3x3",
     "BNReLU",
     "BatchNormed",
     "Concatenate",
+    "ConvActivation",
     "ConvBN",
     "Dense",
     "DenseActivation",
     "DepthwiseBN",
     "DepthwiseConv",
     "Draw",
+    "Flatten",
     "GlobalAverage",
     "Halve",
     "HalveByMean",
@@ -61,6 +70,7 @@ __all__ = [
     "ProjectAdd",
     "Shape",
     "SqueezeExcite",
+    "Weighted",
     "Zero",
     "grow",
     "total",

@@ -115,6 +115,23 @@ class Layer(ABC):
         """The output in training mode, and the statistics of this batch."""
         return self.infer(params, {}, *inputs), {}
 
+    def units(self) -> dict[str, int]:
+        """Channels of what each of the layer's ReLUs reads, by a name."""
+        return {}
+
+    def before_relus(
+        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
+    ) -> dict[str, Float[Array, "n ..."]]:
+        """What each of ``units`` reads, ``[n, …, c]``, a padded layer's with more channels.
+
+        Args:
+            params: of the layer.
+            product: see :class:`~nasproxy.networks.layers.weighted.Weighted`; None of other layers.
+            inputs: likewise.
+            mode: of batch norm.
+        """
+        return {}
+
     def pad(self, multiple: int, *channels: int) -> Self:
         """The same layer with channels rounded up to a multiple; see :func:`grow`.
 

@@ -5,10 +5,8 @@ depthwise and dense ones alike.
 """
 
 import math
-from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +14,10 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from nasproxy.networks.convolution import convolve, depthwise
-from nasproxy.networks.layers.activations import ACTIVATIONS
+from nasproxy.networks.layers.activations import ACTIVATIONS, RELUS
 from nasproxy.networks.layers.base import (
     Arrays,
     Draw,
-    Layer,
     Shape,
     aligned,
     fitting,
@@ -30,17 +27,13 @@ from nasproxy.networks.layers.base import (
     up,
     zeros,
 )
+from nasproxy.networks.layers.weighted import BYPASSED, TRAINING, Weighted
 
 EPSILON = 1e-5
 """Added to the variance in batch normalisation; NAS-Bench-101's, and PyTorch's default."""
 
-GATES: dict[str, Callable[[Array], Array]] = {
-    "sigmoid": jax.nn.sigmoid,
-    "hard_sigmoid": lambda x: jnp.clip(x + 3, 0, 6) / 6,
-}
 
-
-class BatchNormed(Layer):
+class BatchNormed(Weighted):
     """Batch normalisation of what :meth:`product` makes, then an activation.
 
     Attributes:
@@ -52,12 +45,7 @@ class BatchNormed(Layer):
     outputs: int
     activation: str = "relu"
     affine: bool = True
-
-    @abstractmethod
-    def product(
-        self, params: Arrays, *inputs: Float[Array, "n h w _"]
-    ) -> Float[Array, "n rows columns c"]:
-        """What is normalised, ``[n, h, w, outputs]``."""
+    normalised: ClassVar[bool] = True
 
     def kernels(self) -> dict[str, Shape]:
         """Shapes of what is learnt beside scale and bias."""
@@ -81,25 +69,71 @@ class BatchNormed(Layer):
     def statistics(self) -> Arrays:
         return {"mean": zeros(self.outputs), "variance": ones(self.outputs)}
 
-    def infer(
-        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> Float[Array, "n ..."]:
-        product = self.product(params, *inputs)
+    def by_statistics(
+        self, params: Arrays, stats: Arrays, product: Float[Array, "n h w c"]
+    ) -> Float[Array, "n h w c"]:
+        """The product normalised by mean and variance that are given; 0 and 1 by default."""
         gain = params.get("scale", 1) * lax.rsqrt(stats.get("variance", 1.0) + EPSILON)
         shift = params.get("bias", 0) - stats.get("mean", 0) * gain
-        return ACTIVATIONS[self.activation](product * aligned(gain, 4) + aligned(shift, 4))
+        return product * aligned(gain, 4) + aligned(shift, 4)
 
-    def train(
-        self, params: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> tuple[Float[Array, "n ..."], Arrays]:
-        product = self.product(params, *inputs)
+    def by_batch(
+        self, params: Arrays, product: Float[Array, "n h w c"]
+    ) -> tuple[Float[Array, "n h w c"], Arrays]:
+        """The product normalised by its own mean and biased variance, and these."""
         mean = product.mean((0, 1, 2))
         centred = product - aligned(mean, 4)
         variance = jnp.square(centred).mean((0, 1, 2))
         gain = params.get("scale", 1) * lax.rsqrt(variance + EPSILON)
-        shifted = centred * aligned(gain, 4) + aligned(params.get("bias", 0), 4)
-        output = ACTIVATIONS[self.activation](shifted)
-        return output, {"mean": mean, "variance": variance}
+        normed = centred * aligned(gain, 4) + aligned(params.get("bias", 0), 4)
+        return normed, {"mean": mean, "variance": variance}
+
+    def normalise(
+        self, params: Arrays, product: Float[Array, "n h w c"], mode: str
+    ) -> tuple[Float[Array, "n h w c"], Arrays]:
+        """The product normalised as a mode has it, and the batch's statistics in training mode."""
+        if mode == TRAINING:
+            return self.by_batch(params, product)
+        if mode == BYPASSED:
+            return product, {}
+        return self.by_statistics(params, {}, product), {}
+
+    def activate(
+        self, normed: Float[Array, "n h w c"], *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n h w c"]:
+        """The output of what was normalised."""
+        return ACTIVATIONS[self.activation](normed)
+
+    def finish(
+        self,
+        params: Arrays,
+        product: Float[Array, "n ..."],
+        *inputs: Float[Array, "n ..."],
+        mode: str,
+    ) -> tuple[Float[Array, "n ..."], Arrays]:
+        normed, stats = self.normalise(params, product, mode)
+        return self.activate(normed, *inputs), stats
+
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
+        product = self.product(params, *inputs)
+        return self.activate(self.by_statistics(params, stats, product), *inputs)
+
+    def train(
+        self, params: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> tuple[Float[Array, "n ..."], Arrays]:
+        return self.finish(params, self.product(params, *inputs), *inputs, mode=TRAINING)
+
+    def units(self) -> dict[str, int]:
+        return {"after": self.outputs} if self.activation in RELUS else {}
+
+    def before_relus(
+        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
+    ) -> dict[str, Float[Array, "n ..."]]:
+        if self.activation not in RELUS:
+            return {}
+        return {"after": self.normalise(params, product, mode)[0]}
 
 
 @dataclass(frozen=True)
@@ -134,11 +168,24 @@ class ConvBN(BatchNormed):
         height, width = strided(inputs[0], self.stride)
         return 2 * height * width * self.size**2 * self.inputs * self.outputs
 
+    def read(self, *inputs: Float[Array, "n h w _"]) -> Float[Array, "n h w c"]:
+        """What is convolved, before a ReLU if there is one."""
+        return total(inputs, self.inputs)
+
     def product(
         self, params: Arrays, *inputs: Float[Array, "n h w _"]
     ) -> Float[Array, "n rows columns c"]:
-        x = total(inputs, self.inputs)
+        x = self.read(*inputs)
         return convolve(jax.nn.relu(x) if self.preactivation else x, params["kernel"], self.stride)
+
+    def units(self) -> dict[str, int]:
+        return ({"before": self.inputs} if self.preactivation else {}) | super().units()
+
+    def before_relus(
+        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
+    ) -> dict[str, Float[Array, "n ..."]]:
+        found = super().before_relus(params, product, *inputs, mode=mode)
+        return ({"before": self.read(*inputs)} if self.preactivation else {}) | found
 
     def pad(self, multiple: int, *channels: int) -> Self:
         # Of three channels and fewer nothing is gained, and stored scores were made without.
@@ -150,17 +197,13 @@ class ConvBN(BatchNormed):
 class ProjectAdd(ConvBN):
     """:class:`ConvBN` of the first input, to which the other inputs are added, truncated."""
 
-    def infer(
-        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> Float[Array, "n ..."]:
-        projection = super().infer(params, stats, inputs[0])
-        return total((projection, *inputs[1:]), self.outputs)
+    def read(self, *inputs: Float[Array, "n h w _"]) -> Float[Array, "n h w c"]:
+        return super().read(inputs[0])
 
-    def train(
-        self, params: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> tuple[Float[Array, "n ..."], Arrays]:
-        projection, stats = super().train(params, inputs[0])
-        return total((projection, *inputs[1:]), self.outputs), stats
+    def activate(
+        self, normed: Float[Array, "n h w c"], *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n h w c"]:
+        return total((super().activate(normed), *inputs[1:]), self.outputs)
 
     def pad(self, multiple: int, *channels: int) -> Self:
         outputs = fitting(self.outputs, multiple, channels[1:])
@@ -203,7 +246,7 @@ class DepthwiseBN(BatchNormed):
 
 
 @dataclass(frozen=True)
-class DepthwiseConv(Layer):
+class DepthwiseConv(Weighted):
     """ReLU, then a depthwise convolution and nothing else: the first half of a separable one.
 
     Attributes:
@@ -231,11 +274,19 @@ class DepthwiseConv(Layer):
         height, width = strided(inputs[0], self.stride)
         return 2 * height * width * self.size**2 * self.outputs
 
-    def infer(
-        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> Float[Array, "n ..."]:
+    def product(
+        self, params: Arrays, *inputs: Float[Array, "n h w _"]
+    ) -> Float[Array, "n rows columns c"]:
         x = jax.nn.relu(total(inputs, self.outputs))
         return depthwise(x, params["kernel"], self.stride, self.dilation)
+
+    def units(self) -> dict[str, int]:
+        return {"before": self.outputs}
+
+    def before_relus(
+        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
+    ) -> dict[str, Float[Array, "n ..."]]:
+        return {"before": total(inputs, self.outputs)}
 
     def pad(self, multiple: int, *channels: int) -> Self:
         return replace(self, outputs=fitting(self.outputs, multiple, channels))
@@ -268,7 +319,7 @@ class PlainBN(BNReLU):
 
 
 @dataclass(frozen=True)
-class PointwiseConv(Layer):
+class PointwiseConv(Weighted):
     """1×1 convolution and nothing else: no bias, no normalisation, no activation."""
 
     inputs: int
@@ -287,65 +338,9 @@ class PointwiseConv(Layer):
         height, width = inputs[0][:2]
         return 2 * height * width * self.inputs * self.outputs
 
-    def infer(
-        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> Float[Array, "n ..."]:
+    def product(self, params: Arrays, *inputs: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
         return convolve(total(inputs, self.inputs), params["kernel"])
 
     def pad(self, multiple: int, *channels: int) -> Self:
         inputs = fitting(self.inputs, multiple, channels)
         return replace(self, inputs=inputs, outputs=up(self.outputs, multiple))
-
-
-@dataclass(frozen=True)
-class SqueezeExcite(Layer):
-    """Each channel times a gate in (0, 1) that a two-layer network reads from all channels' means.
-
-    Hu et al. 2018: mean over the pixels, affine map to ``squeeze`` features, ReLU, affine map back,
-    gate.
-
-    Attributes:
-        channels: taken and made.
-        squeeze: hidden features.
-        gate: one of ``GATES``.
-    """
-
-    channels: int
-    squeeze: int
-    gate: str = "sigmoid"
-
-    def parameters(self) -> dict[str, Shape]:
-        return {
-            "reduce": (self.channels, self.squeeze),
-            "reduce_bias": (self.squeeze,),
-            "expand": (self.squeeze, self.channels),
-            "expand_bias": (self.channels,),
-        }
-
-    def initialise(self, draw: Draw) -> Arrays:
-        return {
-            "reduce": draw.truncated_normal((self.channels, self.squeeze), self.channels**-0.5),
-            "expand": draw.truncated_normal((self.squeeze, self.channels), self.squeeze**-0.5),
-        }
-
-    def constants(self) -> Arrays:
-        return {"reduce_bias": zeros(self.squeeze), "expand_bias": zeros(self.channels)}
-
-    def shape(self, *inputs: Shape) -> Shape:
-        return (*inputs[0][:2], self.channels)
-
-    def flops(self, *inputs: Shape) -> int:
-        return 4 * self.channels * self.squeeze
-
-    def infer(
-        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> Float[Array, "n ..."]:
-        x = total(inputs, self.channels)
-        hidden = x.mean((1, 2)) @ params["reduce"] + aligned(params.get("reduce_bias", 0), 2)
-        gates = jax.nn.relu(hidden) @ params["expand"]
-        gates = gates + aligned(params.get("expand_bias", 0), 2)
-        return x * GATES[self.gate](gates)[:, None, None]
-
-    def pad(self, multiple: int, *channels: int) -> Self:
-        own = fitting(self.channels, multiple, channels)
-        return replace(self, channels=own, squeeze=up(self.squeeze, multiple))

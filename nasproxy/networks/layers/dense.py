@@ -1,16 +1,18 @@
 """Affine maps of features: the readout, and the hidden layers of fully-connected networks."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from jax import Array
 from jaxtyping import Float
 
-from nasproxy.networks.layers.activations import ACTIVATIONS
-from nasproxy.networks.layers.base import Arrays, Draw, Layer, Shape, aligned, zeros
+from nasproxy.networks.layers.activations import ACTIVATIONS, RELUS
+from nasproxy.networks.layers.base import Arrays, Draw, Shape, aligned, zeros
+from nasproxy.networks.layers.weighted import Weighted
 
 
 @dataclass(frozen=True)
-class Dense(Layer):
+class Dense(Weighted):
     """Affine map of features; kernel of variance 1/fan-in, bias 0."""
 
     inputs: int
@@ -32,9 +34,7 @@ class Dense(Layer):
     def flops(self, *inputs: Shape) -> int:
         return 2 * self.inputs * self.outputs
 
-    def infer(
-        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> Float[Array, "n ..."]:
+    def product(self, params: Arrays, *inputs: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
         product = inputs[0][:, : self.inputs] @ params["kernel"]
         return product + aligned(params.get("bias", 0), 2)
 
@@ -53,8 +53,22 @@ class DenseActivation(Dense):
         deviation = (2 / self.inputs) ** 0.5
         return {"kernel": draw.truncated_normal((self.inputs, self.outputs), deviation)}
 
-    def infer(
-        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
-    ) -> Float[Array, "n ..."]:
-        flat = inputs[0].reshape(len(inputs[0]), -1)
-        return ACTIVATIONS[self.activation](super().infer(params, stats, flat))
+    def product(self, params: Arrays, *inputs: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+        return super().product(params, inputs[0].reshape(len(inputs[0]), -1))
+
+    def finish(
+        self,
+        params: Arrays,
+        product: Float[Array, "n ..."],
+        *inputs: Float[Array, "n ..."],
+        mode: str,
+    ) -> tuple[Float[Array, "n ..."], Arrays]:
+        return ACTIVATIONS[self.activation](product), {}
+
+    def units(self) -> dict[str, int]:
+        return {"after": self.outputs} if self.activation in RELUS else {}
+
+    def before_relus(
+        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
+    ) -> dict[str, Float[Array, "n ..."]]:
+        return {"after": product} if self.activation in RELUS else {}

@@ -1,5 +1,6 @@
 """Layers that look at neighbourhoods, or at all pixels, and learn nothing."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -59,7 +60,7 @@ class AveragePool3x3(Layer):
         x = total(inputs, self.channels)
         rows, columns = (_neighbours(length) for length in x.shape[1:3])
         pixels = np.multiply.outer(rows, columns)[:, :, None]
-        means = _over_3x3(x, jnp.add, 0) * (1 / pixels).astype(np.float32)[None]
+        means = _over_3x3(x, jnp.add, 0) * (1 / pixels).astype(x.dtype)[None]
         return means[:, :: self.stride, :: self.stride]
 
     def pad(self, multiple: int, *channels: int) -> Self:
@@ -87,7 +88,7 @@ class HalveByMean(Halve):
     def infer(
         self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
     ) -> Float[Array, "n ..."]:
-        return _over_2x2(inputs[0], jnp.add) * np.float32(0.25)
+        return _over_2x2(inputs[0], jnp.add) * 0.25
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,21 @@ class GlobalAverage(Layer):
         self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
     ) -> Float[Array, "n ..."]:
         return inputs[0].mean((1, 2))
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """Pixels and the first ``channels`` as one axis: ``[n, h, w, c]`` to ``[n, h·w·channels]``."""
+
+    channels: int
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (math.prod(inputs[0][:-1]) * self.channels,)
+
+    def infer(
+        self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
+    ) -> Float[Array, "n ..."]:
+        return total(inputs, self.channels).reshape(len(inputs[0]), -1)
 
 
 def _over_3x3(x: Array, combine: Callable[[Array, Array], Array], outside: float) -> Array:
