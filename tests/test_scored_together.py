@@ -39,7 +39,7 @@ def test_scores_are_kept_for_each(tiny_data: Dataset, monkeypatch: pytest.Monkey
             cells, SPACE, [*PROXIES, Jacov(batch=8)], tiny_data, store=store, progress=False
         )
         assert len(passes) == 9
-    first = frame.xs(0, level="seed")
+    first: Any = frame.xs(0, level="seed")
     assert [c for c in frame.columns if " " not in c] == ["snip", "params", "grad_norm", "l2_norm"]
     assert first.index.tolist() == cells
     assert np.isnan(first.loc[DEAD, "snip"])

@@ -71,7 +71,7 @@ def hessian_product(
 def _tangents(run: Forward, position: int, direction: Variables, moved: dict[int, Array]) -> Any:
     """A step's parameters and inputs, and what each moves by."""
     params, given = run.params[position], direction[position]
-    inputs = tuple(run.values[i] for i in run.graph.steps[position].inputs)
+    inputs: Any = tuple(run.values[i] for i in run.graph.steps[position].inputs)
     moves = {name: given.get(name, jnp.zeros_like(array)) for name, array in params.items()}
     places = run.graph.steps[position].inputs
     shifts = tuple(

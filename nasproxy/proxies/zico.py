@@ -71,8 +71,9 @@ class _Deviations(Reader):
     def score(self) -> float:
         total, some = 0.0, False
         for _, sizes, apart, squares in self._sums.values():
-            mean = np.float64(sizes) / self._batches
-            variance = np.float64(squares) / self._batches - np.square(apart / self._batches)
+            mean = sizes.astype(np.float64) / self._batches
+            square = squares.astype(np.float64) / self._batches
+            variance = square - np.square(apart.astype(np.float64) / self._batches)
             deviation = np.sqrt(np.maximum(variance, 0))
             told = deviation > 0
             if told.any():

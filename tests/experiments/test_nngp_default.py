@@ -153,6 +153,18 @@ def test_halves_share_neither_cells_nor_seeds(prepared: Any) -> None:
     assert "on digits:pool=2" in lines
 
 
+@pytest.mark.slow
+def test_every_look_is_timed_on_the_same_cell(
+    prepared: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "TIMED", 1)
+    times = parts.timed(prepared)
+    looks = list(zip(times["width"], times["pixels"], strict=True))
+    assert looks == [(16, 8), (16, 4), (8, 8), (32, 8)]
+    assert times[parts.RATE].gt(0).all()
+    assert times[parts.RATE].max() < 1
+
+
 BASE = Candidate(parts.MEASURE, 500, 1)
 NARROW = BASE._replace(width=8, ensemble=4)
 

@@ -349,7 +349,8 @@ def test_modules_are_scored_by_gradients(tiny_data: Dataset) -> None:
     """Of a module's arrays with two and more axes, as JAX differentiates them."""
     module = Chain(1, 4, rngs=nnx.Rngs(0))
     names = ["l2_norm:batch=8", "grad_norm:batch=8", "snip:batch=8", "jacov:batch=8"]
-    found = score_modules({"mine": module}, names, tiny_data, progress=False).loc["mine"]
+    frame = score_modules({"mine": module}, names, tiny_data, progress=False)
+    found: Any = frame.loc["mine"]
     images, labels = tiny_data.subset("train", 8, 0)
     module.set_attributes(deterministic=True, raise_if_not_found=False)
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):

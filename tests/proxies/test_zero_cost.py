@@ -85,14 +85,20 @@ def test_zen_equals_torch(case: Case, variance: str) -> None:
         torch.from_numpy(np.array(images.batch(wanted.of.batch)[0]).transpose(0, 3, 1, 2).copy())
         for wanted in proxy.wanted()
     )
-    network = torch_proxies.Network(drawn(case.graph, (0, 0), "normal")).train()
-    if variance == "batch":  # PyTorch keeps the unbiased one of the last batch at momentum 1.
+    network: Any = torch_proxies.Network(drawn(case.graph, (0, 0), "normal")).train()
+    unbiased = 0.0
+    if variance == "batch":  # At momentum 1 PyTorch keeps the last batch's, and unbiased.
+        x, moved = moved, x
         for norm in network.modules():
             if isinstance(norm, torch.nn.BatchNorm2d):
                 norm.momentum = 1.0
-    expected = torch_proxies.zen(network, x, None, moved)
+        for place, step in enumerate(case.graph.steps):
+            if step.layer.statistics():
+                n = BATCH * math.prod(case.graph.shapes[place + 1][:2])
+                unbiased += 0.5 * math.log(n / (n - 1))
+    expected = torch_proxies.zen(network, x, x, moved) - unbiased
     score = proxy.prepare(case.space, case.data, 0)(case.architecture)
-    assert score.value == pytest.approx(expected, abs=0.1 if variance == "batch" else 1e-3)
+    assert score.value == pytest.approx(expected, abs=1e-3)
 
 
 def test_together_they_score_as_alone(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +128,7 @@ def test_nothing_compiles_for_an_architecture(tiny_data: Dataset) -> None:
     """Layers of a scored cell in another order."""
     together = passes.prepare(SUITE, SPACES["nasbench201"][0], tiny_data, 0)
     together(MIXED, range(len(SUITE)))
-    programs = [network_passes._run, network_passes._pull]
+    programs: Any = [network_passes._run, network_passes._pull]
     before = [program._cache_size() for program in programs]
     together(MIXED.replace("skip_connect~0", "avg_pool_3x3~0"), range(len(SUITE)))
     assert [program._cache_size() for program in programs] == before
