@@ -38,8 +38,8 @@ def test_every_space_has_a_row_with_a_key_of_its_own(generated: Any) -> None:
         space: Any = SPACES[row[0].strip("`")]()
         key = row[head.index("a key")].strip("`").replace("\\|", "|")
         assert key
-        product: Any = isinstance(space, Product)
-        if product:  # Others may take half a minute to find one.
+        kind: Any = Product
+        if isinstance(space, kind):  # Others may take half a minute to find one.
             assert space.key(space.find(key)) == key
     sizes = {row[0]: row[head.index("choices")] for row in found}
     assert sizes["`nasbench201`"] == "15,625"
