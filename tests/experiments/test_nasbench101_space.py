@@ -21,7 +21,7 @@ def test_parts_hold_every_cell_once() -> None:
     every = np.concatenate([parts.rows(part) for part in range(parts.PARTS)])
     assert np.array_equal(np.sort(every), np.arange(parts.CELLS))
     shares = [(parts.rows(part) < parts.CELLS // 2).mean() for part in range(parts.PARTS)]
-    assert max(abs(share - 0.5) for share in shares) < 0.03, "each is a draw of the whole"
+    assert max(abs(share - 0.5) for share in shares) < 0.06, "each is a draw of the whole"
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Scores the whole space, part by part; what is finished is never computed again.
 
     python -m nasproxy_experiments.nasbench101_space.compute --data-dir DIR --workers 2
-    python -m nasproxy_experiments.nasbench101_space.compute --data-dir DIR --parts 0-31
+    python -m nasproxy_experiments.nasbench101_space.compute --data-dir DIR --parts 0-127
 
 A part's scores are kept one by one in a store under --scratch, so that a kill loses none; a
 finished part is one file in --out. Several machines take parts of their own each. Another --seed
@@ -67,7 +67,7 @@ def main() -> None:
     for part in wanted:
         if parts.path(args.out, part).exists():
             continue
-        store = scratch / f"part_{part:02d}_seed{args.seed}.db"
+        store = scratch / f"part_{part:03d}_seed{args.seed}.db"
         scored = score(
             [table[int(row)] for row in parts.rows(part)],
             NASBench101(),

@@ -15,7 +15,7 @@ from nasproxy import NNGP, truth
 from nasproxy.errors import StoreError
 from nasproxy.proxies.kernel_regression import MEASURES, OF_VALIDATION
 
-CELLS, PARTS, ORDER = 423_624, 64, 0
+CELLS, PARTS, ORDER = 423_624, 256, 0
 SEED = 0
 """Of subsets and initialisations: another number is another table."""
 MEASURED = tuple(measure for measure in MEASURES if measure not in OF_VALIDATION)
@@ -30,7 +30,7 @@ def rows(part: int) -> np.ndarray:
 
 def path(folder: Path, part: int) -> Path:
     """A part's file."""
-    return folder / "parts" / f"part_{part:02d}.parquet"
+    return folder / "parts" / f"part_{part:03d}.parquet"
 
 
 def finished(folder: Path) -> list[int]:
