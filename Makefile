@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint types check build clean
+.PHONY: help demo test lint types docs check build clean
 
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,12 +23,15 @@ types: .venv/lint.stamp .venv/test.stamp  ## types
 
 check: lint types test  ## all that a change has to pass
 
+docs: .venv/docs.stamp  ## these pages and the tour, which runs, in docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 build: .venv/lint.stamp  ## the wheel and the source distribution, in dist/
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 
 clean:  ## remove what was made here
-	rm -rf .venv dist demo
+	rm -rf .venv dist demo docs/_build docs/_generated
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -45,4 +48,8 @@ clean:  ## remove what was made here
 
 .venv/lint.stamp: .venv/bin/python pyproject.toml
 	$(PIP) --editable '.[lint]'
+	touch $@ .venv/base.stamp
+
+.venv/docs.stamp: .venv/bin/python pyproject.toml
+	$(PIP) --editable '.[docs]'
 	touch $@ .venv/base.stamp

@@ -102,6 +102,24 @@ class ModuleSpace:
         """The axes, by which tables name architectures."""
         return tuple(self.axes)
 
+    @property
+    def positions(self) -> tuple[str, ...]:
+        """The axes."""
+        return tuple(self.axes)
+
+    @property
+    def choices(self) -> tuple[tuple[Any, ...], ...]:
+        """The values of each axis."""
+        return tuple(tuple(values) for values in self.axes.values())
+
+    def assemble(self, values: Sequence[Any]) -> Choice:
+        """The architecture of one value an axis."""
+        return self._checked(dict(zip(self.axes, values, strict=True)))
+
+    def values(self, architecture: Choice) -> tuple[Any, ...]:
+        """One value an axis."""
+        return tuple(self._checked(architecture).values())
+
     def grid(self, **axes: Sequence[Any]) -> list[Choice]:
         """Every combination of the values of each axis, or of those that are given, in order.
 

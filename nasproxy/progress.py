@@ -1,4 +1,9 @@
-"""One progress bar for everything that takes long; plain lines where nobody watches a terminal."""
+"""One progress bar for everything that takes long.
+
+In a terminal a bar that moves; in a notebook a line that is replaced in place, and that a saved
+notebook keeps as it last was (a widget is saved without its state, at 0 %); elsewhere, in logs, a
+plain line now and then.
+"""
 
 import sys
 import time
@@ -18,6 +23,9 @@ from rich.progress import (
 
 SECONDS = 30.0
 """Between two lines of a log file, at least."""
+LIVELY = 0.5
+"""Between two looks of a bar in a notebook."""
+_CELLS = 24  # of a bar in a notebook
 
 
 @contextmanager
@@ -60,8 +68,9 @@ def _shown(
     said: str,
 ) -> Iterator[Callable[[float], None]]:
     console = Console(stderr=True)
-    if shown and not (console.is_terminal or console.is_jupyter):
-        with _lines(what, total, done, said) as update:
+    if shown and (console.is_jupyter or not console.is_terminal):
+        say, seconds = (_notebook(total), LIVELY) if console.is_jupyter else (_log, SECONDS)
+        with _lines(what, total, done, said, say, seconds) as update:
             yield update
         return
     name = TextColumn("{task.description}", markup=False)
@@ -72,20 +81,26 @@ def _shown(
 
 
 @contextmanager
-def _lines(what: str, total: int, done: int, said: str) -> Iterator[Callable[[float], None]]:
+def _lines(
+    what: str,
+    total: int,
+    done: int,
+    said: str,
+    write: Callable[[float, str], None],
+    seconds: float,
+) -> Iterator[Callable[[float], None]]:
     """A line now and then, and one at the end: a bar in a file is a screenful of escape codes."""
     began = last = time.monotonic()
     reached: float = done
 
     def say() -> None:
         spent = time.monotonic() - began
-        line = f"{what}: {said.format(done=reached, total=total)}, {spent:,.0f} s"
-        print(line, file=sys.stderr, flush=True)
+        write(reached, f"{what}: {said.format(done=reached, total=total)}, {spent:,.0f} s")
 
     def update(done: float) -> None:
         nonlocal last, reached
         reached = done
-        if time.monotonic() - last >= SECONDS:
+        if time.monotonic() - last >= seconds:
             last = time.monotonic()
             say()
 
@@ -93,3 +108,25 @@ def _lines(what: str, total: int, done: int, said: str) -> Iterator[Callable[[fl
         yield update
     finally:
         say()
+
+
+def _log(done: float, line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _notebook(total: int) -> Callable[[float, str], None]:
+    """Shows a bar of text below the cell, and from then on replaces it."""
+    from IPython.display import display
+
+    shown = None
+
+    def write(done: float, line: str) -> None:
+        nonlocal shown
+        full = round(_CELLS * min(done / total, 1.0))
+        text = {"text/plain": f"{'█' * full}{'░' * (_CELLS - full)} {line}"}
+        if shown is None:
+            shown = display(text, raw=True, display_id=True)
+        else:
+            shown.update(text, raw=True)
+
+    return write

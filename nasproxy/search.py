@@ -33,7 +33,7 @@ from nasproxy.proxies.base import Proxy
 from nasproxy.scoring import SEED, Session, reasons
 from nasproxy.settings import make, parse_settings
 from nasproxy.space import SearchSpace
-from nasproxy.store import Store
+from nasproxy.store import Record, Store
 
 
 class Strategy(Protocol):
@@ -73,6 +73,25 @@ class RandomSearch:
 
     def tell(self, architecture: Any, score: float) -> None:
         _number(score)
+
+
+class Step(NamedTuple):
+    """One proposal of a search, when its score is told.
+
+    Attributes:
+        step: from 1.
+        architecture: an object of the space.
+        record: of its score, its key, cost, and reason if it failed.
+        repeated: whether this search had proposed it before.
+        best: the record with the largest score so far, the earliest of equals; None before there
+            is one.
+    """
+
+    step: int
+    architecture: Any
+    record: Record
+    repeated: bool
+    best: Record | None
 
 
 class Member(NamedTuple):
@@ -158,6 +177,7 @@ def search(
     store: Store | str | os.PathLike[str] | None = None,
     retry_failed: bool = False,
     timeout: float | None = None,
+    callback: Callable[[Step], Any] | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Asks a strategy for ``budget`` architectures and tells it their scores.
@@ -176,6 +196,8 @@ def search(
         store: a file, an open store, or None to keep nothing. New scores are marked as drawn by
             this search: they rank differently from those of a random sample.
         retry_failed, timeout: as in :func:`nasproxy.score`.
+        callback: called with each :class:`Step`, those that a resumed search replays among them;
+            where it returns True, the search ends there.
         progress: show a progress bar.
 
     Returns:
@@ -210,21 +232,27 @@ def search(
             timeout=timeout,
         )
         rows: list[tuple[int, str, float, float, str | None, float, str]] = []
-        best, best_key = math.nan, None
+        best: Record | None = None
         seen: dict[str, str | None] = {}
         with bar(proxy.name, budget, shown=progress) as advance:
-            for step in range(1, budget + 1):
+            for number in range(1, budget + 1):
                 architecture = asked.ask()
                 record = session(architecture)
-                score = math.nan if record.value is None else record.value
+                score = _score(record)
                 asked.tell(architecture, score)
+                if not math.isnan(score) and (best is None or score > _score(best)):
+                    best = record
                 key = record.key.architecture
-                if (best_key is None and not math.isnan(score)) or score > best:
-                    best, best_key = score, key
-                seconds = 0.0 if key in seen else record.seconds
+                step = Step(number, architecture, record, key in seen, best)
                 seen[key] = record.error
-                rows.append((step, key, score, best, best_key, seconds, record.architecture_json))
+                seconds = 0.0 if step.repeated else record.seconds
+                highest, whose = math.nan, None
+                if best is not None:
+                    highest, whose = _score(best), best.key.architecture
+                rows.append((number, key, score, highest, whose, seconds, record.architecture_json))
                 advance()
+                if callback is not None and callback(step) is True:
+                    break
         session.finish()
         opened.verify()
     finally:
@@ -235,6 +263,10 @@ def search(
     trace = pd.DataFrame(rows, columns=pd.Index(columns))
     trace.attrs["failed"] = reasons(seen.values())
     return trace
+
+
+def _score(record: Record) -> float:
+    return math.nan if record.value is None else record.value
 
 
 def _number(score: Any) -> float:

@@ -107,6 +107,30 @@ class Counted(Protocol):
 
 
 @runtime_checkable
+class Product(Protocol):
+    """A space whose architectures are a fixed number of independent choices.
+
+    Attributes:
+        positions: a name for each choice.
+        choices: what may be chosen at each position; twice, what is to be drawn twice as often.
+    """
+
+    @property
+    def positions(self) -> tuple[str, ...]: ...
+
+    @property
+    def choices(self) -> tuple[tuple[Any, ...], ...]: ...
+
+    def assemble(self, values: Sequence[Any]) -> Any:
+        """The architecture of one value a position."""
+        ...
+
+    def values(self, architecture: Any) -> tuple[Any, ...]:
+        """Values that :meth:`assemble` makes the architecture of."""
+        ...
+
+
+@runtime_checkable
 class Drawable(Protocol):
     """A space that says how its architectures are drawn; of others :func:`draw` writes the key."""
 

@@ -152,7 +152,7 @@ class ConvolutionalNetworks(ProductSpace[Convolutional]):
         depth, width = architecture.depth, architecture.width or self.width
         convolutions = f"{depth:,} convolution{'s' * (depth > 1)} of {width:,}"
         said = f"{convolutions}, {architecture.activation}, {architecture.end}"
-        return bars([width] * depth, said, title=f"convolutional network, {said}")
+        return bars([width] * depth, said, "conv3", title=f"convolutional network, {said}")
 
     def infinite_width(self, architecture: Convolutional) -> tuple[str, dict[str, Any]]:
         """The kernel that a network comes to as its width grows, and its settings."""

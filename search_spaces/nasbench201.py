@@ -74,6 +74,10 @@ class NASBench201(NamedSpace):
     def choices(self) -> tuple[tuple[str, ...], ...]:
         return (OPS,) * len(EDGES)
 
+    @property
+    def positions(self) -> tuple[str, ...]:
+        return tuple(f"edge{source}to{target}" for source, target in EDGES)
+
     def assemble(self, values: Sequence[str]) -> str:
         named = [f"{op}~{source}" for op, (source, _) in zip(values, EDGES, strict=True)]
         nodes = named[:1], named[1:3], named[3:]

@@ -44,6 +44,10 @@ class NASBenchMacro(NamedSpace):
     def choices(self) -> tuple[tuple[str, ...], ...]:
         return (("0", "1", "2"),) * BLOCKS
 
+    @property
+    def positions(self) -> tuple[str, ...]:
+        return tuple(f"block{i + 1}" for i in range(BLOCKS))
+
     def assemble(self, values: Sequence[str]) -> str:
         return "".join(values)
 

@@ -28,6 +28,11 @@ class ProductSpace(ABC, Generic[A]):
     def choices(self) -> tuple[tuple[Any, ...], ...]:
         """What may be chosen at every position; a value listed twice is drawn twice as often."""
 
+    @property
+    def positions(self) -> tuple[str, ...]:
+        """A name for each choice."""
+        return tuple(f"choice{i + 1}" for i in range(len(self.choices)))
+
     @abstractmethod
     def assemble(self, values: Sequence[Any]) -> A:
         """The architecture of one value a position."""

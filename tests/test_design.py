@@ -59,7 +59,7 @@ def test_one_architecture_crosses_each_package_once(tiny_data: Dataset) -> None:
         session(space.sample(1, 0)[0])  # JAX's tracing would run layers under whoever asks first
         with watched(calls):
             session(space.sample(1, 1)[0])
-    ground = {"errors", "arrays", "threads", "data"}
+    ground = {"errors", "arrays", "checks", "threads", "data"}
     steps = [into for caller, into in calls if caller == "proxies" and into not in ground]
     assert [name for name, _ in groupby(steps)] == DRAWN
     driven = [into for caller, into in calls if caller == "scoring"]

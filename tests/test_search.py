@@ -26,6 +26,7 @@ from nasproxy.search import (
     STRATEGIES,
     RandomSearch,
     RegularizedEvolution,
+    Step,
     Strategy,
     make_strategy,
     search,
@@ -76,7 +77,7 @@ class Bits:
 class Ones:
     """The number of ones; fails on strings that end in `fails`, kills the process when told to."""
 
-    fails: str = ""
+    fails: str | tuple[str, ...] = ""
 
     name: ClassVar[str] = "ones"
     calls: ClassVar[list[str]] = []
@@ -306,6 +307,19 @@ run(strategy={strategy!r}, seed=5, store={str(path)!r})
     assert not calls
     longer = run(strategy=strategy, seed=5, store=path, budget=70)
     pd.testing.assert_frame_equal(longer[:60], resumed, check_exact=True)
+
+
+def test_a_callback_sees_each_step_and_may_end_the_search(calls: list[str]) -> None:
+    steps: list[Step] = []
+    trace = run(callback=steps.append, strategy="random")
+    assert [step.step for step in steps] == list(range(1, 61))
+    assert [step.architecture for step in steps] == trace["architecture"].tolist()
+    assert [step.record.value for step in steps] == trace["score"].tolist()
+    assert [step.best.value for step in steps if step.best] == trace["best"].tolist()
+    assert [step.repeated for step in steps] == trace["architecture"].duplicated().tolist()
+    short = run(callback=lambda step: step.step == 7, strategy="random")
+    pd.testing.assert_frame_equal(short.drop(columns="seconds"), trace[:7].drop(columns="seconds"))
+    assert len(run(callback=lambda step: "a word, not True", strategy="random")) == 60
 
 
 def test_scores_of_a_search_say_how_they_were_drawn(calls: list[str]) -> None:

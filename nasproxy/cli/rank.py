@@ -103,7 +103,7 @@ def rank(
         ),
     ] = None,
     output: Annotated[
-        str, typer.Option("--format", help="table, markdown, latex, csv or json.")
+        str, typer.Option("--format", help="table, markdown, latex, html, csv or json.")
     ] = "table",
     plot: Annotated[
         Path | None, typer.Option(help="Write a scatter plot here (.png, .pdf, .svg).")

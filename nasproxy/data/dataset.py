@@ -4,11 +4,14 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, Int, Int32, Real
 
+from nasproxy import markup
+from nasproxy.data import picture
 from nasproxy.data.lazy import LazyImages
 from nasproxy.errors import DataError
 
@@ -52,6 +55,21 @@ class Dataset:
         sizes = " + ".join(f"{len(split):,}" for split in labels if split is not None)
         shape = "×".join(map(str, self.image_shape))
         return f"Dataset {self.name}: {sizes} images {shape}, {self.classes} classes"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: sizes, and the first training image of each of the first ten classes."""
+        splits = {
+            "training": self.train_labels,
+            "validation": self.valid_labels,
+            "test": self.test_labels,
+        }
+        sizes = [(n, f"{len(one):,}") for n, one in splits.items() if one is not None]
+        shape = "×".join(map(str, self.image_shape))
+        head = f"<b>{escape(self.name)}</b>: images {shape}, {self.classes} classes"
+        _, first = np.unique(self.train_labels, return_index=True)
+        shown = np.sort(first[: picture.MOST])
+        strip = picture.strip(np.asarray(self.train_images[shown]), self.train_labels[shown])
+        return f"<div>{head}{markup.table(('', ''), sizes)}{strip}</div>"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -137,26 +137,32 @@ def _uncrossed(
                 found = [place[i] for i in near[item] if i in place]
                 centres[item] = sum(found) / len(found) if found else own[item]
             rows[index] = sorted(rows[index], key=centres.__getitem__)
-        _swap(rows, below)
+        _swap(rows, above, below)
         count = _crossings(rows, below)
         if count < fewest:
             best, fewest = [list(row) for row in rows], count
     return best
 
 
-def _swap(rows: list[list[int]], below: list[list[int]]) -> None:
+def _swap(rows: list[list[int]], above: list[list[int]], below: list[list[int]]) -> None:
     """Swaps neighbours as long as that takes crossings away."""
-    count, improved = _crossings(rows, below), True
-    while improved and count:
+    improved = True
+    while improved:
         improved = False
-        for row in rows:
+        for index, row in enumerate(rows):
+            beside = [
+                ({item: i for i, item in enumerate(rows[other])}, links)
+                for other, links in ((index - 1, above), (index + 1, below))
+                if 0 <= other < len(rows)
+            ]
             for i in range(len(row) - 1):
-                row[i], row[i + 1] = row[i + 1], row[i]
-                now = _crossings(rows, below)
-                if now < count:
-                    count, improved = now, True
-                else:
+                gain = 0
+                for place, links in beside:
+                    left, right = ([place[item] for item in links[v]] for v in row[i : i + 2])
+                    gain += sum((x > y) - (x < y) for x in left for y in right)
+                if gain > 0:
                     row[i], row[i + 1] = row[i + 1], row[i]
+                    improved = True
 
 
 def _crossings(rows: Sequence[Sequence[int]], below: list[list[int]]) -> int:

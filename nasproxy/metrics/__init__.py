@@ -27,6 +27,7 @@ from nasproxy.metrics.discovery import (
 from nasproxy.metrics.exceedance import pqetp, pqetp_curve
 from nasproxy.metrics.hybrids import cross_fitted, rank_mean
 from nasproxy.metrics.noise import NoiseCorrected, noise_corrected
+from nasproxy.metrics.pareto import pareto_front
 from nasproxy.metrics.reduction import Reduction, search_space_reduction
 from nasproxy.metrics.resampling import (
     Estimate,
@@ -57,6 +58,7 @@ __all__ = [
     "noise_corrected",
     "over_seeds",
     "paired_gain",
+    "pareto_front",
     "partial_kendall",
     "partial_spearman",
     "pearson",

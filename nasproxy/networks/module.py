@@ -253,9 +253,7 @@ class DepthwiseConv(Block):
     def __init__(self, layer: layers.DepthwiseConv, momentum: float, rngs: nnx.Rngs):
         self.layer = layer
         own = layer.outputs
-        self.conv = _conv(
-            own, own, layer.size, layer.stride, rngs, groups=own, dilation=layer.dilation
-        )
+        self.conv = _conv(own, own, layer.size, layer.stride, rngs, own, dilation=layer.dilation)
 
     def __call__(self, *inputs: Array, train: bool) -> Array:
         return self.conv(nnx.relu(_added(inputs, self.layer.outputs)))

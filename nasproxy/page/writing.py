@@ -89,7 +89,7 @@ def rendered(
             f"a page needs Jinja ({error}): pip install 'nasproxy[page]'"
         ) from error
     documents, bokeh, _ = models()
-    scripts = [_closed(text) for text in (*bokeh, _asset("kendall.js"), _asset("page.js"))]
+    own = [_closed(_asset(name)) for name in ("kendall.js", "page.js")]
     first = _first(found)
     facts = {
         "columns": [
@@ -104,7 +104,7 @@ def rendered(
     template = Environment(autoescape=True).from_string(_asset("page.html"))
     return template.render(
         title=title or f"Ranking against {truth}",
-        policy=_policy(scripts),
+        policy=_policy([*bokeh, *own]),
         version=version("nasproxy"),
         style=Markup(_asset("page.css")),
         summary=_summary(found),
@@ -119,7 +119,8 @@ def rendered(
         keys=packing.texts(found.keys),
         numbers=packing.numbers([column.values for column in found.columns]),
         drawings="\n".join(packing.blocks([drawing.svg for drawing in found.drawings])),
-        scripts=[Markup(script) for script in scripts],
+        library=[packing.packed(script.encode()) for script in bokeh],
+        scripts=[Markup(script) for script in own],
     )
 
 

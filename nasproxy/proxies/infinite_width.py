@@ -183,8 +183,8 @@ class InfiniteWidth:
                 if self.solver == "eigenpro":
                     return self._fitted(function, images, problem, seed, each)
                 ready = function.prepare(images)
-                train = np.asarray(function(ready[:n_train]))
-                valid = np.asarray(function(ready[n_train:], ready[:n_train]))
+                train = np.asarray(function(ready[:n_train]), np.float64)
+                valid = np.asarray(function(ready[n_train:], ready[:n_train]), np.float64)
             else:
                 if not shared:
                     shared.append(_Blocks(function.prepare(images), n_train))

@@ -7,7 +7,7 @@ import numpy as np
 
 from nasproxy.networks import passes
 from nasproxy.networks.graph import Graph
-from nasproxy.proxies.base import Card
+from nasproxy.proxies.base import Card, Score
 from nasproxy.proxies.gradients import NASLIB, norm
 from nasproxy.proxies.passes import OfPasses, Reader, Run, Wanted
 
@@ -33,12 +33,13 @@ class L2Norm(OfPasses):
 
 class _Norms(Reader):
     def __init__(self) -> None:
-        self._total = 0.0
+        self._total, self._weights = 0.0, 0
 
     def forward(self, run: Run) -> None:
         for step, arrays in zip(run.network.graph.steps, run.network.given, strict=True):
             for name in passes.kernels(step.layer):
                 self._total += norm(np.asarray(arrays[name]))
+                self._weights += arrays[name].size
 
-    def score(self) -> float:
-        return self._total
+    def score(self) -> Score:
+        return Score(self._total, flops=2.0 * self._weights)

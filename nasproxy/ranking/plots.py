@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from nasproxy import files, metrics
 from nasproxy.checks import Optional, Real, Several, Whole, checked
 from nasproxy.errors import SettingError
+from nasproxy.pictures import Picture
 from nasproxy.truth import tables
 
 MAX_PANELS = 6
@@ -80,7 +81,7 @@ def scatter(
     n_columns = min(len(panels), columns or (2 if len(panels) == 4 else 3))
     n_rows = math.ceil(len(panels) / n_columns)
     own = max(4.8, 3.5 * n_columns), 3.4 * n_rows + 0.3 * bool(title) + 0.3 * bool(note)
-    figure = Figure(figsize=size or own, layout="constrained")
+    figure = Picture(figsize=size or own, layout="constrained")
     grid = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
     floor = _floor(np.concatenate([y for _, y in panels]))
     for index, axes in enumerate(grid.flat):

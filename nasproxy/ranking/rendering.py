@@ -2,6 +2,7 @@
 
 import io
 import json
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -10,13 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nasproxy import markup
 from nasproxy.errors import SettingError
 from nasproxy.ranking import cells, plots
 from nasproxy.ranking.cells import Cell, rows_of
 from nasproxy.ranking.hybrid import FITTED, RANK_MEAN
 from nasproxy.store.columns import CONTEXT
 
-FORMATS = ("table", "markdown", "latex", "csv", "json")
+FORMATS = ("table", "markdown", "latex", "html", "csv", "json")
 _WIDTH = 100
 _PROXY_WIDTH = 24
 
@@ -25,7 +27,7 @@ def render(table: pd.DataFrame, format: str = "table") -> str:
     """The table of ``rank_store`` as text.
 
     ``table`` fits a terminal of 100 columns, what rows are held against in a second table;
-    ``markdown`` and ``latex`` (for booktabs) hold the same; ``csv`` and ``json``, a
+    ``markdown``, ``latex`` (for booktabs) and ``html`` hold the same; ``csv`` and ``json``, a
     list of rows, hold every column and digit, NaN as an empty cell or null.
 
     Raises:
@@ -34,10 +36,9 @@ def render(table: pd.DataFrame, format: str = "table") -> str:
     match format:
         case "table":
             return _terminal(table)
-        case "markdown" | "latex":
+        case "markdown" | "latex" | "html":
             rows, varying, said = _plain(table)
-            lay = _markdown if format == "markdown" else _latex
-            return lay(rows, 1 + varying, said, cells.notes(table))
+            return _LAYS[format](rows, 1 + varying, said, cells.notes(table))
     return _raw(table, format)
 
 
@@ -62,9 +63,9 @@ def render_hybrid(table: pd.DataFrame, format: str = "table") -> str:
             console.print(Text(said[0]))
             console.print(_laid(rows))
             return _ended(console, text, notes)
-        case "markdown" | "latex":
+        case "markdown" | "latex" | "html":
             flat = [{name: " ".join(cell) for name, cell in row.items()} for row in rows]
-            return (_markdown if format == "markdown" else _latex)(flat, 1, said, notes)
+            return _LAYS[format](flat, 1, said, notes)
     return _raw(table, format)
 
 
@@ -149,6 +150,17 @@ def _latex(rows: list[dict[str, str]], left: int, said: list[str], notes: list[s
         text = text.replace(sign, rf"$\{command}$")  # which not every engine has a letter for
     comments = [f"% {line}" for line in (*said, *notes)]
     return "\n".join([*comments, text.rstrip()])
+
+
+def _html(rows: list[dict[str, str]], left: int, said: list[str], notes: list[str]) -> str:
+    head, *more = map(escape, said)
+    lines = "".join(f"<p>{line}</p>" for line in more)
+    body = markup.table(list(rows[0]), (list(row.values()) for row in rows), left)
+    small = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return f"<div><p><b>{head}</b></p>{lines}{body}<ul>{small}</ul></div>"
+
+
+_LAYS = {"markdown": _markdown, "latex": _latex, "html": _html}
 
 
 def _plain(table: pd.DataFrame) -> tuple[list[dict[str, str]], int, list[str]]:

@@ -21,6 +21,7 @@ from nasproxy.ranking import beside, plots
 from nasproxy.ranking.aligned import FAILURES, Aligned, align, by_seed, numbers
 from nasproxy.ranking.measures import Finder
 from nasproxy.ranking.pooled import Pooled, pool
+from nasproxy.ranking.shown import RankingTable
 from nasproxy.store import Store
 from nasproxy.store.columns import CONTEXT, Run, place, read_columns
 from nasproxy.truth import tables
@@ -300,7 +301,7 @@ def rank_store(
     frame = pd.DataFrame(rows)
     by = [*CONTEXT, "kendall_tau"]
     upwards = [*(True for _ in CONTEXT), False]
-    return frame.sort_values(by, ascending=upwards, kind="stable", ignore_index=True)
+    return RankingTable(frame.sort_values(by, ascending=upwards, kind="stable", ignore_index=True))
 
 
 def _nothing(seeds: int) -> Aligned:

@@ -66,18 +66,25 @@ class Evaluation:
     def _evaluated(
         self, scorer: Callable[[Any], Score], space: SearchSpace[Any], architecture: Any
     ) -> Outcome:
+        key = self.key(space, architecture)
         start, result, raised = time.perf_counter(), None, None
         try:
             with _limited(self.timeout):
                 result = plain(scorer(architecture))
         except (Exception, TookTooLong) as error:
             raised = error
-        return self.outcome(space, architecture, result, raised, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        return self.outcome(key, space.to_json(architecture), result, raised, seconds)
+
+    def key(self, space: SearchSpace[Any], architecture: Any) -> Key:
+        """What stores know the architecture's score by."""
+        named, proxy, data, seed = self.run
+        return Key(named, space.key(architecture), proxy, data, seed)
 
     def outcome(
         self,
-        space: SearchSpace[Any],
-        architecture: Any,
+        key: Key,
+        architecture_json: str,
         result: Score | None,
         raised: BaseException | None,
         seconds: float,
@@ -87,8 +94,6 @@ class Evaluation:
         Raises:
             Exception: what was raised, where it ends the run.
         """
-        named, proxy, data, seed = self.run
-        key = Key(named, space.key(architecture), proxy, data, seed)
         error, whose = None, None
         if raised is not None:
             whose = fault(raised)
@@ -115,7 +120,7 @@ class Evaluation:
             flops=result.flops if result else 0.0,
             info=info,
             error=error,
-            architecture_json=space.to_json(architecture),
+            architecture_json=architecture_json,
         )
         return record, whose
 
@@ -150,28 +155,31 @@ class Together:
             except (Exception, TookTooLong) as error:  # of what they share
                 made = [error] * len(places)
             share = (time.perf_counter() - start) / len(places)
-            return [
-                self._outcome(self.each[place], space, architecture, one, share)
-                for place, one in zip(places, made, strict=True)
-            ]
+            text = space.to_json(architecture)
+            outcomes = []
+            for place, one in zip(places, made, strict=True):
+                evaluation = self.each[place]
+                key = evaluation.key(space, architecture)
+                outcomes.append(self._outcome(evaluation, key, text, one, share))
+            return outcomes
 
         return evaluated
 
     @staticmethod
     def _outcome(
         evaluation: Evaluation,
-        space: SearchSpace[Any],
-        architecture: Any,
+        key: Key,
+        architecture_json: str,
         made: passes.Shared | BaseException,
         share: float,
     ) -> Outcome:
         if isinstance(made, BaseException):
-            return evaluation.outcome(space, architecture, None, made, share)
+            return evaluation.outcome(key, architecture_json, None, made, share)
         try:
             result = plain(made.score)
         except NoScore as error:
-            return evaluation.outcome(space, architecture, None, error, made.seconds)
-        return evaluation.outcome(space, architecture, result, None, made.seconds)
+            return evaluation.outcome(key, architecture_json, None, error, made.seconds)
+        return evaluation.outcome(key, architecture_json, result, None, made.seconds)
 
 
 @dataclass(frozen=True, eq=False)

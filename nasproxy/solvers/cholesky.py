@@ -158,7 +158,7 @@ def by_features(
     """The fit of the kernel of features, and what it predicts other points from.
 
     Args:
-        train, valid: Φ ``[n, d]`` and ``[m, d]``.
+        train, valid: Φ ``[n, d]`` and ``[m, d]``; of the latter there may be none.
         targets, regularisers, solver: as of :func:`by_kernel`; ``auto`` takes a spectrum in the
             smaller space where d < n.
 
@@ -166,7 +166,8 @@ def by_features(
         DataError: as there, and as :class:`~nasproxy.solvers.ridge.RidgeSweep`.
     """
     solver = checked("a sweep", "solver", solver, OneOf(*SOLVERS))
-    phi, rows = real(train, "features", "[n, d]"), real(valid, "features", "[m, d]")
+    phi = real(train, "features", "[n, d]")
+    rows = phi[:0] if np.shape(valid) == (0, phi.shape[1]) else real(valid, "features", "[m, d]")
     smaller = phi.shape[1] < len(phi) or np.size(regularisers) > FEW
     if solver == "eigen" or (solver == "auto" and smaller):
         return RidgeSweep(phi, targets), rows

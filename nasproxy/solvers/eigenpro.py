@@ -178,12 +178,13 @@ class EigenPro(Regressor, _Preconditioned):
         seed: of the subsample, the batches and their order.
 
     After fitting, besides those of :class:`~nasproxy.solvers.estimator.KernelMachine`:
-        history_: a row an epoch: ``epoch``, ``seconds``, ``loss`` (a point's mean), ``error``
-            (share of labels missed), ``gradient`` (relative to that of f = 0), each batch measured
-            before its step; ``iteration``, the steps that the last of them was measured after, 0 in
-            the first epoch of full batches.
-        stopped_: why: ``tolerance``, ``train_accuracy``, ``patience`` or ``epochs``.
-        preconditioner_, batch_, step_: what was used.
+
+    - ``history_``: a row an epoch: ``epoch``, ``seconds``, ``loss`` (a point's mean), ``error``
+      (share of labels missed), ``gradient`` (relative to that of f = 0), each batch measured
+      before its step; ``iteration``, the steps that the last of them was measured after, 0 in
+      the first epoch of full batches.
+    - ``stopped_``: why: ``tolerance``, ``train_accuracy``, ``patience`` or ``epochs``.
+    - ``preconditioner_``, ``batch_``, ``step_``: what was used.
     """
 
 

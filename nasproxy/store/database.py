@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from html import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import pandas as pd
 
+from nasproxy import markup
 from nasproxy.errors import SettingError, StoreError
 from nasproxy.store import schema
 from nasproxy.store.filesystem import network_kind, writable
@@ -35,6 +37,7 @@ _UPSERT = f"""INSERT INTO scores (run_id, {_KEPT}, digest)
 _BUSY_SECONDS = 60.0
 _LOOK_SECONDS = 2.0  # between two looks whether the file is still there
 _PAGE_ROWS = 1_000  # rows a streaming read holds, and the length of its read transaction
+_SHOWN = 50  # groups that a notebook shows
 _ASKED = 500  # keys of one query: SQLite's older limit is 999 parameters
 
 
@@ -94,6 +97,23 @@ class Store:
         if kind is None:
             self.verify()
         self.close()
+
+    def __repr__(self) -> str:
+        """One line: where it is, how many scores it holds."""
+        place = self.path or "in memory"
+        try:
+            groups = self.groups()
+        except StoreError:  # It is closed, or was opened before a fork.
+            return f"Store {place}"
+        ok, failed = sum(g.ok for g in groups), sum(g.failed for g in groups)
+        return f"Store {place}: {ok:,} scores, {failed:,} failed, {len(groups)} groups"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what it holds, a row a space, proxy, data set and seed, fifty at most."""
+        groups = self.groups()
+        more = f"<p>and {len(groups) - _SHOWN} more</p>" if len(groups) > _SHOWN else ""
+        body = markup.table(Group._fields, groups[:_SHOWN], left=3)
+        return f"<div><b>{escape(repr(self))}</b>{body}{more}</div>"
 
     def close(self) -> None:
         """Give the file back; everything put is already in it."""

@@ -70,6 +70,10 @@ class BlockSpace(ProductSpace[Blocks]):
             for field in self.fields
         )
 
+    @property
+    def positions(self) -> tuple[str, ...]:
+        return tuple(f"block{i + 1}.{field}" for i in range(BLOCKS) for field in self.fields)
+
     def assemble(self, values: Sequence[Any]) -> Blocks:
         n = len(self.fields)
         return tuple(

@@ -192,7 +192,7 @@ def test_lists_say_what_there_is() -> None:
         (["score", "nasbench", "--sample", "1", "--proxy", "params"], "nasbench101"),
         (
             ["score", "nasbench101", "--sample", "1", "--proxy", "nnpg"],
-            "choose one of counts, flops",
+            "choose one of az_expressivity",
         ),
         (["score", "nasbench101", "--sample", "1", "--proxy", "nngp:n_tran=3"], "n_train"),
         (["score", "nasbench101", "--sample", "1", "--proxy", "nngp:preset=lab"], "colab, paper"),

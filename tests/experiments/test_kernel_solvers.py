@@ -203,6 +203,9 @@ def test_images_that_choose_and_images_that_judge(study: Study) -> None:
     assert judged.chosen == 0
     assert not judged.right.any()
     assert len(judged.right) == study.valid - study.chosen_on
+    assert judged.failed == 0
+    predictions[1] = np.nan
+    assert study.judge(predictions).failed == 1
 
 
 @pytest.mark.slow

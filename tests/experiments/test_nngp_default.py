@@ -261,8 +261,8 @@ def test_parts_report_what_wins_for_its_seconds(
     better: str, look: tuple[int, int], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wide networks rank best here, and cost more than today's default."""
-    monkeypatch.setattr(choice, "RESAMPLES", 10)
-    monkeypatch.setattr(choice, "OF_GAINS", 100)
+    monkeypatch.setattr(choice, "RESAMPLES", 5)
+    monkeypatch.setattr(choice, "OF_GAINS", 60)
     own, scores, times = invented(better)
     kept = parts.raw(own, scores)
     finding = parts.report(own, scores, times, kept)

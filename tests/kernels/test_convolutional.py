@@ -223,7 +223,7 @@ print(sum(programs._compiled("relu", False, "float32", False).stats.cache_hits.v
             env={"PATH": "", "NASPROXY_CACHE": str(tmp_path), "JAX_PLATFORMS": "cpu"},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert made.returncode == 0, made.stderr
         hits.append(int(made.stdout))

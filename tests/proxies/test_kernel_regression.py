@@ -195,10 +195,13 @@ def test_eigenpro_scores_are_the_estimators(classes: int) -> None:
         )
     space = FullyConnectedNetworks()
     proxy = InfiniteWidth(solver="eigenpro", n_train=40, n_valid=30, top=10)
-    score = proxy.prepare(space, data, 0)(space.grid(depth=(2,), width=(8,))[0])
+    network = space.grid(depth=(2,), width=(8,))[0]
+    score = proxy.prepare(space, data, 0)(network)
     train, y = data.subset("train", 40, 0)
     images, labels = data.subset("valid", 30, 0)
-    model = proxy._eigenpro(proxy._function(2, "relu"), 0).fit(train.reshape(40, -1), y)
+    model = proxy._eigenpro(proxy._function(*space.infinite_width(network)), 0).fit(
+        train.reshape(40, -1), y
+    )
     assert score.value == model.score(images.reshape(30, -1), labels) > 1 / classes
 
 

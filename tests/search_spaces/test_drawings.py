@@ -13,6 +13,7 @@ from nasproxy.space import Drawable, draw
 from search_spaces import (
     MNAS,
     AccelNASBench,
+    ConvolutionalNetworks,
     FullyConnectedNetworks,
     NASBench101,
     NASBench201,
@@ -24,6 +25,7 @@ from tests.support.cli import run
 OURS = (
     MNAS,
     AccelNASBench,
+    ConvolutionalNetworks,
     FullyConnectedNetworks,
     NASBench101,
     NASBench201,

@@ -63,5 +63,5 @@ def approximate(
         try:
             found[i] = made[method].fit(points, given.y).predict(rest)
         except (LinAlgError, SettingError, DivergedError):
-            continue  # NaN: counted as chance by who judges, and named in the report.
+            continue  # NaN, which is counted.
     return found

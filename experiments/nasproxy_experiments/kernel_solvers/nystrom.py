@@ -42,14 +42,13 @@ def run(study: Study) -> Finding:
                         for jitter in JITTERS
                     ]
                 )
-                tried = np.nan_to_num(tried)
                 peer = methods.approximate(PEER, given, size, number, (RIDGES[shared],))
                 every = tried.reshape(-1, *tried.shape[2:])
                 arms = {
                     ARMS[0]: tried[0, shared : shared + 1],
                     ARMS[1]: tried[0],
                     ARMS[2]: every,
-                    PEER: np.nan_to_num(peer),
+                    PEER: peer,
                 }
                 for arm, predictions in arms.items():
                     judged = study.judge(predictions)
@@ -64,6 +63,7 @@ def run(study: Study) -> Finding:
                             "jitter": _chosen(arm, judged.chosen, shared)[1],
                             "accuracy": float(judged.right.mean()),
                             "squared error": float(judged.error.mean()),
+                            "failed": judged.failed,
                         }
                     )
     rows = [

@@ -29,7 +29,7 @@ CRITICAL = 2.0
 
 
 def run(study: Study) -> Finding:
-    ranks = [0, *(study.points // share for share in SHARES)]
+    ranks = sorted({0, *(study.points // share for share in SHARES)})
     raw = pd.DataFrame(
         [
             _solved(study, kernel, number, rank, pivot, ridge)

@@ -48,11 +48,13 @@ class Judged(NamedTuple):
         right: whether an image is, ``[images]``.
         error: squared, of an image, ``[images]``.
         chosen: its place among those tried.
+        failed: regularisers at which there were no predictions.
     """
 
     right: NDArray[np.bool_]
     error: NDArray[np.float64]
     chosen: int
+    failed: int = 0
 
 
 @dataclass(eq=False)
@@ -146,12 +148,17 @@ class Study:
         )
 
     def judge(self, predictions: NDArray[np.float64]) -> Judged:
-        """Of predictions ``[r, m, c]``, one for each regulariser, for the validation points."""
+        """Of predictions ``[r, m, c]``, one for each regulariser, for the validation points.
+
+        Where they are NaN a solve failed: it says nothing of any class, which is chance.
+        """
+        failed = int(np.isnan(predictions).any((1, 2)).sum())
+        predictions = np.nan_to_num(predictions)
         wanted, labels = self.targets[self.pool :], self.labels[self.pool :]
         errors = np.square(predictions - wanted).mean(2)
         chosen = int(errors[:, : self.chosen_on].mean(1).argmin())
         right = predictions[chosen].argmax(1) == labels
-        return Judged(right[self.chosen_on :], errors[chosen, self.chosen_on :], chosen)
+        return Judged(right[self.chosen_on :], errors[chosen, self.chosen_on :], chosen, failed)
 
     def describe(self, needs: Sequence[str]) -> list[str]:
         return [

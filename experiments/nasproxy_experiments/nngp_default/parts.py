@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nasproxy import metrics
+from nasproxy.errors import DataError
 from nasproxy.proxies.base import NoScore, Scorer, on_width
 from nasproxy.proxies.kernel_regression import MEASURES, sizes
 from nasproxy.reproduce import figures
@@ -134,6 +135,9 @@ def timed(study: DefaultStudy) -> pd.DataFrame:
 
     Means over the same cells, one after the other in turn, of one network of the largest n_t and no
     validation images; each is run once before, for what compiles.
+
+    Raises:
+        DataError: no cell has a score by all of them.
     """
     seed = HALVES["judging"][0]
     scorers = {}
@@ -150,6 +154,8 @@ def timed(study: DefaultStudy) -> pd.DataFrame:
         spent += [own] if np.isfinite(own).all() else []
         if len(spent) == TIMED:
             break
+    if not spent:
+        raise DataError("no cell has a score by every part, so that none is timed: give more cells")
     return pd.DataFrame(
         [
             {"width": width, "pixels": pixels, RATE: float(np.mean(own)) / images}

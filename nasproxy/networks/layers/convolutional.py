@@ -168,12 +168,12 @@ class ConvBN(BatchNormed):
         height, width = strided(inputs[0], self.stride)
         return 2 * height * width * self.size**2 * self.inputs * self.outputs
 
-    def read(self, *inputs: Float[Array, "n h w _"]) -> Float[Array, "n h w c"]:
+    def read(self, *inputs: Float[Array, "n ..."]) -> Float[Array, "n h w c"]:
         """What is convolved, before a ReLU if there is one."""
         return total(inputs, self.inputs)
 
     def product(
-        self, params: Arrays, *inputs: Float[Array, "n h w _"]
+        self, params: Arrays, *inputs: Float[Array, "n ..."]
     ) -> Float[Array, "n rows columns c"]:
         x = self.read(*inputs)
         return convolve(jax.nn.relu(x) if self.preactivation else x, params["kernel"], self.stride)
@@ -197,7 +197,7 @@ class ConvBN(BatchNormed):
 class ProjectAdd(ConvBN):
     """:class:`ConvBN` of the first input, to which the other inputs are added, truncated."""
 
-    def read(self, *inputs: Float[Array, "n h w _"]) -> Float[Array, "n h w c"]:
+    def read(self, *inputs: Float[Array, "n ..."]) -> Float[Array, "n h w c"]:
         return super().read(inputs[0])
 
     def activate(
