@@ -34,6 +34,7 @@ def test_a_data_set_shows_an_image_of_each_class() -> None:
     html = digits._repr_html_()
     assert "digits" in html
     shown = pictures(html)
+    assert max(one.max() for one in shown) == 255, "digits of 0 to 16 are seen"
     assert len(shown) == digits.classes == 10
     first = [int(np.flatnonzero(digits.train_labels == label)[0]) for label in range(10)]
     expected = as_pixels(np.asarray(digits.train_images[np.sort(first)]))[..., 0]

@@ -23,15 +23,18 @@ def strip(images: Real[np.ndarray, "n h w c"], labels: Integer[np.ndarray, " n"]
         text = base64.b64encode(file.getvalue()).decode()
         shown.append(
             f'<img alt="class {label}" title="class {label}" height="{_SIDE}" '
-            f'style="image-rendering:pixelated;margin:2px;display:inline" '
+            f'style="image-rendering:pixelated;height:{_SIDE}px;margin:2px;display:inline" '
             f'src="data:image/png;base64,{text}">'
         )
     return "".join(shown)
 
 
 def as_pixels(images: Real[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n h w c"]:
-    """Images as bytes: as they are, or brought from the range of all of them to 0..255."""
-    if images.dtype == np.uint8:
+    """Images as bytes: as they are, or brought from the range of all of them to 0..255.
+
+    Bytes are so too where none is over half: the digits' go to 16.
+    """
+    if images.dtype == np.uint8 and images.max(initial=0) > 127:
         return images
     low, high = float(images.min()), float(images.max())
     scaled = (images - low) / (high - low) if high > low else np.zeros_like(images)
