@@ -197,7 +197,7 @@ def test_the_proxy_is_an_eigenpro_fit_on_the_kernel(
     "given",
     [
         {"kind": "rbf"},
-        {"solver": "cholesky"},
+        {"solver": "lu"},
         {"solver": "eigenpro", "n_train": (10, 20)},
         {"loss": "hinge"},
         {"n_train": 0},

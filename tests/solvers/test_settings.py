@@ -71,6 +71,8 @@ def test_fields_of_proxies_and_kernels(kind: Any) -> None:
         for value in [*ODD, *([] if flag else [True])]:
             if field.name == "machine" and isinstance(value, str) and value:
                 continue
+            if field.name == "regularisers" and isinstance(value, tuple):
+                continue  # (1, 2.5) are two of them
             with pytest.raises(SettingError) as caught:
                 kind(**{field.name: value})
             if not text:
