@@ -18,7 +18,7 @@ from nasproxy.networks.convolution import derivable
 from nasproxy.networks.differentiation import cross_entropy, reverse
 from nasproxy.networks.execution import Variables
 from nasproxy.networks.layers import Arrays, Layer
-from nasproxy.networks.passes import Forward, pull_step, whole
+from nasproxy.networks.passes import Forward, backward_from, pull_step, whole
 
 
 def hessian_product(
@@ -48,24 +48,33 @@ def hessian_product(
     if last not in moved:
         return
     cotangent = _loss_cotangents(values[last], moved[last], labels)
+    still: dict[int, Array] = {}  # cotangents of values that do not move, of a recorded pass
 
     def pull(
         position: int, wanted: tuple[bool, ...], inputs: tuple[Array, ...], out: Any
-    ) -> tuple[Arrays, list[Any]]:
+    ) -> tuple[Arrays, list[Any] | None]:
         cotangent, change = out
         if position + 1 not in moved:
+            if run.recorded is not None:
+                still[position + 1] = change
+                return {}, None
             pulled, back = pull_step(run, position, wanted, inputs, change)
             return pulled.grads, [(None, part) for part in back]
         layer = graph.steps[position].layer
         tangents = _tangents(run, position, direction, moved)
-        grads, still, back = _pull_both(layer, run.mode, wanted, *tangents, cotangent, change)
+        grads, fixed, back = _pull_both(layer, run.mode, wanted, *tangents, cotangent, change)
         asked = (i for i, want in zip(graph.steps[position].inputs, wanted, strict=True) if want)
-        pairs = zip(asked, still, back, strict=True)
+        pairs = zip(asked, fixed, back, strict=True)
         return grads, [(part if i in moved else None, change) for i, part, change in pairs]
 
     every: Any = values
     made: Any = reverse(graph, every, cotangent, pull)
-    yield from made
+    for position, grads in made:
+        if position + 1 not in still:
+            yield position, grads
+    if still:
+        for position, pulled in backward_from(run, still):
+            yield position, pulled.grads
 
 
 def _tangents(run: Forward, position: int, direction: Variables, moved: dict[int, Array]) -> Any:

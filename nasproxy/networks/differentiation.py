@@ -130,7 +130,7 @@ def reverse(
     graph: Graph,
     values: list[Array],
     cotangent: Any,
-    pull: Callable[[int, tuple[bool, ...], tuple[Array, ...], Any], tuple[Given, list[Any]]],
+    pull: Callable[[int, tuple[bool, ...], tuple[Array, ...], Any], tuple[Given, list[Any] | None]],
     *,
     to_images: bool = False,
 ) -> Iterator[tuple[int, Given | Array]]:
@@ -141,7 +141,8 @@ def reverse(
         values: from the images to the logits.
         cotangent: of the logits; an array, or a tuple of some that are carried back together.
         pull: of a step: its position, which inputs want a cotangent, the inputs, and the output's
-            cotangent; gives what is to be yielded for the step, and those inputs' cotangents.
+            cotangent; gives what is to be yielded for the step, and those inputs' cotangents, or
+            None where it goes no further.
         to_images: whether the images' cotangent is asked for; most have no use for it.
 
     Yields:
@@ -151,12 +152,14 @@ def reverse(
     cotangents = {len(graph.steps): cotangent}
     for position in reversed(range(len(graph.steps))):
         inputs = graph.steps[position].inputs
-        if not graph.live[position]:
+        if position + 1 not in cotangents:  # without effect, or before where it went no further
             continue
         wanted = tuple(to_images or i > 0 for i in inputs)
         read = tuple(values[i] for i in inputs)
         given, to_inputs = pull(position, wanted, read, cotangents.pop(position + 1))
         yield position, given
+        if to_inputs is None:
+            continue
         asked = (i for i, want in zip(inputs, wanted, strict=True) if want)
         for i, part in zip(asked, to_inputs, strict=True):
             cotangents[i] = add(cotangents[i], part) if i in cotangents else part

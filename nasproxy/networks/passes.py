@@ -5,10 +5,10 @@ their products, so that the reverse pass need not compute them again, and salien
 them. What is seen of a layer is reduced in the layer's own program.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,13 @@ from jaxtyping import Float
 
 from nasproxy.networks.differentiation import reverse
 from nasproxy.networks.execution import Variables
+from nasproxy.networks.features import engine
 from nasproxy.networks.graph import Graph
 from nasproxy.networks.initialised import Initialised
-from nasproxy.networks.layers import TRAINING, Arrays, Layer, SqueezeExcite, Weighted
+from nasproxy.networks.layers import TRAINING, Arrays, Layer, SqueezeExcite, Weighted, grow
+
+if TYPE_CHECKING:
+    from nasproxy.networks.lanes.recorded import Recorded
 
 IMAGES = -1
 """The step under which :func:`backward` gives the cotangent of the images."""
@@ -40,15 +44,18 @@ class Forward:
         stats: each step's batch-norm statistics of the batch, in training mode.
         agreements: of each step with ReLUs, ``[n, n]``: for how many of its units two images are on
             the same side of 0, less those where they are not; None for others, and if not counted.
+        recorded: where the pass was Numba's: that, whose way back serves, too. Products are None
+            then, and values are read out of its memory.
     """
 
     graph: Graph
     params: Variables
     mode: str
-    values: list[Array | None]
+    values: Sequence[Array | None]
     products: list[Array | None]
     stats: Variables
     agreements: list[Array | None]
+    recorded: "Recorded | None" = None
 
     @property
     def logits(self) -> Float[Array, "n classes"]:
@@ -67,8 +74,12 @@ def forward(
     units: bool = False,
     dead: bool = False,
     maps: bool = False,
+    looked: bool = False,
 ) -> Forward:
     """Runs a network, and sees what there is to see.
+
+    On a CPU with Numba, passes in training mode are the engine's of
+    :mod:`nasproxy.networks.lanes`, where it has a way back through every layer.
 
     Args:
         network: whose graph it is.
@@ -79,7 +90,14 @@ def forward(
         units: whether agreements of units are counted.
         dead: whether steps that the logits do not depend on are run, too.
         maps: whether what the last but one step reads, a global average, is kept in any case.
+        looked: whether values and products are looked at step by step; then the pass is XLA's.
     """
+    known = mode == TRAINING and not (dead or looked) and params is network.weights
+    if known and images.dtype == np.float32 and engine() == "lanes":
+        from nasproxy.networks.lanes.tape import derives
+
+        if derives(network.graph):
+            return _recorded(network, images, keep=keep, units=units)
     graph = network.padded
     count = len(graph.steps)
     values: list[Array | None] = [images, *[None] * count]
@@ -104,6 +122,51 @@ def forward(
                 if not (maps and i in graph.steps[-2].inputs):
                     values[i] = None
     return Forward(graph, params, mode, values, products, stats, agreements)
+
+
+def _recorded(
+    network: Initialised, images: Float[Array, "n h w c"], *, keep: bool, units: bool
+) -> Forward:
+    from nasproxy.networks.lanes.recorded import Recorded
+
+    made = Recorded(network, np.asarray(images), signs=units, keep=keep)
+    return Forward(
+        network.padded,
+        network.weights,
+        TRAINING,
+        _Values(network.padded, made),
+        [None] * len(network.graph.steps),
+        made.statistics,
+        made.agreements,
+        made,
+    )
+
+
+class _Values(Sequence[Any]):
+    """Values out of the engine's memory, each placed on the device when it is asked for."""
+
+    def __init__(self, padded: Graph, made: "Recorded"):
+        self._padded, self._made = padded, made
+        self._placed: dict[int, Array] = {}
+
+    def __len__(self) -> int:
+        return len(self._padded.steps) + 1
+
+    def __getitem__(self, number: Any) -> Any:
+        number = range(len(self))[number]
+        if number not in self._placed:
+            made = self._made
+            if number == len(self) - 1:
+                value = made.logits
+            elif number == len(self) - 2:
+                value = made.features
+            elif not made.has(number):
+                return None
+            else:
+                value = made.value(number)
+            shape = (len(value), *self._padded.shapes[number])
+            self._placed[number] = jax.device_put(grow(np.ascontiguousarray(value), shape))
+        return self._placed[number]
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +205,13 @@ def backward(
         A step's position and what it gives back; steps without effect on the logits are left out.
     """
 
+    if run.recorded is not None:
+        last = len(run.graph.steps)
+        yield from backward_from(
+            run, {last: cotangent}, salience=salience, to_params=to_params, to_images=to_images
+        )
+        return
+
     def pull(
         position: int, wanted: tuple[bool, ...], inputs: tuple[Array, ...], out: Array
     ) -> tuple[Pulled, list[Array]]:
@@ -151,6 +221,47 @@ def backward(
     made = reverse(run.graph, values, cotangent, pull, to_images=to_images)
     for position, pulled in made:
         yield position, pulled if isinstance(pulled, Pulled) else Pulled({"images": pulled})
+
+
+def backward_from(
+    run: Forward,
+    cotangents: Mapping[int, Array],
+    *,
+    salience: bool = False,
+    to_params: bool = True,
+    to_images: bool = False,
+) -> Iterator[tuple[int, Pulled]]:
+    """As :func:`backward`, from cotangents of any values, of a pass that was recorded."""
+    made, last = run.recorded, len(run.graph.steps)
+    assert made is not None
+    graph = made.network.graph
+    seeds = {i: np.asarray(c)[..., : graph.shapes[i][-1]] for i, c in cotangents.items()}
+    if last in seeds:
+        of_logits = seeds.pop(last)
+        kernel = made.network.given[-1]["kernel"]
+        grads = {"kernel": made.features.T @ of_logits} if to_params else {}
+        salient: Arrays = {}
+        if salience:
+            salient = {"kernel": np.square(made.logits * of_logits).mean(0) / 2}
+        yield last - 1, Pulled(grads, salient)
+        of_features = of_logits @ kernel.T
+        seeds[last - 1] = seeds[last - 1] + of_features if last - 1 in seeds else of_features
+    if not seeds:
+        return
+    pulled = made.pull(seeds, salience=salience, to_params=to_params, to_images=to_images)
+    for position in range(max(seeds) - 1, -1, -1):
+        if graph.live[position]:
+            grads = pulled.gradients.get(position)
+            salient = pulled.saliences.get(position)
+            yield (
+                position,
+                Pulled(
+                    {} if grads is None else {"kernel": grads},
+                    {} if salient is None else {"kernel": salient},
+                ),
+            )
+    if to_images:
+        yield IMAGES, Pulled({"images": pulled.images})
 
 
 def pull_step(

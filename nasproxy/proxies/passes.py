@@ -337,6 +337,7 @@ def _run(of: Pass, jobs: list[_Job], network: Callable[[str], Initialised], imag
             units=UNITS in also,
             dead=DEAD in also,
             maps=any(w.maps for _, w in asking),
+            looked=any(w.keep for _, w in asking),
         )
         run = Run(of, one, labels, forward, images.seed)
         jax.block_until_ready(forward.logits)

@@ -378,7 +378,7 @@ def test_an_interrupt_waits_for_all_threads(monkeypatch: pytest.MonkeyPatch) -> 
     with ThreadPoolExecutor(3) as threads:
         monkeypatch.setattr(engine, "pool", lambda: threads)
         with pytest.raises(KeyboardInterrupt):
-            engine._shared(slow, 3)
+            engine.shared(slow, 3)
         assert sorted(ended) == [1, 2]
 
 

@@ -14,11 +14,12 @@ from nasproxy.networks.lanes.plan import Plan, Stage, plan
 from nasproxy.networks.lanes.tile import LANES
 from nasproxy.threads import cores, pool
 
+NO_BITS = np.zeros((0, 0), np.uint64)
 STAGES = 24
 """Sizes of maps that are remembered; a space has some five at one image shape."""
 
 
-def _shared(function: Callable[[int], object], threads: int) -> None:
+def shared(function: Callable[[int], object], threads: int) -> None:
     """Calls with 0, 1, … at once, the first in this thread; they may wait for each other.
 
     It returns when all have ended, an interrupt or a limit of time notwithstanding: the memory that
@@ -80,7 +81,7 @@ class Memory:
         return places
 
 
-_memory, _alone = Memory(), Lock()
+_memory, alone = Memory(), Lock()
 
 
 def features(
@@ -97,8 +98,8 @@ def features(
         batch: moves the statistics as in :meth:`Initialised.settled`; None where they stay.
         momentum: weight of mean 0 and variance 1 against the batch's.
     """
-    with _alone:
-        prepared = _Prepared(network)
+    with alone:
+        prepared = Prepared(network)
         if batch is None:
             mean, variance = prepared.statistics()
         else:
@@ -111,8 +112,8 @@ def trained(
     network: Initialised, batches: Iterable[Float[np.ndarray, "_ h w c"]]
 ) -> Float[np.ndarray, "n d"]:
     """Features in training mode, each batch normalised by itself; see :func:`features`."""
-    with _alone:
-        prepared = _Prepared(network)
+    with alone:
+        prepared = Prepared(network)
         return np.concatenate([prepared.train(batch)[0] for batch in batches])
 
 
@@ -120,8 +121,8 @@ def statistics(
     network: Initialised, batch: Float[np.ndarray, "m h w c"]
 ) -> list[dict[str, np.ndarray]]:
     """Mean and biased variance of a batch at every step; none where batch norm does not run."""
-    with _alone:
-        prepared = _Prepared(network)
+    with alone:
+        prepared = Prepared(network)
         _, (mean, variance) = prepared.train(batch)
         found: list[dict[str, np.ndarray]] = [{} for _ in network.graph.steps]
         for step, own in prepared.norms:
@@ -129,12 +130,12 @@ def statistics(
         return found
 
 
-class _Prepared:
+class Prepared:
     """A network's plan with its weights, for one thread of Python at a time."""
 
-    def __init__(self, network: Initialised):
+    def __init__(self, network: Initialised, own: Plan | None = None):
         self.network = network
-        self.plan: Plan = plan(network.graph)
+        self.plan: Plan = own or plan(network.graph)
         graph, given = network.graph, network.given
         kernels = [np.ravel(given[step][name]) for step, name in self.plan.kernels]
         self.kernels = np.concatenate([np.zeros(0, np.float32), *kernels])
@@ -169,7 +170,7 @@ class _Prepared:
         threads = min(cores(), groups)
         table = np.zeros((groups, self.plan.channels, 2))
         seen = np.zeros((threads, self.plan.channels, 2))
-        weights = self._packed(np.ones_like(self.shifts), self.shifts)
+        weights = self.packed(np.ones_like(self.shifts), self.shifts)
         found = self._run(batch, weights, self.scales, self.biases, groups, table, seen)
         return found, (seen[0, :, 0], seen[0, :, 1])
 
@@ -181,15 +182,15 @@ class _Prepared:
         for _, own in self.norms:
             gain = self.scales[own] / np.sqrt(variance[own] + EPSILON)
             gains[own], shifts[own] = gain, self.biases[own] - mean[own] * gain
-        weights = self._packed(gains, shifts)
+        weights = self.packed(gains, shifts)
         none = np.zeros((0, 0, 2))
         return [self._run(part, weights, gains, shifts, cores(), none, none) for part in images]
 
-    def _packed(self, gains: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    def packed(self, gains: np.ndarray, shifts: np.ndarray) -> np.ndarray:
         weights = aligned(1, self.plan.weights)[0]
         program = self.plan.rows
         counter = np.zeros(1, np.int64)
-        _shared(lambda _: pack(program, self.kernels, gains, shifts, weights, counter), cores())
+        shared(lambda _: pack(program, self.kernels, gains, shifts, weights, counter), cores())
         return weights
 
     def _run(
@@ -209,10 +210,10 @@ class _Prepared:
         found = np.empty((len(images), self.network.graph.features), np.float32)
         scratch = aligned(threads, 3 * (self.plan.widest + 2) * LANES)
         counter = np.zeros(1, np.int64)
-        _shared(
+        shared(
             lambda me: run(
                 program, maps, weights, gains, shifts, images, found, scratch, counter,
-                table, seen, me, threads,
+                table, seen, NO_BITS, me, threads,
             ),
             threads,
         )  # fmt: skip

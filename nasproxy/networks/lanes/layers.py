@@ -33,7 +33,8 @@ from nasproxy.networks.lanes.tile import (
     ZERO,
     COPY,
     UNLOAD,
-) = range(15)
+    AGREE,
+) = range(16)
 """Operations."""
 (
     OP,
@@ -55,7 +56,7 @@ from nasproxy.networks.lanes.tile import (
     STRIDE,
     DILATION,  # between the pixels that a depthwise kernel's taps meet
     BLOCK,  # most output channels of a tile
-    KERNEL,  # place in the kernels as they were drawn
+    KERNEL,  # place in the kernels as they were drawn; of AGREE the first word
     WEIGHTS,  # place in the packed weights
     CHANNEL,  # the first output channel's number among all that have a gain and a shift
     NORMED,  # whether batch norm follows
@@ -70,6 +71,8 @@ LINEAR, RELU, RELU6, SWISH, SIGMOID, HARD_SIGMOID = range(6)
 
 ZERO32, ONE32, SIX32, INFINITY = np.float32(0), np.float32(1), np.float32(6), np.float32(np.inf)
 EPSILON = 1e-5
+WORD = 64
+"""Pixels whose signs are one integer."""
 
 
 @helper
@@ -393,3 +396,40 @@ def add(maps: Any, op: Any) -> None:
             two = maps[op[Z] + y : op[Z] + y + n]
             for j in range(n):
                 made[j] = one[j] + two[j]
+
+
+@helper
+def agree(
+    maps: Any, op: Any, statistics: Any, gains: Any, shifts: Any, bits: Any, first: int
+) -> None:
+    """A bit a pixel and image: whether it is above 0, a product after batch norm where ``NORMED``.
+
+    Pixels of a channel fill words of 64 bits, ``[image, word]``.
+    """
+    word = op[KERNEL]
+    for c in range(op[OUTPUTS]):
+        mean, gain, shift = ZERO32, ONE32, ZERO32
+        if op[NORMED]:
+            channel = op[CHANNEL] + c
+            mean, shift = np.float32(statistics[channel, 0]), shifts[channel]
+            gain = np.float32(gains[channel] / np.sqrt(statistics[channel, 1] + EPSILON))
+        filled = np.zeros(LANES, np.uint64)
+        bit = 0
+        for r in range(op[HEIGHT]):
+            for u in range(op[WIDTH]):
+                x = op[X] + c * op[X_PLANE] + r * op[X_ROW] + u * LANES
+                values = maps[x : x + LANES]
+                for j in range(LANES):
+                    above = (values[j] - mean) * gain + shift > ZERO32
+                    filled[j] |= np.uint64(above) << np.uint64(bit)
+                bit += 1
+                if bit == WORD:
+                    for j in range(LANES):
+                        bits[first + j, word] = filled[j]
+                        filled[j] = np.uint64(0)
+                    word += 1
+                    bit = 0
+        if bit:
+            for j in range(LANES):
+                bits[first + j, word] = filled[j]
+            word += 1

@@ -141,10 +141,10 @@ def _reach(layer: Layer) -> int:
 
 def plan(graph: Graph) -> Plan:
     """The program of a graph that is known, see :func:`knows`."""
-    return _Planner(graph).made()
+    return Planner(graph).made()
 
 
-class _Planner:
+class Planner:
     def __init__(self, graph: Graph):
         self.graph = graph
         live = [(i, s) for i, s in enumerate(graph.steps[:-1]) if graph.live[i]]
@@ -160,6 +160,7 @@ class _Planner:
         self.channels = self.weights = self.drawn = 0
         self.within = self._parts()
         self.places: dict[int, Place] = {}
+        self.read: dict[int, Place] = {}  # by step, where what a layer of one input reads lies
         self.uses: dict[int, int] = {}
         for _, step in live:
             for value in step.inputs:
@@ -229,6 +230,7 @@ class _Planner:
             self._emit(ops.ZERO, None, y, outputs=c)
         elif kind is ProjectAdd:
             first, *others = (self.places_of(i) for i in step.inputs)
+            self.read[position] = first
             self._weighted(ops.CONVOLVE, position, layer, first, y, others[0] if others else None)
             for other in others[1:]:
                 self._emit(ops.ADD, y, y, other, outputs=c)
@@ -243,6 +245,7 @@ class _Planner:
         summed = len(step.inputs) > 1 and not isinstance(layer, Halve)
         if summed:
             x = self._sum(step.inputs, inputs, self._take(x.stage, inputs))
+        self.read[position] = x
         match layer:
             case ConvBN() | PointwiseConv():
                 self._weighted(ops.CONVOLVE, position, layer, x, y)

@@ -115,7 +115,7 @@ def tile(context, pixels, channels, maps, weights, places, kernel, steps, bounds
         (x, w, y, z), (rows, columns, inputs, first, skipped), (row, plane, step, out_plane) = (
             cgutils.unpack_tuple(b, numbers) for numbers in args[4:7]
         )
-        least, floor, ceiling = (_splat(b, bound) for bound in cgutils.unpack_tuple(b, args[7]))
+        least, floor, ceiling = (splat(b, bound) for bound in cgutils.unpack_tuple(b, args[7]))
         fma = cgutils.get_or_insert_function(
             b.module, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fma.v{LANES}f32"
         )
@@ -124,7 +124,7 @@ def tile(context, pixels, channels, maps, weights, places, kernel, steps, bounds
             return b.bitcast(b.gep(maps, [place]), VECTOR.as_pointer())
 
         def weight(place: Any) -> Any:
-            return _splat(b, b.load(b.gep(weights, [place])))
+            return splat(b, b.load(b.gep(weights, [place])))
 
         def clamped(value: Any, sign: str, bound: Any) -> Any:
             return b.select(b.fcmp_ordered(sign, value, bound), bound, value)  # keeps NaN
@@ -220,7 +220,7 @@ def float_of_bits(context, bits):
     return types.float32(types.int32), code
 
 
-def _splat(b: Any, scalar: Any) -> Any:
+def splat(b: Any, scalar: Any) -> Any:
     """The scalar in every lane."""
     one = b.insert_element(_UNDEFINED, scalar, I32(0))
     return b.shuffle_vector(one, _UNDEFINED, _FIRST)

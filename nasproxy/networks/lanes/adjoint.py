@@ -1,0 +1,426 @@
+"""What layers give back: cotangents of what they read, and of their kernels.
+
+A program as in :mod:`~nasproxy.networks.lanes.layers`, run over cotangents, of which a row reads X
+and writes Y, or adds to it where Z is Y. Three more columns say where the values lie that a
+derivative needs, one where the kernel's gradient goes.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from nasproxy.networks.lanes.layers import (
+    ACTIVATION,
+    CHANNEL,
+    COLUMNS,
+    HEIGHT,
+    INPUTS,
+    KERNEL,
+    LINEAR,
+    OUTPUTS,
+    PREACTIVATION,
+    SIZE,
+    STRIDE,
+    WIDTH,
+    X,
+    X_HEIGHT,
+    X_PLANE,
+    X_ROW,
+    X_WIDTH,
+    Y,
+    Y_PLANE,
+    Y_ROW,
+    Z,
+    ZERO32,
+    bounds,
+)
+from nasproxy.networks.lanes.outer import OUTPUTS as WIDEST
+from nasproxy.networks.lanes.outer import TAPS, outer
+from nasproxy.networks.lanes.tile import LANES, helper
+
+V, V_ROW, V_PLANE, GRADIENT = range(COLUMNS, COLUMNS + 4)
+ADJOINT_COLUMNS = COLUMNS + 4
+(
+    SEED,
+    KERNEL_GRADIENT,
+    NORM,
+    SALIENCE,
+    COPY_BACK,
+    MASKED,
+    DILATE,
+    SPREAD,
+    MAX_POOL_BACK,
+    AVERAGE_POOL_BACK,
+    HALVE_BACK,
+    HALVE_BY_MEAN_BACK,
+    CLEAR,
+    GIVE,
+) = range(100, 114)
+"""Operations, beside ``CONVOLVE``, of cotangents with a kernel that is turned."""
+CHUNK = 64
+"""Pixels whose cotangents of a tile's channels stay in the first cache."""
+HALF32 = np.float32(0.5)
+NOTHING = np.float32(-np.inf)
+
+
+@helper
+def norm_sums(
+    maps: Any, cots: Any, op: Any, moments: Any, gains: Any, shifts: Any, scratch: Any, table: Any
+) -> None:
+    """Of each channel the sum of cotangents that pass the activation, and that times the product
+    less its mean."""
+    n = op[WIDTH] * LANES
+    sums, products = scratch[:n], scratch[n : 2 * n]
+    floor, ceiling = bounds(op[ACTIVATION])
+    all_pass = op[ACTIVATION] == LINEAR
+    for c in range(op[OUTPUTS]):
+        channel = op[CHANNEL] + c
+        mean = np.float32(moments[channel, 0])
+        gain, shift = gains[channel], shifts[channel]
+        for j in range(n):
+            sums[j] = ZERO32
+            products[j] = ZERO32
+        for r in range(op[HEIGHT]):
+            x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+            v = op[V] + c * op[V_PLANE] + r * op[V_ROW]
+            given, values = cots[x : x + n], maps[v : v + n]
+            if all_pass:
+                for j in range(n):
+                    sums[j] += given[j]
+                    products[j] += given[j] * (values[j] - mean)
+            else:
+                for j in range(n):
+                    apart = values[j] - mean
+                    normed = apart * gain + shift
+                    own = given[j] if floor < normed and normed < ceiling else ZERO32
+                    sums[j] += own
+                    products[j] += own * apart
+        one, two = 0.0, 0.0
+        for j in range(n):
+            one += sums[j]
+            two += products[j]
+        table[channel, 0] = one
+        table[channel, 1] = two
+
+
+@helper
+def norm(
+    maps: Any, cots: Any, op: Any, c: int, images: int,
+    mean: Any, gain: Any, shift: Any, first: Any, second: Any,
+) -> None:  # fmt: skip
+    """One channel's cotangent of the product, in place.
+
+    ``first`` and ``second`` are what batch statistics take off: a constant, and a multiple of the
+    product less its mean.
+    """
+    n = op[WIDTH] * LANES
+    floor, ceiling = bounds(op[ACTIVATION])
+    all_pass = op[ACTIVATION] == LINEAR
+    for r in range(op[HEIGHT]):
+        x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+        v = op[V] + c * op[V_PLANE] + r * op[V_ROW]
+        given, values = cots[x : x + n], maps[v : v + n]
+        if all_pass:
+            for j in range(n):
+                given[j] = gain * (given[j] - first - (values[j] - mean) * second)
+        else:
+            for j in range(n):
+                apart = values[j] - mean
+                normed = apart * gain + shift
+                own = given[j] if floor < normed and normed < ceiling else ZERO32
+                given[j] = gain * (own - first - apart * second)
+        if images < LANES:  # Lanes without an image are no part of the batch.
+            for u in range(op[WIDTH]):
+                for j in range(images, LANES):
+                    given[u * LANES + j] = ZERO32
+
+
+@helper
+def salience(maps: Any, cots: Any, op: Any, table: Any) -> None:
+    """Of each channel the sum over images of the square of Σ product · cotangent over pixels."""
+    n = op[WIDTH] * LANES
+    for c in range(op[OUTPUTS]):
+        sums = np.zeros(LANES, np.float32)
+        for r in range(op[HEIGHT]):
+            x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+            v = op[V] + c * op[V_PLANE] + r * op[V_ROW]
+            given, values = cots[x : x + n], maps[v : v + n]
+            for u in range(op[WIDTH]):
+                for j in range(LANES):
+                    sums[j] += given[u * LANES + j] * values[u * LANES + j]
+        total = 0.0
+        for j in range(LANES):
+            total += np.float64(sums[j]) * sums[j]
+        table[op[CHANNEL] + c] = total
+
+
+@helper
+def kernel_gradient(
+    maps: Any, cots: Any, op: Any, groups: int, grads: Any, me: int, threads: int
+) -> None:
+    """Adds a layer's kernel's gradient; each thread has some tiles of it, for all images.
+
+    Gradients are ``[kernel row][kernel column][input][output]``.
+    """
+    size, stride, inputs, outputs = op[SIZE], op[STRIDE], op[INPUTS], op[OUTPUTS]
+    half = size // 2
+    least = ZERO32 if op[PREACTIVATION] else NOTHING
+    blocks = (outputs + WIDEST - 1) // WIDEST
+    fewest = outputs // blocks
+    larger_ones = outputs - fewest * blocks
+    across = (size + TAPS - 1) // TAPS
+    # Tiles of a block: (row, columns, input) of a kernel, or of a 1×1 kernel some inputs.
+    tiles = (inputs + TAPS - 1) // TAPS if size == 1 else size * across * inputs
+    first, last = blocks * tiles * me // threads, blocks * tiles * (me + 1) // threads
+    height, width = op[X_HEIGHT], op[X_WIDTH]
+    rows = max(1, CHUNK // width)
+    steps = (stride * op[V_ROW], stride * LANES, op[X_ROW])
+    for block in range(first // tiles, (last + tiles - 1) // tiles):
+        channels = fewest + 1 if block < larger_ones else fewest
+        c = block * fewest + min(block, larger_ones)
+        begin, end = max(first - block * tiles, 0), min(last - block * tiles, tiles)
+        for g in range(groups):
+            own, given = maps[g], cots[g]
+            for r in range(0, height, rows):
+                sizes = (min(rows, height - r), width)
+                a = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+                v = op[V] + (r * stride - half) * op[V_ROW] - half * LANES
+                for i in range(begin, end):
+                    if size == 1:
+                        z = i * TAPS
+                        outer(
+                            min(TAPS, inputs - z), channels, own, given, grads,
+                            (v + z * op[V_PLANE], a, op[GRADIENT] + z * outputs + c),
+                            (op[V_PLANE], op[X_PLANE], outputs), sizes, steps, least,
+                        )  # fmt: skip
+                        continue
+                    row, rest = i // (across * inputs), i % (across * inputs)
+                    column, z = rest // inputs * TAPS, rest % inputs
+                    g_place = ((row * size + column) * inputs + z) * outputs + c
+                    outer(
+                        min(TAPS, size - column), channels, own, given, grads,
+                        (v + z * op[V_PLANE] + row * op[V_ROW] + column * LANES, a,
+                         op[GRADIENT] + g_place),
+                        (LANES, op[X_PLANE], inputs * outputs), sizes, steps, least,
+                    )  # fmt: skip
+
+
+@helper
+def seed(cots: Any, op: Any, given: Any, images: int, first: int) -> None:
+    """Cotangents that come from outside, ``[n, h, w, c]``; zeros where there are no more images."""
+    adds = op[Z] >= 0
+    height, width, channels = op[HEIGHT], op[WIDTH], op[OUTPUTS]
+    begin = op[KERNEL] * images
+    for c in range(channels):
+        for r in range(height):
+            for u in range(width):
+                y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW] + u * LANES
+                for j in range(LANES):
+                    one = ZERO32
+                    if first + j < images:
+                        place = (((first + j) * height + r) * width + u) * channels + c
+                        one = given[begin + place]
+                    cots[y + j] = cots[y + j] + one if adds else one
+
+
+@helper
+def give(cots: Any, op: Any, images: Any, first: int) -> None:
+    """Writes the images' cotangents, ``[n, h, w, c]``."""
+    for j in range(min(LANES, len(images) - first)):
+        for c in range(op[INPUTS]):
+            for r in range(op[X_HEIGHT]):
+                for u in range(op[X_WIDTH]):
+                    x = op[X] + c * op[X_PLANE] + r * op[X_ROW] + u * LANES
+                    images[first + j, r, u, c] = cots[x + j]
+
+
+@helper
+def copy(maps: Any, cots: Any, op: Any) -> None:
+    """X, for ``MASKED`` where the value is above 0; zeros for ``CLEAR``."""
+    n = op[WIDTH] * LANES
+    adds = op[Z] >= 0
+    for c in range(op[OUTPUTS]):
+        for r in range(op[HEIGHT]):
+            y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
+            made = cots[y : y + n]
+            if op[0] == CLEAR:
+                for j in range(n):
+                    made[j] = ZERO32
+                continue
+            x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+            given = cots[x : x + n]
+            if op[0] == MASKED:
+                v = op[V] + c * op[V_PLANE] + r * op[V_ROW]
+                values = maps[v : v + n]
+                if adds:
+                    for j in range(n):
+                        made[j] += given[j] if values[j] > ZERO32 else ZERO32
+                else:
+                    for j in range(n):
+                        made[j] = given[j] if values[j] > ZERO32 else ZERO32
+            elif adds:
+                for j in range(n):
+                    made[j] += given[j]
+            else:
+                for j in range(n):
+                    made[j] = given[j]
+
+
+@helper
+def dilate(cots: Any, op: Any) -> None:
+    """Pixels ``stride`` apart, zeros between."""
+    n = op[WIDTH] * LANES
+    stride = op[STRIDE]
+    for c in range(op[OUTPUTS]):
+        for r in range(op[HEIGHT]):
+            y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
+            made = cots[y : y + n]
+            for j in range(n):
+                made[j] = ZERO32
+            if r % stride:
+                continue
+            x = op[X] + c * op[X_PLANE] + r // stride * op[X_ROW]
+            for u in range(op[X_WIDTH]):
+                for j in range(LANES):
+                    made[u * stride * LANES + j] = cots[x + u * LANES + j]
+
+
+@helper
+def spread(cots: Any, op: Any) -> None:
+    """Of a mean over all pixels, or over each 2×2 of them."""
+    adds = op[Z] >= 0
+    halved = op[0] == HALVE_BY_MEAN_BACK
+    share = np.float32(0.25) if halved else np.float32(1 / (op[HEIGHT] * op[WIDTH]))
+    height = 2 * op[X_HEIGHT] if halved else op[HEIGHT]
+    width = 2 * op[X_WIDTH] if halved else op[WIDTH]
+    for c in range(op[OUTPUTS]):
+        for r in range(op[HEIGHT]):
+            for u in range(op[WIDTH]):
+                y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW] + u * LANES
+                x = op[X] + c * op[X_PLANE]
+                if halved:
+                    x += r // 2 * op[X_ROW] + u // 2 * LANES
+                inside = r < height and u < width
+                for j in range(LANES):
+                    one = cots[x + j] * share if inside else ZERO32
+                    cots[y + j] = cots[y + j] + one if adds else one
+
+
+@helper
+def share_of(one: Any, other: Any) -> Any:
+    """What of a larger-of-two's cotangent is the first's: half where they are equal, as in JAX."""
+    return np.float32(1) if one > other else (HALF32 if one == other else ZERO32)
+
+
+@helper
+def halve_back(maps: Any, cots: Any, op: Any) -> None:
+    """Of the largest of each 2×2 pixels, found over rows, then columns; what is dropped gets 0."""
+    if op[Z] < 0:
+        _clear(cots, op)
+    for c in range(op[OUTPUTS]):
+        for r in range(op[X_HEIGHT]):
+            for u in range(op[X_WIDTH]):
+                x = op[X] + c * op[X_PLANE] + r * op[X_ROW] + u * LANES
+                y = op[Y] + c * op[Y_PLANE] + 2 * r * op[Y_ROW] + 2 * u * LANES
+                v = op[V] + c * op[V_PLANE] + 2 * r * op[V_ROW] + 2 * u * LANES
+                for j in range(LANES):
+                    one, two = maps[v + j], maps[v + LANES + j]
+                    three, four = maps[v + op[V_ROW] + j], maps[v + op[V_ROW] + LANES + j]
+                    upper, lower = share_of(one, three), share_of(two, four)
+                    left = share_of(max(one, three), max(two, four)) * cots[x + j]
+                    right = cots[x + j] - left
+                    cots[y + j] += upper * left
+                    cots[y + LANES + j] += lower * right
+                    cots[y + op[Y_ROW] + j] += left - upper * left
+                    cots[y + op[Y_ROW] + LANES + j] += right - lower * right
+
+
+@helper
+def _clear(cots: Any, op: Any) -> None:
+    n = op[WIDTH] * LANES
+    for c in range(op[OUTPUTS]):
+        for r in range(op[HEIGHT]):
+            y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
+            for j in range(n):
+                cots[y + j] = ZERO32
+
+
+@helper
+def average_pool_back(cots: Any, op: Any, scratch: Any) -> None:
+    """Of the mean of each 3×3 neighbourhood, at stride 1: each pixel the shares of those around."""
+    width, height = op[WIDTH], op[HEIGHT]
+    n = width * LANES
+    adds = op[Z] >= 0
+    across = scratch[: n + 2 * LANES]
+    for c in range(op[OUTPUTS]):
+        for r in range(height):
+            inside = across[LANES : LANES + n]
+            for j in range(n):
+                inside[j] = ZERO32
+            for row in range(max(0, r - 1), min(height, r + 2)):
+                share = np.float32(1 / (1 + (row > 0) + (row < height - 1)))
+                x = op[X] + c * op[X_PLANE] + row * op[X_ROW]
+                given = cots[x : x + n]
+                for j in range(n):
+                    inside[j] += given[j] * share
+            for u in range(width):
+                share = np.float32(1 / (1 + (u > 0) + (u < width - 1)))
+                for j in range(LANES):
+                    inside[u * LANES + j] *= share
+            for j in range(LANES):
+                across[j] = ZERO32
+                across[n + LANES + j] = ZERO32
+            y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
+            made = cots[y : y + n]
+            left, right = across[:n], across[2 * LANES : 2 * LANES + n]
+            if adds:
+                for j in range(n):
+                    made[j] += left[j] + inside[j] + right[j]
+            else:
+                for j in range(n):
+                    made[j] = left[j] + inside[j] + right[j]
+
+
+@helper
+def max_pool_back(maps: Any, cots: Any, op: Any, scratch: Any) -> None:
+    """Of the largest of each 3×3 neighbourhood at stride 1, found over rows, then columns.
+
+    Where two are equal each has half, as JAX has it for the larger of two.
+    """
+    width, height = op[WIDTH], op[HEIGHT]
+    n = width * LANES
+    across, given = scratch[: n + 2 * LANES], scratch[n + 2 * LANES : 2 * n + 4 * LANES]
+    if op[Z] < 0:
+        _clear(cots, op)
+    for c in range(op[OUTPUTS]):
+        for r in range(height):
+            here = op[V] + c * op[V_PLANE] + r * op[V_ROW]
+            for j in range(n):
+                upper = maps[here - op[V_ROW] + j] if r > 0 else NOTHING
+                lower = maps[here + op[V_ROW] + j] if r < height - 1 else NOTHING
+                across[LANES + j] = max(max(upper, maps[here + j]), lower)
+            for j in range(LANES):
+                across[j] = NOTHING
+                across[n + LANES + j] = NOTHING
+            for j in range(n + 2 * LANES):
+                given[j] = ZERO32
+            x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+            for j in range(n):
+                left, middle, right = across[j], across[j + LANES], across[j + 2 * LANES]
+                of_two = share_of(max(left, middle), right) * cots[x + j]
+                of_one = share_of(left, middle) * of_two
+                given[j] += of_one
+                given[j + LANES] += of_two - of_one
+                given[j + 2 * LANES] += cots[x + j] - of_two
+            y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
+            for j in range(n):
+                upper = maps[here - op[V_ROW] + j] if r > 0 else NOTHING
+                lower = maps[here + op[V_ROW] + j] if r < height - 1 else NOTHING
+                middle = maps[here + j]
+                of_two = share_of(max(upper, middle), lower) * given[j + LANES]
+                of_one = share_of(upper, middle) * of_two
+                cots[y + j] += of_two - of_one
+                if r > 0:
+                    cots[y - op[Y_ROW] + j] += of_one
+                if r < height - 1:
+                    cots[y + op[Y_ROW] + j] += given[j + LANES] - of_two

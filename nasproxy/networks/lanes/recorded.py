@@ -1,0 +1,222 @@
+"""A pass in training mode that is kept, to be looked into and pulled back through."""
+
+import weakref
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from nasproxy.networks.initialised import Initialised
+from nasproxy.networks.lanes.engine import Memory, Prepared, aligned, alone, shared
+from nasproxy.networks.lanes.layers import EPSILON
+from nasproxy.networks.lanes.passes import back, disagree, pack, run
+from nasproxy.networks.lanes.plan import Place, Stage
+from nasproxy.networks.lanes.tape import Tape, Way, Wish, tape, way
+from nasproxy.networks.lanes.tile import LANES
+from nasproxy.threads import cores
+
+HELD_BYTES = 2**30
+"""Memory up to which it is kept for the next pass."""
+
+_spare: list[Memory] = []
+
+
+def _lent(user: object) -> Memory:
+    """A memory that nobody else has until the user is gone."""
+    memory = _spare.pop() if _spare else Memory()
+    weakref.finalize(user, _returned, memory)
+    return memory
+
+
+def _returned(memory: Memory) -> None:
+    if memory.maps.nbytes <= HELD_BYTES and len(_spare) < 2:
+        _spare.append(memory)
+
+
+class Recorded:
+    """A pass forward in training mode.
+
+    Attributes:
+        network: that was run.
+        features: ``[n, d]``.
+        statistics: mean and biased variance of the batch by step, where batch norm ran.
+        agreements: by step with ReLUs, see :class:`nasproxy.networks.passes.Forward`.
+    """
+
+    def __init__(
+        self,
+        network: Initialised,
+        images: Float[np.ndarray, "n h w c"],
+        *,
+        signs: bool = False,
+        keep: bool = True,
+    ):
+        """Runs the network; without ``keep`` there is no way back, and maps alone are kept.
+
+        ``signs`` says whether agreements are counted.
+        """
+        self.network = network
+        self.images = len(images)
+        self.keep = keep
+        self._tape: Tape = tape(network.graph, signs=signs, keep=keep)
+        self._memory = _lent(self)
+        with alone:
+            self._run(np.ascontiguousarray(images, np.float32))
+
+    @property
+    def _groups(self) -> int:
+        return -(-self.images // LANES)
+
+    def _run(self, images: np.ndarray) -> None:
+        plan, signs = self._tape.plan, self._tape.signs
+        prepared = self._prepared = Prepared(self.network, plan)
+        threads = min(cores(), self._groups)
+        weights = prepared.packed(np.ones_like(prepared.shifts), prepared.shifts)
+        self._bases = self._memory.bases(plan.planes, self._groups)
+        program, maps = plan.program(self._bases), self._memory.maps
+        table = np.zeros((self._groups, plan.channels, 2))
+        seen = np.zeros((threads, plan.channels, 2))
+        words = signs[-1].first + signs[-1].words if signs else 0
+        bits = np.zeros((self._groups * LANES, words), np.uint64)
+        found = np.empty((self.images, self.network.graph.features), np.float32)
+        scratch = aligned(threads, 3 * (plan.widest + 2) * LANES)
+        counter = np.zeros(1, np.int64)
+        shared(
+            lambda me: run(
+                program, maps, weights, prepared.scales, prepared.biases, images, found, scratch,
+                counter, table, seen, bits, me, threads,
+            ),
+            threads,
+        )  # fmt: skip
+        self.features = found
+        self.moments = seen[0]
+        self.statistics: list[dict[str, np.ndarray]] = [{} for _ in self.network.graph.steps]
+        for step, own in prepared.norms:
+            self.statistics[step] = {"mean": seen[0, own, 0], "variance": seen[0, own, 1]}
+        self.agreements = self._agreements(bits)
+
+    def _agreements(self, bits: np.ndarray) -> list[np.ndarray | None]:
+        found: list[Any] = [None] * len(self.network.graph.steps)
+        signs = self._tape.signs
+        if not signs:
+            return found
+        bounds = np.array([(s.first, s.first + s.words) for s in signs])
+        apart = np.zeros((len(signs), self.images, self.images), np.int64)
+        counter = np.zeros(1, np.int64)
+        shared(lambda _: disagree(bits, bounds, apart, counter), cores())
+        for own, differing in zip(signs, apart, strict=True):
+            agreeing = own.units - 2.0 * differing
+            found[own.step] = agreeing if found[own.step] is None else found[own.step] + agreeing
+        return found
+
+    @cached_property
+    def logits(self) -> Float[np.ndarray, "n classes"]:
+        last = self.network.given[-1]
+        return self.features @ last["kernel"] + last.get("bias", np.float32(0))
+
+    def has(self, number: int) -> bool:
+        """Whether a value was kept; that of a step without effect never is."""
+        return number in self._tape.places
+
+    def value(self, number: int) -> Float[np.ndarray, "n h w c"]:
+        """A value that was kept, in the network's own shape."""
+        place = self._tape.places[number]
+        channels = self.network.graph.shapes[number][-1]
+        return _read(self._memory.maps, self._bases, place, channels, self.images)
+
+    def pull(
+        self,
+        seeds: Mapping[int, Float[np.ndarray, "n ..."]],
+        *,
+        salience: bool = False,
+        to_params: bool = True,
+        to_images: bool = False,
+    ) -> "Pull":
+        """From cotangents of values to those of kernels and images.
+
+        Args:
+            seeds: of values, ``[n, h, w, c]`` or of the features ``[n, d]``.
+            salience, to_params, to_images: see :func:`nasproxy.networks.passes.backward`.
+        """
+        assert self.keep
+        asked = tuple(sorted(seeds))
+        made = way(self._tape, Wish(asked, salience, to_params, to_images))
+        given = [np.ravel(np.asarray(seeds[value], np.float32)) for value in asked]
+        with alone:
+            return self._pull(made, np.concatenate(given), to_images)
+
+    def _pull(self, made: Way, given: np.ndarray, to_images: bool) -> "Pull":
+        network, plan = self.network, made.plan
+        threads = min(cores(), self._groups)
+        turned = [
+            np.ravel(network.given[step][name][::-1, ::-1].swapaxes(2, 3))
+            for step, name in plan.kernels
+        ]
+        kernels = np.concatenate([np.zeros(0, np.float32), *turned])
+        weights = aligned(1, plan.weights)[0]
+        ones, zeros = np.ones(plan.channels, np.float32), np.zeros(plan.channels, np.float32)
+        counter = np.zeros(1, np.int64)
+        shared(lambda _: pack(plan.rows, kernels, ones, zeros, weights, counter), cores())
+
+        pulled = Pull()
+        memory = _lent(pulled)
+        program = made.program(memory.bases(plan.planes, self._groups), self._bases)
+        maps, cots = self._memory.maps, memory.maps
+        gradients, salient, _ = made.sizes
+        summed = np.zeros(gradients, np.float32)
+        saliences = np.zeros((self._groups, salient))
+        shape = network.graph.image_shape
+        images = np.zeros((self.images if to_images else 0, *shape), np.float32)
+        prepared, moments = self._prepared, self.moments
+        gains = (prepared.scales / np.sqrt(moments[:, 1] + EPSILON)).astype(np.float32)
+        table = np.zeros((self._groups, len(moments), 2))
+        scratch = aligned(threads, 4 * (max(plan.widest, self._tape.plan.widest) + 2) * LANES)
+        counter = np.zeros(1, np.int64)
+        shared(
+            lambda me: back(
+                program, maps, cots, weights, moments, gains, prepared.biases, given, self.images,
+                summed, table, saliences, images, scratch, counter, me, threads,
+            ),
+            threads,
+        )  # fmt: skip
+        for step, shape, place in made.gradients:
+            size = int(np.prod(shape))
+            pulled.gradients[step] = summed[place : place + size].reshape(shape)
+        for step, first, channels in made.saliences:
+            own = saliences[:, first : first + channels].sum(0)
+            pulled.saliences[step] = own / (2 * self.images)
+        pulled.images = images
+        return pulled
+
+
+class Pull:
+    """What a way back gave.
+
+    Attributes:
+        gradients: of each step's kernel.
+        saliences: of each step's channels.
+        images: cotangents ``[n, h, w, c]``, of none if they were not asked for.
+    """
+
+    def __init__(self) -> None:
+        self.gradients: dict[int, np.ndarray] = {}
+        self.saliences: dict[int, np.ndarray] = {}
+        self.images = np.zeros((0, 0, 0, 0), np.float32)
+
+
+def _read(
+    maps: np.ndarray, bases: dict[Stage, int], place: Place, channels: int, images: int
+) -> np.ndarray:
+    """A map out of the memory, ``[n, h, w, c]``."""
+    stage = place.stage
+    begin = bases[stage] + place.plane * stage.plane
+    planes = maps[: -(-images // LANES), begin : begin + channels * stage.plane]
+    planes = planes.reshape(len(planes), channels, stage.plane)
+    rows = stage.height + 2 * stage.frame
+    framed = planes[:, :, : rows * stage.row].reshape(len(planes), channels, rows, -1, LANES)
+    inside = slice(stage.frame, -stage.frame)
+    return framed[:, :, inside, inside].transpose(0, 4, 2, 3, 1).reshape(
+        -1, stage.height, stage.width, channels
+    )[:images]

@@ -1,0 +1,459 @@
+"""Programs of passes that are looked into: forward, all values kept, and back.
+
+The way back is a program over cotangents. A value's cotangent takes planes when the first step
+that reads the value is pulled back through, and gives them up when the value's own step is.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nasproxy.networks.graph import Graph, Step
+from nasproxy.networks.lanes import adjoint
+from nasproxy.networks.lanes import layers as ops
+from nasproxy.networks.lanes.plan import ACTIVATIONS, Place, Plan, Planner, Stage, knows
+from nasproxy.networks.layers import (
+    Add,
+    AveragePool3x3,
+    BatchNormed,
+    BNReLU,
+    Concatenate,
+    ConvBN,
+    Dense,
+    GlobalAverage,
+    Halve,
+    HalveByMean,
+    Layer,
+    MaxPool3x3,
+    PlainBN,
+    PointwiseConv,
+    ProjectAdd,
+    Zero,
+)
+
+DERIVED = {
+    *(Add, AveragePool3x3, BNReLU, Concatenate, ConvBN, GlobalAverage, Halve, HalveByMean),
+    *(MaxPool3x3, PlainBN, PointwiseConv, ProjectAdd, Zero),
+}
+"""Layers with a way back; by exact class, as in ``plan.KNOWN``."""
+
+
+def derives(graph: Graph) -> bool:
+    """Whether there is a way back through every step that the logits depend on."""
+    return (
+        knows(graph)
+        and type(graph.steps[-1].layer) is Dense
+        and all(
+            _derived(step.layer)
+            for step, live in zip(graph.steps[:-1], graph.live, strict=False)
+            if live
+        )
+    )
+
+
+def _derived(layer: Layer) -> bool:
+    one_by_one = getattr(layer, "stride", 1) == 1 or not isinstance(
+        layer, MaxPool3x3 | AveragePool3x3
+    )
+    return type(layer) in DERIVED and getattr(layer, "activation", "none") != "swish" and one_by_one
+
+
+class Signs(NamedTuple):
+    """Where the signs of what a ReLU reads are kept: a step's words from the first on."""
+
+    step: int
+    first: int
+    words: int
+    units: int
+
+
+@dataclass(frozen=True)
+class Tape:
+    """A pass forward whose values stay.
+
+    Attributes:
+        graph: the network.
+        plan: its program.
+        places: where each value lies, or the value that it is a part of.
+        within: of a value that is a part of another: that, and its first channel there.
+        read: by step, what its product is of.
+        products: by step, what batch norm reads, or what a layer without it makes.
+        normed: by step, batch norm's first channel.
+        signs: of ReLUs, if they are wanted.
+    """
+
+    graph: Graph
+    plan: Plan
+    places: dict[int, Place]
+    read: dict[int, Place]
+    products: dict[int, Place]
+    normed: dict[int, int]
+    signs: list[Signs]
+
+
+def tape(graph: Graph, *, signs: bool, keep: bool = True) -> Tape:
+    """The program of a graph that :func:`derives`; without ``keep`` values go after their use,
+    but for the maps that the features are means of."""
+    recorder = Recorder(graph, signs=signs, keep=keep)
+    made = recorder.made()
+    values = {i: recorder.places_of(i) for i in recorder.placed}
+    return Tape(
+        graph,
+        made,
+        values,
+        recorder.read,
+        recorder.products,
+        recorder.normed,
+        recorder.signs,
+    )
+
+
+class Recorder(Planner):
+    """Keeps what :class:`Planner` frees, and products apart from what is made of them."""
+
+    def __init__(self, graph: Graph, *, signs: bool, keep: bool):
+        super().__init__(graph)
+        self.keep, self.wants_signs = keep, signs
+        self.products: dict[int, Place] = {}
+        self.normed: dict[int, int] = {}
+        self.signs: list[Signs] = []
+        self.words = 0
+
+    @property
+    def placed(self) -> list[int]:
+        """Values that have a place."""
+        last = len(self.graph.steps) - 2
+        made = [0, *(i + 1 for i, _ in self.live if i != last)]
+        return made if self.keep else [i for i in made if i in self.graph.steps[last].inputs]
+
+    def _free(self, place: Place, planes: int) -> None:
+        if not self.keep:
+            super()._free(place, planes)
+
+    def _weighted(
+        self, op: int, position: int, layer: Any, x: Place, y: Place, z: Place | None = None
+    ) -> None:
+        if self.wants_signs and getattr(layer, "preactivation", False):
+            self._agree(position, x, layer.inputs)
+        self.products[position] = y
+        if isinstance(layer, BatchNormed):
+            self.normed[position] = self.channels
+            if self.keep and op == ops.CONVOLVE:
+                self._apart(position, layer, x, y, z)
+            else:
+                super()._weighted(op, position, layer, x, y, z)
+                self.products[position] = x
+        else:
+            super()._weighted(op, position, layer, x, y, z)
+        if self.wants_signs and getattr(layer, "activation", "none") in ("relu", "relu6"):
+            if self.keep or op == ops.NORMALISE:
+                self._agree(position, self.products[position], layer.outputs, self.normed[position])
+            else:  # The product is overwritten by what ReLU makes of it: above 0 where it was.
+                self._agree(position, y, layer.outputs)
+
+    def _apart(self, position: int, layer: Any, x: Place, y: Place, z: Place | None) -> None:
+        product = self.products[position] = self._take(y.stage, layer.outputs)
+        self._emit(
+            ops.CONVOLVE,
+            x,
+            product,
+            inputs=layer.inputs,
+            outputs=layer.outputs,
+            size=layer.size,
+            stride=layer.stride,
+            kernel=(position, "kernel"),
+            preactivation=layer.preactivation,
+        )
+        self.normed[position] = self.channels
+        self.norms.append((position, self.channels))
+        self._emit(
+            ops.NORMALISE,
+            product,
+            y,
+            z,
+            outputs=layer.outputs,
+            normed=True,
+            activation=ACTIVATIONS[layer.activation],
+        )
+
+    def _agree(self, position: int, x: Place, channels: int, normed: int | None = None) -> None:
+        pixels = x.stage.height * x.stage.width
+        words = channels * -(-pixels // ops.WORD)
+        self._emit(ops.AGREE, x, x, outputs=channels, normed=normed is not None)
+        self.rows[-1][ops.KERNEL] = self.words
+        self.rows[-1][ops.CHANNEL] = normed or 0
+        self.signs.append(Signs(position, self.words, words, channels * pixels))
+        self.words += words
+
+
+class Wish(NamedTuple):
+    """What a way back is asked for; see :func:`nasproxy.networks.passes.backward`.
+
+    ``seeds`` are the values whose cotangents are given.
+    """
+
+    seeds: tuple[int, ...]
+    salience: bool
+    to_params: bool
+    to_images: bool
+
+
+@dataclass(frozen=True)
+class Way:
+    """The program of a way back.
+
+    Attributes:
+        plan: over cotangents, its kernels turned: ``[row][column][output][input]``.
+        values: by row, where in the pass forward the values lie that it needs.
+        gradients: (step, shape, place) of kernels' gradients.
+        saliences: (step, first) of channels of products.
+        seeds: place of each seed in what is given.
+        sizes: floats of all gradients, channels of all saliences, floats an image of all seeds.
+    """
+
+    plan: Plan
+    values: list[Place | None]
+    gradients: list[tuple[int, tuple[int, ...], int]]
+    saliences: list[tuple[int, int, int]]
+    sizes: tuple[int, int, int]
+
+    def program(self, bases: dict[Stage, int], kept: dict[Stage, int]) -> np.ndarray:
+        """For memories of cotangents and values in which stages begin so."""
+        program = self.plan.program(bases)
+        for row, place in zip(program, self.values, strict=True):
+            if place is not None:
+                row[adjoint.V] = (
+                    kept[place.stage] + place.stage.origin + place.plane * place.stage.plane
+                )
+                row[adjoint.V_ROW], row[adjoint.V_PLANE] = place.stage.row, place.stage.plane
+        return program
+
+
+def way(forward: Tape, wish: Wish) -> Way:
+    """The program of a way back through a pass that was kept."""
+    return _Returner(forward, wish).way()
+
+
+class _Returner(Planner):
+    """Plans cotangents: ``places`` are theirs."""
+
+    def __init__(self, forward: Tape, wish: Wish):
+        super().__init__(forward.graph)
+        self.forward, self.wish = forward, wish
+        self.values: list[Place | None] = []
+        self.gradients: list[tuple[int, tuple[int, ...], int]] = []
+        self.saliences: list[tuple[int, int, int]] = []
+        self.gradient = self.salient = self.seeded = 0
+        self.have: set[int] = set()
+        self.makers = Counter(self._owner(i + 1)[0] for i, _ in self.live)
+
+    def way(self) -> Way:
+        for value in self.wish.seeds:
+            shape = self.graph.shapes[value]
+            y, adds = self._reach(value, shape[-1])
+            self._back(adjoint.SEED, None, y, adds=adds, outputs=shape[-1])
+            self.rows[-1][ops.KERNEL] = self.seeded
+            self.seeded += int(np.prod(shape))
+        for position, step in reversed(self.live):
+            value = position + 1
+            if value in self.have:
+                self._step_back(position, step)
+            owner, _ = self._owner(value)
+            self.makers[owner] -= 1
+            if not self.makers[owner] and owner in self.places:
+                self._free(self.places.pop(owner), self.graph.shapes[owner][-1])
+        if 0 in self.have:
+            self._back(adjoint.GIVE, self.places[0], None, inputs=self.graph.image_shape[-1])
+        stages = np.array(self.stages, np.int64).reshape(-1, 3)
+        rows = np.zeros((len(self.rows), adjoint.ADJOINT_COLUMNS), np.int64)
+        for row, made in zip(rows, self.rows, strict=True):
+            row[: len(made)] = made
+        made = Plan(
+            rows,
+            stages,
+            {stage: len(self.taken[stage]) for stage in self.numbers},
+            self.kernels,
+            [],
+            [],
+            self.channels,
+            self.weights,
+            max((stage.width for stage in self.numbers), default=1),
+        )
+        sizes = (self.gradient, self.salient, self.seeded)
+        return Way(made, self.values, self.gradients, self.saliences, sizes)
+
+    def _reach(self, value: int, channels: int) -> tuple[Place, bool]:
+        """Where a value's cotangent goes, and whether there is one already to be added to."""
+        owner, _ = self._owner(value)
+        self.have.add(value)
+        if owner in self.places:
+            return self.places_of(value), True
+        *sides, made = self.graph.shapes[owner]
+        height, width = sides or (1, 1)
+        self.places[owner] = place = self._take(Stage(height, width, self.frame), made)
+        if owner == value and channels == made:
+            return place, False
+        self._back(adjoint.CLEAR, None, place, outputs=made)
+        return self.places_of(value), True
+
+    def _back(
+        self,
+        op: int,
+        x: Place | None,
+        y: Place | None,
+        *,
+        v: Place | None = None,
+        adds: bool = False,
+        channel: int | None = None,
+        **numbers: Any,
+    ) -> None:
+        self._emit(op, x, y, y if adds else None, **numbers)
+        row = self.rows[-1]
+        row.extend([0] * (adjoint.ADJOINT_COLUMNS - len(row)))
+        if channel is not None:
+            row[ops.CHANNEL] = channel
+        self.values.append(v)
+
+    def _wanted(self, values: tuple[int, ...]) -> list[int]:
+        return [i for i in values if i or self.wish.to_images]
+
+    def _all(self, values: tuple[int, ...], channels: int, stage: Stage, op: int, **row: Any) -> None:
+        """A row whose result is every value's cotangent, or a part of it."""
+        wanted = self._wanted(values)
+        if not wanted:
+            return
+        x = row.pop("x")
+        if len(wanted) == 1:
+            y, adds = self._reach(wanted[0], channels)
+            self._back(op, x, y, adds=adds, outputs=channels, **row)
+            return
+        between = self._take(stage, channels)
+        self._back(op, x, between, outputs=channels, **row)
+        self._copied(between, wanted, channels)
+        self._free(between, channels)
+
+    def _copied(self, x: Place, values: list[int], channels: int, **row: Any) -> None:
+        op = adjoint.MASKED if row else adjoint.COPY_BACK
+        for value in values:
+            y, adds = self._reach(value, channels)
+            self._back(op, x, y, adds=adds, outputs=channels, **row)
+
+    def _step_back(self, position: int, step: Step) -> None:
+        layer: Any = step.layer
+        x = self.places_of(position + 1)
+        c = self.graph.shapes[position + 1][-1]
+        stage = self._stage(step.inputs[0])
+        match layer:
+            case Zero():
+                pass
+            case Concatenate():
+                self._parted(step, position + 1)
+            case Add():
+                self._copied(x, self._wanted(step.inputs), c)
+            case GlobalAverage():
+                self._all(step.inputs, c, stage, adjoint.SPREAD, x=x)
+            case HalveByMean():
+                self._all(step.inputs, c, stage, adjoint.HALVE_BY_MEAN_BACK, x=x)
+            case Halve():
+                v = self.forward.read[position]
+                self._all(step.inputs, c, stage, adjoint.HALVE_BACK, x=x, v=v)
+            case AveragePool3x3():
+                self._all(step.inputs, c, stage, adjoint.AVERAGE_POOL_BACK, x=x)
+            case MaxPool3x3():
+                v = self.forward.read[position]
+                self._all(step.inputs, c, stage, adjoint.MAX_POOL_BACK, x=x, v=v)
+            case _:
+                self._weighted_back(position, step, layer, x, stage)
+
+    def _stage(self, value: int) -> Stage:
+        height, width = self.graph.shapes[value][:2]
+        return Stage(height, width, self.frame)
+
+    def _parted(self, step: Step, value: int) -> None:
+        layer: Any = step.layer
+        first = 0
+        x = self.places_of(value)
+        for source, channels in zip(step.inputs, layer.channels, strict=True):
+            if self.within.get(source) == (value, first):
+                self.have.add(source)
+            elif source or self.wish.to_images:
+                own = Place(x.stage, x.plane + first)
+                self._copied(own, [source], channels)
+            first += channels
+
+    def _weighted_back(
+        self, position: int, step: Step, layer: Any, x: Place, stage: Stage
+    ) -> None:
+        read: tuple[int, ...] = step.inputs
+        outputs = layer.outputs
+        if isinstance(layer, ProjectAdd):
+            read, others = step.inputs[:1], step.inputs[1:]
+            self._copied(x, self._wanted(others), outputs)
+        product = self.forward.products[position]
+        if isinstance(layer, BatchNormed):
+            self._back(
+                adjoint.NORM,
+                x,
+                x,
+                v=product,
+                channel=self.forward.normed[position],
+                outputs=outputs,
+                activation=ACTIVATIONS[layer.activation],
+            )
+        if isinstance(layer, BNReLU):
+            self._copied(x, self._wanted(read), outputs)
+            return
+        size, stride = getattr(layer, "size", 1), getattr(layer, "stride", 1)
+        first = getattr(layer, "preactivation", False)
+        if self.wish.salience:
+            self._back(adjoint.SALIENCE, x, x, v=product, channel=self.salient, outputs=outputs)
+            self.saliences.append((position, self.salient, outputs))
+            self.salient += outputs
+        if self.wish.to_params:
+            self._back(
+                adjoint.KERNEL_GRADIENT,
+                x,
+                x,
+                v=self.forward.read[position],
+                inputs=layer.inputs,
+                outputs=outputs,
+                size=size,
+                stride=stride,
+                preactivation=first,
+            )
+            self.rows[-1][adjoint.GRADIENT] = self.gradient
+            shape = (size, size, layer.inputs, outputs)
+            self.gradients.append((position, shape, self.gradient))
+            self.gradient += int(np.prod(shape))
+        if self._wanted(read):
+            self._convolved(position, layer, read, x, stage, size, stride, first)
+
+    def _convolved(
+        self,
+        position: int,
+        layer: Any,
+        read: tuple[int, ...],
+        x: Place,
+        stage: Stage,
+        size: int,
+        stride: int,
+        first: bool,
+    ) -> None:
+        """Cotangents of what a convolution reads: its cotangent's with the kernel turned."""
+        source = x
+        if stride > 1:
+            source = self._take(stage, layer.outputs)
+            self._back(adjoint.DILATE, x, source, outputs=layer.outputs, stride=stride)
+        row = {"inputs": layer.outputs, "size": size, "kernel": (position, "kernel")}
+        if first:
+            between = self._take(stage, layer.inputs)
+            self._back(ops.CONVOLVE, source, between, outputs=layer.inputs, **row)
+            v = self.forward.read[position]
+            self._copied(between, self._wanted(read), layer.inputs, v=v)
+            self._free(between, layer.inputs)
+        else:
+            self._all(read, layer.inputs, stage, ops.CONVOLVE, x=source, **row)
+        if stride > 1:
+            self._free(source, layer.outputs)
