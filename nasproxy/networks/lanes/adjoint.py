@@ -22,16 +22,16 @@ from nasproxy.networks.lanes.layers import (
     SIZE,
     STRIDE,
     WIDTH,
-    X,
     X_HEIGHT,
     X_PLANE,
     X_ROW,
     X_WIDTH,
-    Y,
     Y_PLANE,
     Y_ROW,
-    Z,
     ZERO32,
+    X,
+    Y,
+    Z,
     bounds,
 )
 from nasproxy.networks.lanes.outer import OUTPUTS as WIDEST
@@ -165,9 +165,10 @@ def kernel_gradient(
     size, stride, inputs, outputs = op[SIZE], op[STRIDE], op[INPUTS], op[OUTPUTS]
     half = size // 2
     least = ZERO32 if op[PREACTIVATION] else NOTHING
-    blocks = (outputs + WIDEST - 1) // WIDEST
-    fewest = outputs // blocks
-    larger_ones = outputs - fewest * blocks
+    whole, rest = outputs // WIDEST, outputs % WIDEST
+    blocks = whole
+    for i in range(WIDEST):
+        blocks += rest >> i & 1
     across = (size + TAPS - 1) // TAPS
     # Tiles of a block: (row, columns, input) of a kernel, or of a 1×1 kernel some inputs.
     tiles = (inputs + TAPS - 1) // TAPS if size == 1 else size * across * inputs
@@ -175,11 +176,16 @@ def kernel_gradient(
     height, width = op[X_HEIGHT], op[X_WIDTH]
     rows = max(1, CHUNK // width)
     steps = (stride * op[V_ROW], stride * LANES, op[X_ROW])
-    for block in range(first // tiles, (last + tiles - 1) // tiles):
-        channels = fewest + 1 if block < larger_ones else fewest
-        c = block * fewest + min(block, larger_ones)
+    # From one to the next of the values that a tile reads, and of their gradients.
+    apart, g_apart = (op[V_PLANE], outputs) if size == 1 else (LANES, inputs * outputs)
+    c, channels = 0, WIDEST
+    for block in range(blocks):
+        while outputs - c < channels:
+            channels //= 2
         begin, end = max(first - block * tiles, 0), min(last - block * tiles, tiles)
         for g in range(groups):
+            if begin >= end:
+                break
             own, given = maps[g], cots[g]
             for r in range(0, height, rows):
                 sizes = (min(rows, height - r), width)
@@ -187,22 +193,23 @@ def kernel_gradient(
                 v = op[V] + (r * stride - half) * op[V_ROW] - half * LANES
                 for i in range(begin, end):
                     if size == 1:
-                        z = i * TAPS
-                        outer(
-                            min(TAPS, inputs - z), channels, own, given, grads,
-                            (v + z * op[V_PLANE], a, op[GRADIENT] + z * outputs + c),
-                            (op[V_PLANE], op[X_PLANE], outputs), sizes, steps, least,
+                        row, column, z = 0, 0, i * TAPS
+                        taps = min(TAPS, inputs - z)
+                    else:
+                        row, column, z = (
+                            i // (across * inputs), i // inputs % across * TAPS, i % inputs
                         )  # fmt: skip
-                        continue
-                    row, rest = i // (across * inputs), i % (across * inputs)
-                    column, z = rest // inputs * TAPS, rest % inputs
-                    g_place = ((row * size + column) * inputs + z) * outputs + c
-                    outer(
-                        min(TAPS, size - column), channels, own, given, grads,
-                        (v + z * op[V_PLANE] + row * op[V_ROW] + column * LANES, a,
-                         op[GRADIENT] + g_place),
-                        (LANES, op[X_PLANE], inputs * outputs), sizes, steps, least,
-                    )  # fmt: skip
+                        taps = min(TAPS, size - column)
+                    x = v + z * op[V_PLANE] + row * op[V_ROW] + column * LANES
+                    y = op[GRADIENT] + ((row * size + column) * inputs + z) * outputs + c
+                    at_once = TAPS if taps == TAPS else 1
+                    for tap in range(0, taps, at_once):
+                        outer(
+                            at_once, channels, own, given, grads,
+                            (x + tap * apart, a, y + tap * g_apart),
+                            (apart, op[X_PLANE], g_apart), sizes, steps, least,
+                        )  # fmt: skip
+        c += channels
 
 
 @helper

@@ -14,9 +14,10 @@ from numba.core import cgutils
 from nasproxy.networks.lanes.tile import I64, LANES, VECTOR, splat, written
 
 TAPS = 3
-"""Most places read at once."""
+"""Most places read at once; otherwise it is one, so that there is less to compile."""
 OUTPUTS = 8 if LANES == 16 else 4
-"""Most output channels at once: sums, cotangents and values fill 32 or 16 registers."""
+"""Most output channels at once: sums, cotangents and values fill 32 or 16 registers. Fewer are a
+power of two."""
 
 
 @written
@@ -36,9 +37,7 @@ def outer(context, taps, channels, maps, cots, grads, places, spaces, sizes, ste
         steps: of values to the next row and pixel, of cotangents to the next row.
         least: below which a value counts as this.
     """
-    signature = types.void(
-        taps, channels, maps, cots, grads, places, spaces, sizes, steps, least
-    )
+    signature = types.void(taps, channels, maps, cots, grads, places, spaces, sizes, steps, least)
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
         taps, channels, *arrays = args[:5]
@@ -73,9 +72,7 @@ def outer(context, taps, channels, maps, cots, grads, places, spaces, sizes, ste
                 with cgutils.for_range(b, columns) as column:
                     read = b.add(here, b.mul(column.index, x_pixel))
                     given = b.add(there, b.mul(column.index, I64(LANES)))
-                    values = [
-                        loaded(maps, b.add(read, b.mul(x_tap, I64(i)))) for i in range(k)
-                    ]
+                    values = [loaded(maps, b.add(read, b.mul(x_tap, I64(i)))) for i in range(k)]
                     # Keeps NaN, as everywhere here.
                     values = [b.select(b.fcmp_ordered("<", v, floor), floor, v) for v in values]
                     for j in range(m):
@@ -92,8 +89,8 @@ def outer(context, taps, channels, maps, cots, grads, places, spaces, sizes, ste
 
         done = b.append_basic_block("done")
         switch = b.switch(b.add(b.mul(taps, I64(256)), channels), done)
-        for k in range(1, TAPS + 1):
-            for m in range(1, OUTPUTS + 1):
+        for k in (1, TAPS):
+            for m in (2**i for i in range(OUTPUTS.bit_length())):
                 block = b.append_basic_block(f"outer_{k}_{m}")
                 switch.add_case(I64(k * 256 + m), block)
                 b.position_at_end(block)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from nasproxy.networks.lanes import adjoint, layers
+from nasproxy.networks.lanes import layers
 from nasproxy.networks.lanes.layers import (
     ACTIVATION,
     ADD,
@@ -50,13 +50,13 @@ PATIENCE = 300
 """Looks at a barrier before the core is offered to others."""
 
 _yield = types.ExternalFunction("sched_yield", types.int32())
-_INTEGERS, _FLOATS = types.int64[::1], types.float32[::1]
-_PROGRAM, _ROWS, _MOMENTS = types.int64[:, ::1], types.float32[:, ::1], types.float64[:, :, ::1]
+INTEGERS, FLOATS = types.int64[::1], types.float32[::1]
+PROGRAM, ROWS, MOMENTS = types.int64[:, ::1], types.float32[:, ::1], types.float64[:, :, ::1]
 _IMAGES = types.Array(types.float32, 4, "C", readonly=True)
-_BITS = types.uint64[:, ::1]
+BITS = types.uint64[:, ::1]
 
 
-@entrance(_PROGRAM, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _INTEGERS)
+@entrance(PROGRAM, FLOATS, FLOATS, FLOATS, FLOATS, INTEGERS)
 def pack(program: Any, kernels: Any, gains: Any, shifts: Any, weights: Any, counter: Any) -> None:
     """Kernels times gains, and shifts, in the order in which tiles read them.
 
@@ -89,7 +89,7 @@ def pack(program: Any, kernels: Any, gains: Any, shifts: Any, weights: Any, coun
 
 
 @helper
-def _wait(counter: Any, arrivals: int) -> None:
+def meet(counter: Any, arrivals: int) -> None:
     """Until so many threads have come to barriers."""
     add_atomically(counter, 1)
     looks = 0
@@ -115,8 +115,8 @@ def _join(table: Any, c: int, images: int, pixels: int) -> Any:
 
 
 @entrance(
-    _PROGRAM, _ROWS, _FLOATS, _FLOATS, _FLOATS, _IMAGES, _ROWS, _ROWS, _INTEGERS,
-    _MOMENTS, _MOMENTS, _BITS, types.int64, types.int64,
+    PROGRAM, ROWS, FLOATS, FLOATS, FLOATS, _IMAGES, ROWS, ROWS, INTEGERS,
+    MOMENTS, MOMENTS, BITS, types.int64, types.int64,
 )  # fmt: skip
 def run(
     program: Any, maps: Any, weights: Any, gains: Any, shifts: Any, images: Any, features: Any,
@@ -187,7 +187,7 @@ def run(
                     )
             if normed:
                 arrivals += threads
-                _wait(counter, arrivals)
+                meet(counter, arrivals)
             elif not of_input and (
                 op[ACTIVATION] != SWISH or (code != CONVOLVE and code != DEPTHWISE)
             ):
@@ -208,120 +208,3 @@ def run(
                     layers.finish(own, op, c, of_input, mean, gain, shift)
         if training:
             return
-
-
-@entrance(
-    _PROGRAM, _ROWS, _ROWS, _FLOATS, types.float64[:, ::1], _FLOATS, _FLOATS, _FLOATS, types.int64,
-    _FLOATS, _MOMENTS, types.float64[:, ::1], types.float32[:, :, :, ::1], _ROWS, _INTEGERS,
-    types.int64, types.int64,
-)  # fmt: skip
-def back(
-    program: Any, maps: Any, cots: Any, weights: Any, moments: Any, gains: Any, shifts: Any,
-    given: Any, count: int, gradients: Any, table: Any, saliences: Any, images: Any, scratch: Any,
-    counter: Any, me: int, threads: int,
-) -> None:  # fmt: skip
-    """Cotangents through a pass in training mode that was kept.
-
-    Args:
-        program: the way back, see :mod:`~nasproxy.networks.lanes.adjoint`.
-        maps, cots: where a group's values and its cotangents lie.
-        weights: turned, as :func:`pack` makes them.
-        moments: mean and biased variance of channels, ``[channels, 2]``.
-        gains, shifts: of batch norm: its scale over the deviation, and its bias.
-        given: cotangents of the seeds, one after the other, each ``[n, h, w, c]``.
-        count: images.
-        gradients: of kernels, 0; added to.
-        table: as for :func:`run`.
-        saliences: of a group's images and channels, ``[groups, channels]``, written.
-        images: the images' cotangents, ``[n, h, w, c]``, written if the program says so.
-        scratch: a row for each thread.
-        counter: 0.
-        me, threads: this thread's number, and how many there are.
-    """
-    groups = (count + LANES - 1) // LANES
-    arrivals = 0
-    for i in range(len(program)):
-        op = program[i]
-        code = op[OP]
-        if code == adjoint.KERNEL_GRADIENT:
-            arrivals += threads
-            _wait(counter, arrivals)
-            adjoint.kernel_gradient(maps, cots, op, groups, gradients, me, threads)
-            arrivals += threads
-            _wait(counter, arrivals)
-            continue
-        for g in range(me, groups, threads):
-            own, given_back = maps[g], cots[g]
-            if code == CONVOLVE:
-                layers.convolve(given_back, weights, op, True)
-            elif code in (adjoint.COPY_BACK, adjoint.MASKED, adjoint.CLEAR):
-                adjoint.copy(own, given_back, op)
-            elif code == adjoint.NORM:
-                adjoint.norm_sums(own, given_back, op, moments, gains, shifts, scratch[me], table[g])
-            elif code == adjoint.SALIENCE:
-                adjoint.salience(own, given_back, op, saliences[g])
-            elif code == adjoint.DILATE:
-                adjoint.dilate(given_back, op)
-            elif code in (adjoint.SPREAD, adjoint.HALVE_BY_MEAN_BACK):
-                adjoint.spread(given_back, op)
-            elif code == adjoint.AVERAGE_POOL_BACK:
-                adjoint.average_pool_back(given_back, op, scratch[me])
-            elif code == adjoint.MAX_POOL_BACK:
-                adjoint.max_pool_back(own, given_back, op, scratch[me])
-            elif code == adjoint.HALVE_BACK:
-                adjoint.halve_back(own, given_back, op)
-            elif code == adjoint.SEED:
-                adjoint.seed(given_back, op, given, count, g * LANES)
-            elif code == adjoint.GIVE:
-                adjoint.give(given_back, op, images, g * LANES)
-        if code != adjoint.NORM:
-            continue
-        arrivals += threads
-        _wait(counter, arrivals)
-        values = np.float64(count) * (op[HEIGHT] * op[WIDTH])
-        for c in range(op[OUTPUTS]):
-            channel = op[CHANNEL] + c
-            one, two = 0.0, 0.0
-            for g in range(groups):
-                one += table[g, channel, 0]
-                two += table[g, channel, 1]
-            first = np.float32(one / values)
-            second = np.float32(two / values / (moments[channel, 1] + EPSILON))
-            mean = np.float32(moments[channel, 0])
-            for g in range(me, groups, threads):
-                adjoint.norm(
-                    maps[g], cots[g], op, c, count - g * LANES,
-                    mean, gains[channel], shifts[channel], first, second,
-                )  # fmt: skip
-
-
-@helper
-def _ones(word: Any) -> int:
-    """How many bits are set, in operations that are vector instructions."""
-    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    word = (word & np.uint64(0x3333333333333333)) + (
-        (word >> np.uint64(2)) & np.uint64(0x3333333333333333)
-    )
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
-
-
-@entrance(_BITS, types.int64[:, ::1], types.int64[:, :, ::1], _INTEGERS)
-def disagree(bits: Any, words: Any, found: Any, counter: Any) -> None:
-    """For how many of some words' bits two images differ, ``[parts, n, n]`` from ``[n, words]``.
-
-    Each thread takes the next image; ``words`` are each part's first and last but one.
-    """
-    while True:
-        i = add_atomically(counter, 1)
-        if i >= found.shape[1]:
-            return
-        for part in range(len(words)):
-            for j in range(i + 1, found.shape[1]):
-                one = bits[i, words[part, 0] : words[part, 1]]
-                other = bits[j, words[part, 0] : words[part, 1]]
-                apart = 0
-                for k in range(len(one)):
-                    apart += _ones(one[k] ^ other[k])
-                found[part, i, j] = apart
-                found[part, j, i] = apart

@@ -11,8 +11,9 @@ from jaxtyping import Float
 from nasproxy.networks.initialised import Initialised
 from nasproxy.networks.lanes.engine import Memory, Prepared, aligned, alone, shared
 from nasproxy.networks.lanes.layers import EPSILON
-from nasproxy.networks.lanes.passes import back, disagree, pack, run
+from nasproxy.networks.lanes.passes import pack, run
 from nasproxy.networks.lanes.plan import Place, Stage
+from nasproxy.networks.lanes.returning import back, disagree
 from nasproxy.networks.lanes.tape import Tape, Way, Wish, tape, way
 from nasproxy.networks.lanes.tile import LANES
 from nasproxy.threads import cores
@@ -217,6 +218,8 @@ def _read(
     rows = stage.height + 2 * stage.frame
     framed = planes[:, :, : rows * stage.row].reshape(len(planes), channels, rows, -1, LANES)
     inside = slice(stage.frame, -stage.frame)
-    return framed[:, :, inside, inside].transpose(0, 4, 2, 3, 1).reshape(
-        -1, stage.height, stage.width, channels
-    )[:images]
+    return (
+        framed[:, :, inside, inside]
+        .transpose(0, 4, 2, 3, 1)
+        .reshape(-1, stage.height, stage.width, channels)[:images]
+    )

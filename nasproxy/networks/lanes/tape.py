@@ -319,7 +319,9 @@ class _Returner(Planner):
     def _wanted(self, values: tuple[int, ...]) -> list[int]:
         return [i for i in values if i or self.wish.to_images]
 
-    def _all(self, values: tuple[int, ...], channels: int, stage: Stage, op: int, **row: Any) -> None:
+    def _all(
+        self, values: tuple[int, ...], channels: int, stage: Stage, op: int, **row: Any
+    ) -> None:
         """A row whose result is every value's cotangent, or a part of it."""
         wanted = self._wanted(values)
         if not wanted:
@@ -383,9 +385,7 @@ class _Returner(Planner):
                 self._copied(own, [source], channels)
             first += channels
 
-    def _weighted_back(
-        self, position: int, step: Step, layer: Any, x: Place, stage: Stage
-    ) -> None:
+    def _weighted_back(self, position: int, step: Step, layer: Any, x: Place, stage: Stage) -> None:
         read: tuple[int, ...] = step.inputs
         outputs = layer.outputs
         if isinstance(layer, ProjectAdd):
