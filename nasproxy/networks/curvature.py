@@ -7,10 +7,11 @@ is linear, and one pull does.
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
@@ -18,7 +19,10 @@ from nasproxy.networks.convolution import derivable
 from nasproxy.networks.differentiation import cross_entropy, reverse
 from nasproxy.networks.execution import Variables
 from nasproxy.networks.layers import Arrays, Layer
-from nasproxy.networks.passes import Forward, backward_from, pull_step, whole
+from nasproxy.networks.passes import Forward, backward_from, kernels, pull_step, whole
+
+if TYPE_CHECKING:
+    from nasproxy.networks.lanes.recorded import Moved, Recorded
 
 
 def hessian_product(
@@ -37,6 +41,11 @@ def hessian_product(
         without effect on the logits are left out.
     """
     graph, values = run.graph, run.values
+    if run.recorded is not None and (moving := _by_themselves(run, direction)) is not None:
+        pushed = run.recorded.push(moving)
+        if pushed is not None:
+            yield from _recorded(run.recorded, pushed, labels)
+            return
     moved: dict[int, Array] = {}  # of values, those that move
     for position, step in enumerate(graph.steps):
         moving = bool(direction[position]) or any(i in moved for i in step.inputs)
@@ -75,6 +84,39 @@ def hessian_product(
     if still:
         for position, pulled in backward_from(run, still):
             yield position, pulled.grads
+
+
+def _by_themselves(run: Forward, direction: Variables) -> frozenset[int] | None:
+    """Steps whose kernels are all that the direction has of them; None for other directions."""
+    moving: set[int] = set()
+    for position, given in enumerate(direction):
+        params = run.params[position]
+        if not given or not run.graph.live[position]:
+            continue
+        if not kernels(run.graph.steps[position].layer) == tuple(given) == ("kernel",):
+            return None
+        if given["kernel"] is not params["kernel"]:
+            return None
+        moving.add(position)
+    return frozenset(moving)
+
+
+def _recorded(
+    made: "Recorded", moved: "Moved", labels: Int[Array, " n"]
+) -> Iterator[tuple[int, Arrays]]:
+    """H·d of kernels that move by themselves, in the engine that ran the pass."""
+    readout = len(made.network.graph.steps) - 1
+    kernel = made.network.given[readout]["kernel"]
+    own = np.float32(readout in moved.moving)
+    shifts = moved.features @ kernel + own * (made.features @ kernel)
+    pair = _loss_cotangents(jax.device_put(made.logits), jax.device_put(shifts), labels)
+    cotangent, change = map(np.asarray, pair)
+    yield readout, {"kernel": moved.features.T @ cotangent + made.features.T @ change}
+    changes = (change + own * cotangent) @ kernel.T
+    pulled = made.pull_moved(moved, changes, cotangent @ kernel.T)
+    for position in range(readout - 1, -1, -1):
+        if position in pulled.gradients:
+            yield position, {"kernel": pulled.gradients[position]}
 
 
 def _tangents(run: Forward, position: int, direction: Variables, moved: dict[int, Array]) -> Any:

@@ -3,6 +3,10 @@
 A program as in :mod:`~nasproxy.networks.lanes.layers`, run over cotangents, of which a row reads X
 and writes Y, or adds to it where Z is Y. Three more columns say where the values lie that a
 derivative needs, one where the kernel's gradient goes.
+
+For the curvature (:mod:`~nasproxy.networks.lanes.pushing`) a row of a value that ``MOVED`` is run
+over two arrays: over what cotangents move by, as every row is, and over the cotangents themselves.
+T is where, among what values move by, that of a preactivation lies for a moment.
 """
 
 from typing import Any
@@ -13,12 +17,12 @@ from nasproxy.networks.lanes.layers import (
     ACTIVATION,
     CHANNEL,
     COLUMNS,
+    EPSILON,
     HEIGHT,
     INPUTS,
     KERNEL,
     LINEAR,
     OUTPUTS,
-    PREACTIVATION,
     SIZE,
     STRIDE,
     WIDTH,
@@ -38,8 +42,8 @@ from nasproxy.networks.lanes.outer import OUTPUTS as WIDEST
 from nasproxy.networks.lanes.outer import TAPS, outer
 from nasproxy.networks.lanes.tile import LANES, helper
 
-V, V_ROW, V_PLANE, GRADIENT = range(COLUMNS, COLUMNS + 4)
-ADJOINT_COLUMNS = COLUMNS + 4
+V, V_ROW, V_PLANE, GRADIENT, MOVED, T = range(COLUMNS, COLUMNS + 6)
+ADJOINT_COLUMNS = COLUMNS + 6
 (
     SEED,
     KERNEL_GRADIENT,
@@ -55,7 +59,10 @@ ADJOINT_COLUMNS = COLUMNS + 4
     HALVE_BY_MEAN_BACK,
     CLEAR,
     GIVE,
-) = range(100, 114)
+    MASK_MOVES,
+    ADD_STILL,
+    COPY_VALUES,
+) = range(100, 117)
 """Operations, beside ``CONVOLVE``, of cotangents with a kernel that is turned."""
 CHUNK = 64
 """Pixels whose cotangents of a tile's channels stay in the first cache."""
@@ -65,14 +72,15 @@ NOTHING = np.float32(-np.inf)
 
 @helper
 def norm_sums(
-    maps: Any, cots: Any, op: Any, moments: Any, gains: Any, shifts: Any, scratch: Any, table: Any
-) -> None:
+    maps: Any, cots: Any, op: Any, activation: int, moments: Any, gains: Any, shifts: Any,
+    scratch: Any, table: Any,
+) -> None:  # fmt: skip
     """Of each channel the sum of cotangents that pass the activation, and that times the product
     less its mean."""
     n = op[WIDTH] * LANES
     sums, products = scratch[:n], scratch[n : 2 * n]
-    floor, ceiling = bounds(op[ACTIVATION])
-    all_pass = op[ACTIVATION] == LINEAR
+    floor, ceiling = bounds(activation)
+    all_pass = activation == LINEAR
     for c in range(op[OUTPUTS]):
         channel = op[CHANNEL] + c
         mean = np.float32(moments[channel, 0])
@@ -136,6 +144,162 @@ def norm(
 
 
 @helper
+def both_sums(
+    maps: Any, moves: Any, cots: Any, still: Any, op: Any, moments: Any, gains: Any, shifts: Any,
+    scratch: Any, table: Any,
+) -> None:  # fmt: skip
+    """Sums of each channel that :func:`norm_both` needs, c being the product less its mean: of ȳ
+    and c·ȳ, of what ȳ moves by and c times that, of ȧ and c·ȧ, and of ȧ·ȳ."""
+    n = op[WIDTH] * LANES
+    floor, ceiling = bounds(op[ACTIVATION])
+    sums = scratch[: 7 * n]
+    for c in range(op[OUTPUTS]):
+        channel = op[CHANNEL] + c
+        mean = np.float32(moments[channel, 0])
+        gain, shift = gains[channel], shifts[channel]
+        for j in range(7 * n):
+            sums[j] = ZERO32
+        for r in range(op[HEIGHT]):
+            x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+            v = op[V] + c * op[V_PLANE] + r * op[V_ROW]
+            given, changed = still[x : x + n], cots[x : x + n]
+            values, moved = maps[v : v + n], moves[v : v + n]
+            for j in range(n):
+                apart = values[j] - mean
+                normed = apart * gain + shift
+                passes = floor < normed and normed < ceiling
+                own = given[j] if passes else ZERO32
+                change = changed[j] if passes else ZERO32
+                sums[j] += own
+                sums[n + j] += own * apart
+                sums[2 * n + j] += change
+                sums[3 * n + j] += change * apart
+                sums[4 * n + j] += moved[j]
+                sums[5 * n + j] += moved[j] * apart
+                sums[6 * n + j] += moved[j] * own
+        for k in range(7):
+            total = 0.0
+            for j in range(n):
+                total += sums[k * n + j]
+            table[channel, k] = total
+
+
+@helper
+def norm_both(
+    maps: Any, moves: Any, cots: Any, still: Any, op: Any, c: int, images: int,
+    mean: Any, gain: Any, shift: Any, variance: float, values_of: float, sums: Any,
+) -> None:  # fmt: skip
+    """One channel's cotangent of the product and what it moves by, in place.
+
+    With c = a − mean a, w = 1/(variance + ε) and means over the batch ⟨·⟩ the cotangent is
+    ā = g·(ȳ − ⟨ȳ⟩ − c·w·⟨ȳc⟩), of which every factor moves but the scale.
+    """
+    n = op[WIDTH] * LANES
+    floor, ceiling = bounds(op[ACTIVATION])
+    of_given, of_given_c = sums[0] / values_of, sums[1] / values_of
+    of_change, of_change_c = sums[2] / values_of, sums[3] / values_of
+    of_moved, of_moved_c, of_both = sums[4] / values_of, sums[5] / values_of, sums[6] / values_of
+    inverse = 1 / (variance + EPSILON)
+    # The variance moves by 2⟨cȧ⟩, w by −w²·that, and g by −w/2·that of itself.
+    gain_moves = np.float32(-inverse * of_moved_c)
+    first, second = np.float32(of_given), np.float32(inverse * of_given_c)
+    changed_first = np.float32(of_change)
+    changed_second = np.float32(
+        inverse * (of_change_c + of_both - of_moved * of_given)
+        - 2 * inverse * inverse * of_moved_c * of_given_c
+    )
+    centre = np.float32(of_moved)
+    for r in range(op[HEIGHT]):
+        x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+        v = op[V] + c * op[V_PLANE] + r * op[V_ROW]
+        given, changed = still[x : x + n], cots[x : x + n]
+        values, moved = maps[v : v + n], moves[v : v + n]
+        for j in range(n):
+            apart = values[j] - mean
+            normed = apart * gain + shift
+            passes = floor < normed and normed < ceiling
+            own = given[j] if passes else ZERO32
+            change = changed[j] if passes else ZERO32
+            back = gain * (own - first - apart * second)
+            given[j] = back
+            changed[j] = gain_moves * back + gain * (
+                change - changed_first - (moved[j] - centre) * second - apart * changed_second
+            )
+        if images < LANES:  # Lanes without an image are no part of the batch.
+            for u in range(op[WIDTH]):
+                for j in range(images, LANES):
+                    given[u * LANES + j] = ZERO32
+                    changed[u * LANES + j] = ZERO32
+
+
+@helper
+def norm_push(
+    maps: Any, moves: Any, op: Any, c: int, images: int,
+    mean: Any, gain: Any, shift: Any, first: Any, second: Any,
+) -> None:  # fmt: skip
+    """What one channel moves by after batch norm and activation, plus what ``z`` moves by."""
+    n = op[WIDTH] * LANES
+    floor, ceiling = bounds(op[ACTIVATION])
+    for r in range(op[HEIGHT]):
+        x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+        y = c * op[Y_PLANE] + r * op[Y_ROW]
+        values, moved = maps[x : x + n], moves[x : x + n]
+        made = moves[op[Y] + y : op[Y] + y + n]
+        for j in range(n):
+            apart = values[j] - mean
+            normed = apart * gain + shift
+            one = gain * (moved[j] - first - apart * second)
+            made[j] = one if floor < normed and normed < ceiling else ZERO32
+        if images < LANES:
+            for u in range(op[WIDTH]):
+                for j in range(images, LANES):
+                    made[u * LANES + j] = ZERO32
+        if op[Z] >= 0:
+            added = moves[op[Z] + y : op[Z] + y + n]
+            for j in range(n):
+                made[j] += added[j]
+
+
+@helper
+def mask_moves(maps: Any, moves: Any, op: Any) -> None:
+    """What a preactivation moves by, at T."""
+    n = op[X_WIDTH] * LANES
+    for c in range(op[INPUTS]):
+        for r in range(op[X_HEIGHT]):
+            x = c * op[V_PLANE] + r * op[V_ROW]
+            made = moves[op[T] + x : op[T] + x + n]
+            values, moved = maps[op[V] + x : op[V] + x + n], moves[op[V] + x : op[V] + x + n]
+            for j in range(n):
+                made[j] = moved[j] if values[j] > ZERO32 else ZERO32
+
+
+@helper
+def copy_values(maps: Any, moves: Any, op: Any, images: int) -> None:
+    """Adds the values themselves to what they move by: of a kernel that moves by itself.
+
+    Lanes without an image do not move, and are no part of sums.
+    """
+    n = op[WIDTH] * LANES
+    for c in range(op[OUTPUTS]):
+        for r in range(op[HEIGHT]):
+            y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
+            moved, values = moves[y : y + n], maps[y : y + n]
+            for j in range(n):
+                moved[j] += values[j] if j % LANES < images else ZERO32
+
+
+@helper
+def add_still(cots: Any, still: Any, op: Any) -> None:
+    n = op[WIDTH] * LANES
+    for c in range(op[OUTPUTS]):
+        for r in range(op[HEIGHT]):
+            x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+            changed, given = cots[x : x + n], still[x : x + n]
+            for j in range(n):
+                changed[j] += given[j]
+
+
+@helper
 def salience(maps: Any, cots: Any, op: Any, table: Any) -> None:
     """Of each channel the sum over images of the square of Σ product · cotangent over pixels."""
     n = op[WIDTH] * LANES
@@ -156,15 +320,17 @@ def salience(maps: Any, cots: Any, op: Any, table: Any) -> None:
 
 @helper
 def kernel_gradient(
-    maps: Any, cots: Any, op: Any, groups: int, grads: Any, me: int, threads: int
-) -> None:
+    maps: Any, cots: Any, op: Any, place: int, least: Any, groups: int, grads: Any, me: int,
+    threads: int,
+) -> None:  # fmt: skip
     """Adds a layer's kernel's gradient; each thread has some tiles of it, for all images.
+
+    Values lie from ``place`` on, and count as ``least`` where they are below it.
 
     Gradients are ``[kernel row][kernel column][input][output]``.
     """
     size, stride, inputs, outputs = op[SIZE], op[STRIDE], op[INPUTS], op[OUTPUTS]
     half = size // 2
-    least = ZERO32 if op[PREACTIVATION] else NOTHING
     whole, rest = outputs // WIDEST, outputs % WIDEST
     blocks = whole
     for i in range(WIDEST):
@@ -190,7 +356,7 @@ def kernel_gradient(
             for r in range(0, height, rows):
                 sizes = (min(rows, height - r), width)
                 a = op[X] + c * op[X_PLANE] + r * op[X_ROW]
-                v = op[V] + (r * stride - half) * op[V_ROW] - half * LANES
+                v = place + (r * stride - half) * op[V_ROW] - half * LANES
                 for i in range(begin, end):
                     if size == 1:
                         row, column, z = 0, 0, i * TAPS

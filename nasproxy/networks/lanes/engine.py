@@ -62,8 +62,14 @@ class Memory:
         self._planes: dict[Stage, int] = {}
         self.maps = aligned(1, 0)
 
-    def bases(self, needed: dict[Stage, int], rows: int) -> dict[Stage, int]:
-        """Where stages begin in a row, in floats, made larger if need be."""
+    def bases(
+        self, needed: dict[Stage, int], rows: int, like: "Memory | None" = None
+    ) -> dict[Stage, int]:
+        """Where stages begin in a row, in floats, made larger if need be; where they do in ``like``
+        if that is given."""
+        if like is not None and like._planes != self._planes:
+            self._planes, self.maps = dict(like._planes), aligned(1, 0)
+            self.maps = aligned(rows, like.maps.shape[1])
         small = any(self._planes.get(stage, 0) < planes for stage, planes in needed.items())
         if small or rows > len(self.maps):
             known = self._planes if len(self._planes | needed) <= STAGES else {}

@@ -151,6 +151,8 @@ class Planner:
         self.frame = max(1, *(_reach(s.layer) for _, s in live))
         self.live = live
         self.rows: list[list[int]] = []
+        self.positions: list[int] = []  # of each row's step; −1 of what loads the images
+        self.position = -1
         self.stages: list[tuple[int, int, int]] = []
         self.numbers: dict[Stage, int] = {}
         self.taken: dict[Stage, list[bool]] = {}
@@ -192,6 +194,7 @@ class Planner:
         shape = self.graph.image_shape
         self._emit(ops.LOAD, None, self._place(0), outputs=shape[2])
         for position, step in self.live:
+            self.position = position
             self._step(position, step)
             for value in step.inputs:
                 owner, _ = self._owner(value)
@@ -369,6 +372,7 @@ class Planner:
         if kernel is not None or op == ops.NORMALISE:
             self.channels += outputs
         self.rows.append(row)
+        self.positions.append(self.position)
         self.stages.append(
             tuple(-1 if p is None else self.numbers[p.stage] for p in (x, z, y))  # type: ignore[arg-type]
         )

@@ -13,13 +13,23 @@ from nasproxy.networks.lanes.engine import Memory, Prepared, aligned, alone, sha
 from nasproxy.networks.lanes.layers import EPSILON
 from nasproxy.networks.lanes.passes import pack, run
 from nasproxy.networks.lanes.plan import Place, Stage
-from nasproxy.networks.lanes.returning import back, disagree
-from nasproxy.networks.lanes.tape import Tape, Way, Wish, tape, way
+from nasproxy.networks.lanes.tape import (
+    Tape,
+    Way,
+    Wish,
+    push_program,
+    pushes,
+    tape,
+    way,
+)
 from nasproxy.networks.lanes.tile import LANES
 from nasproxy.threads import cores
 
 HELD_BYTES = 2**30
 """Memory up to which it is kept for the next pass."""
+
+SPARE = 4
+"""Memories that curvature takes: values and cotangents, and what either move by."""
 
 _spare: list[Memory] = []
 
@@ -32,7 +42,7 @@ def _lent(user: object) -> Memory:
 
 
 def _returned(memory: Memory) -> None:
-    if memory.maps.nbytes <= HELD_BYTES and len(_spare) < 2:
+    if memory.maps.nbytes <= HELD_BYTES and len(_spare) < SPARE:
         _spare.append(memory)
 
 
@@ -103,6 +113,8 @@ class Recorded:
         signs = self._tape.signs
         if not signs:
             return found
+        from nasproxy.networks.lanes.returning import disagree
+
         bounds = np.array([(s.first, s.first + s.words) for s in signs])
         apart = np.zeros((len(signs), self.images, self.images), np.int64)
         counter = np.zeros(1, np.int64)
@@ -141,14 +153,82 @@ class Recorded:
             seeds: of values, ``[n, h, w, c]`` or of the features ``[n, d]``.
             salience, to_params, to_images: see :func:`nasproxy.networks.passes.backward`.
         """
-        assert self.keep
-        asked = tuple(sorted(seeds))
-        made = way(self._tape, Wish(asked, salience, to_params, to_images))
-        given = [np.ravel(np.asarray(seeds[value], np.float32)) for value in asked]
-        with alone:
-            return self._pull(made, np.concatenate(given), to_images)
+        wish = Wish(tuple(sorted(seeds)), salience, to_params, to_images)
+        return self._pull(wish, seeds, {}, None)
 
-    def _pull(self, made: Way, given: np.ndarray, to_images: bool) -> "Pull":
+    def push(self, moving: frozenset[int]) -> "Moved | None":
+        """What values move by where the kernels of some steps each move by themselves.
+
+        None where that is not known: see :func:`~nasproxy.networks.lanes.tape.pushes`.
+        """
+        assert self.keep
+        graph = self.network.graph
+        moved: set[int] = set()
+        for position, step in enumerate(graph.steps[:-1]):
+            if graph.live[position] and (
+                position in moving or any(i in moved for i in step.inputs)
+            ):
+                moved.add(position + 1)
+        if not pushes(self._tape, frozenset(i - 1 for i in moved)):
+            return None
+        found = Moved(frozenset(moved), moving, np.zeros_like(self.features))
+        if moved:
+            with alone:
+                self._push(found)
+        return found
+
+    def _push(self, found: "Moved") -> None:
+        from nasproxy.networks.lanes.pushing import push
+
+        plan, prepared = self._tape.plan, self._prepared
+        found.memory = _lent(found)
+        bases = found.memory.bases(plan.planes, self._groups, self._memory)
+        program = push_program(self._tape, bases, found.values, found.moving)
+        threads = min(cores(), self._groups)
+        weights = prepared.packed(np.ones_like(prepared.shifts), np.zeros_like(prepared.shifts))
+        table = np.zeros((self._groups, plan.channels, 2))
+        scratch = aligned(threads, 3 * (plan.widest + 2) * LANES)
+        counter = np.zeros(1, np.int64)
+        maps, moves = self._memory.maps, found.memory.maps
+        shared(
+            lambda me: push(
+                program, maps, moves, weights, self.moments, self._gains, prepared.biases,
+                self.images, found.features, table, scratch, counter, me, threads,
+            ),
+            threads,
+        )  # fmt: skip
+
+    def pull_moved(
+        self,
+        moved: "Moved",
+        changes: Float[np.ndarray, "n d"],
+        cotangent: Float[np.ndarray, "n d"],
+    ) -> "Pull":
+        """What gradients of kernels move by, from the features' cotangent and what it moves by."""
+        seed = len(self.network.graph.steps) - 1
+        wish = Wish((seed,), False, True, False, moved.values, moved.moving)
+        return self._pull(wish, {seed: changes}, {seed: cotangent}, moved)
+
+    @cached_property
+    def _gains(self) -> np.ndarray:
+        return (self._prepared.scales / np.sqrt(self.moments[:, 1] + EPSILON)).astype(np.float32)
+
+    def _pull(
+        self,
+        wish: Wish,
+        seeds: Mapping[int, np.ndarray],
+        still: Mapping[int, np.ndarray],
+        moved: "Moved | None",
+    ) -> "Pull":
+        assert self.keep
+        with alone:
+            return self._pulled(way(self._tape, wish), wish, _flat(seeds), _flat(still), moved)
+
+    def _pulled(
+        self, made: Way, wish: Wish, given: np.ndarray, fixed: np.ndarray, moved: "Moved | None"
+    ) -> "Pull":
+        from nasproxy.networks.lanes.returning import back
+
         network, plan = self.network, made.plan
         threads = min(cores(), self._groups)
         turned = [
@@ -163,22 +243,29 @@ class Recorded:
 
         pulled = Pull()
         memory = _lent(pulled)
-        program = made.program(memory.bases(plan.planes, self._groups), self._bases)
+        bases = memory.bases(plan.planes, self._groups)
+        program = made.program(bases, self._bases)
         maps, cots = self._memory.maps, memory.maps
+        moves, still = maps, cots
+        if moved is not None and moved.values:
+            other = _lent(moved)
+            other.bases(plan.planes, self._groups, memory)
+            assert moved.memory is not None
+            moves, still = moved.memory.maps, other.maps
         gradients, salient, _ = made.sizes
         summed = np.zeros(gradients, np.float32)
         saliences = np.zeros((self._groups, salient))
         shape = network.graph.image_shape
-        images = np.zeros((self.images if to_images else 0, *shape), np.float32)
-        prepared, moments = self._prepared, self.moments
-        gains = (prepared.scales / np.sqrt(moments[:, 1] + EPSILON)).astype(np.float32)
-        table = np.zeros((self._groups, len(moments), 2))
-        scratch = aligned(threads, 4 * (max(plan.widest, self._tape.plan.widest) + 2) * LANES)
+        images = np.zeros((self.images if wish.to_images else 0, *shape), np.float32)
+        table = np.zeros((self._groups, len(self.moments), 7))
+        widest = max(plan.widest, self._tape.plan.widest)
+        scratch = aligned(threads, 7 * (widest + 2) * LANES)
         counter = np.zeros(1, np.int64)
         shared(
             lambda me: back(
-                program, maps, cots, weights, moments, gains, prepared.biases, given, self.images,
-                summed, table, saliences, images, scratch, counter, me, threads,
+                program, maps, moves, cots, still, weights, self.moments, self._gains,
+                self._prepared.biases, given, fixed, self.images, summed, table, saliences, images,
+                scratch, counter, me, threads,
             ),
             threads,
         )  # fmt: skip
@@ -190,6 +277,23 @@ class Recorded:
             pulled.saliences[step] = own / (2 * self.images)
         pulled.images = images
         return pulled
+
+
+class Moved:
+    """What values move by.
+
+    Attributes:
+        values: that move.
+        moving: steps whose kernels move.
+        features: what these move by, ``[n, d]``.
+        memory: of the others, laid out as the values' is.
+    """
+
+    def __init__(
+        self, values: frozenset[int], moving: frozenset[int], features: Float[np.ndarray, "n d"]
+    ):
+        self.values, self.moving, self.features = values, moving, features
+        self.memory: Memory | None = None
 
 
 class Pull:
@@ -223,3 +327,8 @@ def _read(
         .transpose(0, 4, 2, 3, 1)
         .reshape(-1, stage.height, stage.width, channels)[:images]
     )
+
+
+def _flat(seeds: Mapping[int, np.ndarray]) -> np.ndarray:
+    ordered = [np.ravel(np.asarray(seeds[value], np.float32)) for value in sorted(seeds)]
+    return np.concatenate([np.zeros(0, np.float32), *ordered])

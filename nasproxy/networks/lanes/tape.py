@@ -82,6 +82,8 @@ class Tape:
         products: by step, what batch norm reads, or what a layer without it makes.
         normed: by step, batch norm's first channel.
         signs: of ReLUs, if they are wanted.
+        positions: of each row of the program, its step's.
+        spare: by size of maps, planes that nothing is kept in.
     """
 
     graph: Graph
@@ -91,6 +93,8 @@ class Tape:
     products: dict[int, Place]
     normed: dict[int, int]
     signs: list[Signs]
+    positions: list[int]
+    spare: dict[Stage, Place]
 
 
 def tape(graph: Graph, *, signs: bool, keep: bool = True) -> Tape:
@@ -107,6 +111,8 @@ def tape(graph: Graph, *, signs: bool, keep: bool = True) -> Tape:
         recorder.products,
         recorder.normed,
         recorder.signs,
+        recorder.positions,
+        recorder.spare,
     )
 
 
@@ -119,6 +125,7 @@ class Recorder(Planner):
         self.products: dict[int, Place] = {}
         self.normed: dict[int, int] = {}
         self.signs: list[Signs] = []
+        self.spare: dict[Stage, Place] = {}
         self.words = 0
 
     @property
@@ -152,6 +159,22 @@ class Recorder(Planner):
                 self._agree(position, self.products[position], layer.outputs, self.normed[position])
             else:  # The product is overwritten by what ReLU makes of it: above 0 where it was.
                 self._agree(position, y, layer.outputs)
+
+    def made(self) -> Plan:
+        """The program; what is read before a ReLU has spare planes beside it."""
+        if self.keep:
+            self._spare()
+        return super().made()
+
+    def _spare(self) -> None:
+        most: dict[Stage, int] = {}
+        for _, step in self.live:
+            if getattr(step.layer, "preactivation", False):
+                height, width, _ = self.graph.shapes[step.inputs[0]]
+                stage = Stage(height, width, self.frame)
+                channels: int = step.layer.inputs  # type: ignore[attr-defined]
+                most[stage] = max(most.get(stage, 0), channels)
+        self.spare = {stage: self._take(stage, channels) for stage, channels in most.items()}
 
     def _apart(self, position: int, layer: Any, x: Place, y: Place, z: Place | None) -> None:
         product = self.products[position] = self._take(y.stage, layer.outputs)
@@ -191,13 +214,16 @@ class Recorder(Planner):
 class Wish(NamedTuple):
     """What a way back is asked for; see :func:`nasproxy.networks.passes.backward`.
 
-    ``seeds`` are the values whose cotangents are given.
+    ``seeds`` are the values whose cotangents are given. Values ``moved`` with the weights, of steps
+    ``moving`` with their own kernel: see :mod:`~nasproxy.networks.lanes.adjoint`.
     """
 
     seeds: tuple[int, ...]
     salience: bool
     to_params: bool
     to_images: bool
+    moved: frozenset[int] = frozenset()
+    moving: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -206,7 +232,8 @@ class Way:
 
     Attributes:
         plan: over cotangents, its kernels turned: ``[row][column][output][input]``.
-        values: by row, where in the pass forward the values lie that it needs.
+        values: by row, where in the pass forward the values lie that it needs, and the spare
+            planes.
         gradients: (step, shape, place) of kernels' gradients.
         saliences: (step, first) of channels of products.
         seeds: place of each seed in what is given.
@@ -214,7 +241,7 @@ class Way:
     """
 
     plan: Plan
-    values: list[Place | None]
+    values: list[tuple[Place | None, Place | None]]
     gradients: list[tuple[int, tuple[int, ...], int]]
     saliences: list[tuple[int, int, int]]
     sizes: tuple[int, int, int]
@@ -222,13 +249,83 @@ class Way:
     def program(self, bases: dict[Stage, int], kept: dict[Stage, int]) -> np.ndarray:
         """For memories of cotangents and values in which stages begin so."""
         program = self.plan.program(bases)
-        for row, place in zip(program, self.values, strict=True):
-            if place is not None:
-                row[adjoint.V] = (
-                    kept[place.stage] + place.stage.origin + place.plane * place.stage.plane
-                )
-                row[adjoint.V_ROW], row[adjoint.V_PLANE] = place.stage.row, place.stage.plane
+        for row, (value, spare) in zip(program, self.values, strict=True):
+            if value is not None:
+                row[adjoint.V] = at(kept, value)
+                row[adjoint.V_ROW], row[adjoint.V_PLANE] = value.stage.row, value.stage.plane
+            if spare is not None:
+                row[adjoint.T] = at(kept, spare)
         return program
+
+
+def at(bases: dict[Stage, int], place: Place) -> int:
+    """A place in a memory in which stages begin at ``bases``, in floats."""
+    return bases[place.stage] + place.stage.origin + place.plane * place.stage.plane
+
+
+def pushes(forward: Tape, layers_moved: frozenset[int]) -> bool:
+    """Whether what these steps' values move by can be computed: no largest is among them."""
+    steps = forward.graph.steps
+    return not any(
+        type(steps[i].layer) in (MaxPool3x3, Halve) for i in layers_moved if i < len(steps) - 1
+    )
+
+
+def push_program(
+    forward: Tape, bases: dict[Stage, int], moved: frozenset[int], moving: frozenset[int]
+) -> np.ndarray:
+    """Rows of the pass forward for what values move by, in a memory laid out as theirs.
+
+    Args:
+        forward: the pass.
+        bases: where stages begin.
+        moved: values that move.
+        moving: steps whose kernel moves, by itself.
+    """
+    graph = forward.graph
+    made: list[np.ndarray] = []
+    cleared: set[int] = set()
+    program = forward.plan.program(bases)
+    for row, position in zip(program, forward.positions, strict=True):
+        if position + 1 not in moved or row[ops.OP] == ops.AGREE:
+            continue
+        for value in graph.steps[position].inputs:
+            if value not in moved and value not in cleared:
+                cleared.add(value)
+                made.append(_clearing(forward, bases, value))
+        row = np.concatenate([row, np.zeros(adjoint.ADJOINT_COLUMNS - len(row), np.int64)])
+        if row[ops.OP] == ops.CONVOLVE and row[ops.PREACTIVATION]:
+            masked = row.copy()
+            masked[ops.OP] = adjoint.MASK_MOVES
+            masked[adjoint.V], masked[adjoint.V_ROW] = row[ops.X], row[ops.X_ROW]
+            masked[adjoint.V_PLANE] = row[ops.X_PLANE]
+            spare = at(bases, forward.spare[forward.read[position].stage])
+            masked[adjoint.T] = row[ops.X] = spare
+            row[ops.PREACTIVATION] = 0
+            made.append(masked)
+        if row[ops.OP] == ops.NORMALISE:
+            row[adjoint.V], row[adjoint.V_ROW] = row[ops.X], row[ops.X_ROW]
+            row[adjoint.V_PLANE] = row[ops.X_PLANE]
+        made.append(row)
+        if row[ops.OP] == ops.CONVOLVE and position in moving:
+            own = row.copy()
+            own[ops.OP] = adjoint.COPY_VALUES
+            made.append(own)
+    return np.array(made, np.int64).reshape(-1, adjoint.ADJOINT_COLUMNS)
+
+
+def _clearing(forward: Tape, bases: dict[Stage, int], value: int) -> np.ndarray:
+    """A row of zeros for what a value does not move by."""
+    place, row = forward.places[value], np.zeros(adjoint.ADJOINT_COLUMNS, np.int64)
+    row[ops.OP], row[ops.X], row[ops.Z] = ops.ZERO, -1, -1
+    row[ops.Y], row[ops.Y_ROW], row[ops.Y_PLANE] = (
+        at(bases, place),
+        place.stage.row,
+        place.stage.plane,
+    )
+    row[ops.HEIGHT], row[ops.WIDTH] = place.stage.height, place.stage.width
+    row[ops.OUTPUTS] = forward.graph.shapes[value][-1]
+    return row
 
 
 def way(forward: Tape, wish: Wish) -> Way:
@@ -242,15 +339,17 @@ class _Returner(Planner):
     def __init__(self, forward: Tape, wish: Wish):
         super().__init__(forward.graph)
         self.forward, self.wish = forward, wish
-        self.values: list[Place | None] = []
+        self.values: list[tuple[Place | None, Place | None]] = []
         self.gradients: list[tuple[int, tuple[int, ...], int]] = []
         self.saliences: list[tuple[int, int, int]] = []
         self.gradient = self.salient = self.seeded = 0
         self.have: set[int] = set()
+        self.moves = False
         self.makers = Counter(self._owner(i + 1)[0] for i, _ in self.live)
 
     def way(self) -> Way:
         for value in self.wish.seeds:
+            self.moves = value in self.wish.moved
             shape = self.graph.shapes[value]
             y, adds = self._reach(value, shape[-1])
             self._back(adjoint.SEED, None, y, adds=adds, outputs=shape[-1])
@@ -258,12 +357,14 @@ class _Returner(Planner):
             self.seeded += int(np.prod(shape))
         for position, step in reversed(self.live):
             value = position + 1
+            self.moves = value in self.wish.moved
             if value in self.have:
                 self._step_back(position, step)
             owner, _ = self._owner(value)
             self.makers[owner] -= 1
             if not self.makers[owner] and owner in self.places:
                 self._free(self.places.pop(owner), self.graph.shapes[owner][-1])
+        self.moves = False
         if 0 in self.have:
             self._back(adjoint.GIVE, self.places[0], None, inputs=self.graph.image_shape[-1])
         stages = np.array(self.stages, np.int64).reshape(-1, 3)
@@ -305,6 +406,7 @@ class _Returner(Planner):
         y: Place | None,
         *,
         v: Place | None = None,
+        spare: Place | None = None,
         adds: bool = False,
         channel: int | None = None,
         **numbers: Any,
@@ -314,7 +416,8 @@ class _Returner(Planner):
         row.extend([0] * (adjoint.ADJOINT_COLUMNS - len(row)))
         if channel is not None:
             row[ops.CHANNEL] = channel
-        self.values.append(v)
+        row[adjoint.MOVED] = self.moves
+        self.values.append((v, spare))
 
     def _wanted(self, values: tuple[int, ...]) -> list[int]:
         return [i for i in values if i or self.wish.to_images]
@@ -412,11 +515,18 @@ class _Returner(Planner):
             self.saliences.append((position, self.salient, outputs))
             self.salient += outputs
         if self.wish.to_params:
+            v = self.forward.read[position]
+            spare = self.forward.spare.get(v.stage) if first and self.moves else None
+            if spare is not None:
+                self._back(adjoint.MASK_MOVES, None, None, v=v, spare=spare, inputs=layer.inputs)
+                self.rows[-1][ops.X_HEIGHT] = v.stage.height
+                self.rows[-1][ops.X_WIDTH] = v.stage.width
             self._back(
                 adjoint.KERNEL_GRADIENT,
                 x,
                 x,
-                v=self.forward.read[position],
+                v=v,
+                spare=spare,
                 inputs=layer.inputs,
                 outputs=outputs,
                 size=size,
@@ -427,6 +537,8 @@ class _Returner(Planner):
             shape = (size, size, layer.inputs, outputs)
             self.gradients.append((position, shape, self.gradient))
             self.gradient += int(np.prod(shape))
+        if position in self.wish.moving:
+            self._back(adjoint.ADD_STILL, x, x, outputs=outputs)
         if self._wanted(read):
             self._convolved(position, layer, read, x, stage, size, stride, first)
 
