@@ -54,7 +54,7 @@ class Forward:
     values: Sequence[Array | None]
     products: list[Array | None]
     stats: Variables
-    agreements: list[Array | None]
+    agreements: Sequence[Any]
     recorded: "Recorded | None" = None
 
     @property
@@ -251,15 +251,11 @@ def backward_from(
     pulled = made.pull(seeds, salience=salience, to_params=to_params, to_images=to_images)
     for position in range(max(seeds) - 1, -1, -1):
         if graph.live[position]:
-            grads = pulled.gradients.get(position)
-            salient = pulled.saliences.get(position)
-            yield (
-                position,
-                Pulled(
-                    {} if grads is None else {"kernel": grads},
-                    {} if salient is None else {"kernel": salient},
-                ),
-            )
+            own: list[Arrays] = [
+                {"kernel": found[position]} if position in found else {}
+                for found in (pulled.gradients, pulled.saliences)
+            ]
+            yield position, Pulled(*own)
     if to_images:
         yield IMAGES, Pulled({"images": pulled.images})
 

@@ -139,9 +139,9 @@ def statistics(
 class Prepared:
     """A network's plan with its weights, for one thread of Python at a time."""
 
-    def __init__(self, network: Initialised, own: Plan | None = None):
+    def __init__(self, network: Initialised, program: Plan | None = None):
         self.network = network
-        self.plan: Plan = own or plan(network.graph)
+        self.plan: Plan = program or plan(network.graph)
         graph, given = network.graph, network.given
         kernels = [np.ravel(given[step][name]) for step, name in self.plan.kernels]
         self.kernels = np.concatenate([np.zeros(0, np.float32), *kernels])

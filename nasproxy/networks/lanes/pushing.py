@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from nasproxy.networks.lanes import adjoint, layers
+from nasproxy.networks.lanes import adjoint, layers, normalising
 from nasproxy.networks.lanes.adjoint import COPY_VALUES
 from nasproxy.networks.lanes.layers import (
     ADD,
@@ -59,7 +59,7 @@ def push(
             elif code == COPY_VALUES:
                 adjoint.copy_values(own, moved, op, count - g * LANES)
             elif code == NORMALISE:
-                adjoint.norm_sums(
+                normalising.norm_sums(
                     own, moved, op, LINEAR, moments, gains, shifts, scratch[me], table[g]
                 )
             elif code in (ADD, COPY, ZERO):
@@ -87,7 +87,7 @@ def push(
             second = np.float32(two / values / (moments[channel, 1] + EPSILON))
             mean = np.float32(moments[channel, 0])
             for g in range(me, groups, threads):
-                adjoint.norm_push(
+                normalising.norm_push(
                     maps[g], moves[g], op, c, count - g * LANES,
                     mean, gains[channel], shifts[channel], first, second,
                 )  # fmt: skip

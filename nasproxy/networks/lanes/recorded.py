@@ -13,16 +13,9 @@ from nasproxy.networks.lanes.engine import Memory, Prepared, aligned, alone, sha
 from nasproxy.networks.lanes.layers import EPSILON
 from nasproxy.networks.lanes.passes import pack, run
 from nasproxy.networks.lanes.plan import Place, Stage
-from nasproxy.networks.lanes.tape import (
-    Tape,
-    Way,
-    Wish,
-    push_program,
-    pushes,
-    tape,
-    way,
-)
+from nasproxy.networks.lanes.tape import Tape, push_program, pushes, tape
 from nasproxy.networks.lanes.tile import LANES
+from nasproxy.networks.lanes.way import Way, Wish, way
 from nasproxy.threads import cores
 
 HELD_BYTES = 2**30
@@ -36,7 +29,10 @@ _spare: list[Memory] = []
 
 def _lent(user: object) -> Memory:
     """A memory that nobody else has until the user is gone."""
-    memory = _spare.pop() if _spare else Memory()
+    try:
+        memory = _spare.pop()
+    except IndexError:
+        memory = Memory()
     weakref.finalize(user, _returned, memory)
     return memory
 
@@ -255,8 +251,8 @@ class Recorded:
         gradients, salient, _ = made.sizes
         summed = np.zeros(gradients, np.float32)
         saliences = np.zeros((self._groups, salient))
-        shape = network.graph.image_shape
-        images = np.zeros((self.images if wish.to_images else 0, *shape), np.float32)
+        count = self.images if wish.to_images else 0
+        images = np.zeros((count, *network.graph.image_shape), np.float32)
         table = np.zeros((self._groups, len(self.moments), 7))
         widest = max(plan.widest, self._tape.plan.widest)
         scratch = aligned(threads, 7 * (widest + 2) * LANES)
@@ -308,7 +304,7 @@ class Pull:
     def __init__(self) -> None:
         self.gradients: dict[int, np.ndarray] = {}
         self.saliences: dict[int, np.ndarray] = {}
-        self.images = np.zeros((0, 0, 0, 0), np.float32)
+        self.images: np.ndarray = np.zeros((0, 0, 0, 0), np.float32)
 
 
 def _read(

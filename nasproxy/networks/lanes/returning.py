@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from nasproxy.networks.lanes import adjoint, layers
+from nasproxy.networks.lanes import adjoint, layers, normalising
 from nasproxy.networks.lanes.adjoint import MOVED, V
 from nasproxy.networks.lanes.layers import (
     ACTIVATION,
@@ -115,12 +115,12 @@ def back(
             own, moved, changed, fixed = maps[g], moves[g], cots[g], still[g]
             if code == adjoint.NORM:
                 if both:
-                    adjoint.both_sums(
+                    normalising.both_sums(
                         own, moved, changed, fixed, op, moments, gains, shifts, scratch[me],
                         table[g],
                     )  # fmt: skip
                 else:
-                    adjoint.norm_sums(
+                    normalising.norm_sums(
                         own,
                         changed,
                         op,
@@ -161,19 +161,19 @@ def back(
             second = np.float32(sums[1] / values / (variance + EPSILON))
             for g in range(me, groups, threads):
                 if both:
-                    adjoint.norm_both(
+                    normalising.norm_both(
                         maps[g], moves[g], cots[g], still[g], op, c, count - g * LANES,
                         mean, gains[channel], shifts[channel], variance, values, sums,
                     )  # fmt: skip
                 else:
-                    adjoint.norm(
+                    normalising.norm(
                         maps[g], cots[g], op, c, count - g * LANES,
                         mean, gains[channel], shifts[channel], first, second,
                     )  # fmt: skip
 
 
 @helper
-def _ones(word: Any) -> int:
+def _ones(word: Any) -> Any:
     """How many bits are set, in operations that are vector instructions."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
     word = (word & np.uint64(0x3333333333333333)) + (
