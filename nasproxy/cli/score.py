@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from nasproxy.cli.app import Command, app
 from nasproxy.cli.failures import NOTHING_SCORED, commonest, old
@@ -21,7 +20,7 @@ from nasproxy.cli.options import (
     WidthOption,
 )
 from nasproxy.cli.parsing import architectures_of, seeds_of, shard_of, workers_of
-from nasproxy.cli.printing import console, harmless
+from nasproxy.cli.printing import console, harmless, tables
 
 
 @app.command(cls=Command)
@@ -152,15 +151,14 @@ def _show_scores(frame: Any, proxies: list[Any], store: Path | None) -> None:
         seeds = frame.index.get_level_values("seed").nunique()
         scores = scores.groupby(level="architecture", sort=False).mean()
         by += f", mean of {seeds} seeds" if seeds > 1 else ""
-    table = Table(title=f"{min(10, len(scores))} best of {len(scores)} architectures by {by}")
-    table.add_column("architecture")
-    for column in shown:
-        table.add_column(column, justify="right")
+    title = f"{min(10, len(scores))} best of {len(scores)} architectures by {by}"
     best = scores.sort_values(shown[0], ascending=False, kind="stable").head(10)
-    for key, row in best.iterrows():
-        table.add_row(harmless(str(key)), *(f"{value:.6g}" for value in row))
+    rows = [
+        [harmless(str(key)), *(f"{value:.6g}" for value in row)] for key, row in best.iterrows()
+    ]
     out = console()
-    out.print(table)
+    for table in tables(title, ["architecture", *map(harmless, shown)], rows, out.width):
+        out.print(table)
     for column in shown:
         failed = int(frame[column].isna().sum())
         seconds = frame[f"{column} seconds"].median()
