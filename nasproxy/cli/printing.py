@@ -21,7 +21,7 @@ def console(*, stderr: bool = False) -> Console:
 def tables(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int
 ) -> Iterator[Table]:
-    """Rows as a table, or where they are too wide as several, each with the first column.
+    """Rows as a table, or where that is too wide as several: the first column, then the others.
 
     Args:
         title: of the first.
@@ -29,20 +29,31 @@ def tables(
         rows: cells.
         width: characters of a line.
     """
-    first, *others = (
-        max(len(cell) for cell in cells) + BESIDE for cells in zip(columns, *rows, strict=True)
-    )
-    begin = 0
-    while begin < max(len(others), 1):
-        end, used = begin + 1, 1 + first + sum(others[begin : begin + 1])
-        while end < len(others) and used + others[end] <= width:
-            used += others[end]
+    widths = [max(map(len, cells)) + BESIDE for cells in zip(columns, *rows, strict=True)]
+    if 1 + sum(widths) <= width:
+        yield _table(title, columns, rows)
+        return
+    names = [str(place) for place in range(1, len(rows) + 1)]
+    yield _table(title, ["", columns[0]], [(n, row[0]) for n, row in zip(names, rows, strict=True)])
+    own = 1 + max((len(name) for name in names), default=0) + BESIDE
+    begin = 1
+    while begin < len(columns):
+        end, used = begin + 1, own + widths[begin]
+        while end < len(columns) and used + widths[end] <= width:
+            used += widths[end]
             end += 1
-        table = Table(title=title if begin == 0 else None)
-        table.add_column(columns[0])
-        for column in columns[1:][begin:end]:
-            table.add_column(column, justify="right")
-        for row in rows:
-            table.add_row(row[0], *row[1:][begin:end])
-        yield table
+        some = [(n, *row[begin:end]) for n, row in zip(names, rows, strict=True)]
+        yield _table(None, ["", *columns[begin:end]], some)
         begin = end
+
+
+def _table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=title)
+    for place, column in enumerate(columns):
+        if place == 0 or column == "architecture":
+            table.add_column(column, overflow="fold")
+        else:
+            table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table

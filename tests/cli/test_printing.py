@@ -23,16 +23,21 @@ def test_what_fits_is_one_table() -> None:
     assert all(cell in text for cell in (*NAMES, *ROWS[0]))
 
 
-def test_what_is_too_wide_is_several_each_of_whole_cells() -> None:
-    text = printed(44)
-    assert text.count("architecture") == 2
-    assert text.count("best") == 1
+def test_what_is_too_wide_is_several_of_whole_cells() -> None:
+    """The architectures once, numbered as they are in the tables of numbers."""
+    text = printed(34)
+    assert text.count("architecture") == text.count("best") == 1
     assert all(cell in text for cell in (*NAMES, *ROWS[0]))
-    assert max(map(len, text.splitlines())) <= 44
+    assert max(map(len, text.splitlines())) <= 34
+    assert text.count("│ 2 ") == 3
 
 
-def test_a_column_wider_than_the_line_has_a_table_of_its_own() -> None:
-    assert printed(20).count("b ") >= len(NAMES) - 1
+def test_a_key_longer_than_the_line_is_folded_not_cut() -> None:
+    key = "x" * 50
+    out = Console(file=io.StringIO(), width=30)
+    for table in tables("best", ["architecture", "snip"], [[key, "1"]], 30):
+        out.print(table)
+    assert out.file.getvalue().count("x") == 50  # type: ignore[attr-defined]
 
 
 def test_of_nothing_scored_the_names_remain() -> None:
