@@ -10,6 +10,7 @@ Goals: the suite at least 3 times as fast as the peer's proxies one after the ot
 """
 
 import argparse
+import sys
 from collections.abc import Callable
 from statistics import median
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 
 from experiments.benchmarks import torch_proxies
-from experiments.benchmarks.common import in_turn, ratio, report
+from experiments.benchmarks.common import in_turn, ratio, report, seconds
 from nasproxy import data
 from nasproxy.networks.initialised import Initialised
 from nasproxy.proxies import passes
@@ -77,10 +78,10 @@ def main() -> None:
 
     cells = scorable(space, shape, args.warm + args.cells)
     for cell in cells[: args.warm]:
-        for name, run in contenders.items():
-            if "torch" not in name or cell is cells[0]:
-                run(cell)
-    times = in_turn(contenders, cells[args.warm :])
+        contenders["suite"](cell)  # which compiles all that any of ours does
+        print(f"warm with {space.key(cell)}", file=sys.stderr, flush=True)
+    told = {name: said(name, run) for name, run in contenders.items()}
+    times = in_turn(told, cells[args.warm :])
     rows = [
         {
             "proxy": name,
@@ -96,6 +97,16 @@ def main() -> None:
         rows,
         [f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"],
     )
+
+
+def said(name: str, run: Callable[[Any], object]) -> Callable[[Any], None]:
+    """The same, which says how long it took, for who waits."""
+
+    def and_say(cell: Any) -> None:
+        took = seconds(lambda: run(cell))
+        print(f"{name}: {took:.2f} s", file=sys.stderr, flush=True)
+
+    return and_say
 
 
 def scorable(space: Any, shape: tuple[int, int, int], count: int) -> list[Any]:
