@@ -106,21 +106,25 @@ def add_still(cots: Any, still: Any, op: Any) -> None:
 
 
 @helper
-def salience(maps: Any, cots: Any, op: Any, table: Any) -> None:
+def salience(maps: Any, cots: Any, op: Any, scratch: Any, table: Any) -> None:
     """Of each channel the sum over images of the square of Σ product · cotangent over pixels."""
     n = op[WIDTH] * LANES
+    sums = scratch[:n]
     for c in range(op[OUTPUTS]):
-        sums = np.zeros(LANES, np.float32)
+        for j in range(n):
+            sums[j] = ZERO32
         for r in range(op[HEIGHT]):
             x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
             v = op[V] + c * op[V_PLANE] + r * op[V_ROW]
             given, values = cots[x : x + n], maps[v : v + n]
-            for u in range(op[WIDTH]):
-                for j in range(LANES):
-                    sums[j] += given[u * LANES + j] * values[u * LANES + j]
+            for j in range(n):
+                sums[j] += given[j] * values[j]
         total = 0.0
         for j in range(LANES):
-            total += np.float64(sums[j]) * sums[j]
+            of_image = ZERO32
+            for u in range(op[WIDTH]):
+                of_image += sums[u * LANES + j]
+            total += np.float64(of_image) * of_image
         table[op[CHANNEL] + c] = total
 
 
@@ -286,9 +290,14 @@ def spread(cots: Any, op: Any) -> None:
 
 
 @helper
+def _larger(one: Any, other: Any) -> Any:
+    return one if one > other else other
+
+
+@helper
 def share_of(one: Any, other: Any) -> Any:
     """What of a larger-of-two's cotangent is the first's: half where they are equal, as in JAX."""
-    return np.float32(1) if one > other else (HALF32 if one == other else ZERO32)
+    return (HALF32 if one >= other else ZERO32) + (HALF32 if one > other else ZERO32)
 
 
 @helper
@@ -302,16 +311,20 @@ def halve_back(maps: Any, cots: Any, op: Any) -> None:
                 x = op[X] + c * op[X_PLANE] + r * op[X_ROW] + u * LANES
                 y = op[Y] + c * op[Y_PLANE] + 2 * r * op[Y_ROW] + 2 * u * LANES
                 v = op[V] + c * op[V_PLANE] + 2 * r * op[V_ROW] + 2 * u * LANES
+                given = cots[x : x + LANES]
+                values, lower = maps[v : v + 2 * LANES], maps[v + op[V_ROW] :]
+                made, below = cots[y : y + 2 * LANES], cots[y + op[Y_ROW] :]
                 for j in range(LANES):
-                    one, two = maps[v + j], maps[v + LANES + j]
-                    three, four = maps[v + op[V_ROW] + j], maps[v + op[V_ROW] + LANES + j]
-                    upper, lower = share_of(one, three), share_of(two, four)
-                    left = share_of(max(one, three), max(two, four)) * cots[x + j]
-                    right = cots[x + j] - left
-                    cots[y + j] += upper * left
-                    cots[y + LANES + j] += lower * right
-                    cots[y + op[Y_ROW] + j] += left - upper * left
-                    cots[y + op[Y_ROW] + LANES + j] += right - lower * right
+                    one, two, three, four = (
+                        values[j], values[LANES + j], lower[j], lower[LANES + j]
+                    )  # fmt: skip
+                    left = share_of(_larger(one, three), _larger(two, four)) * given[j]
+                    right = given[j] - left
+                    upper_left, upper_right = share_of(one, three), share_of(two, four)
+                    made[j] += upper_left * left
+                    made[LANES + j] += upper_right * right
+                    below[j] += left - upper_left * left
+                    below[LANES + j] += right - upper_right * right
 
 
 @helper
@@ -364,42 +377,59 @@ def average_pool_back(cots: Any, op: Any, scratch: Any) -> None:
 def max_pool_back(maps: Any, cots: Any, op: Any, scratch: Any) -> None:
     """Of the largest of each 3×3 neighbourhood at stride 1, found over rows, then columns.
 
-    Where two are equal each has half, as JAX has it for the larger of two.
+    Where two are equal each has half, as JAX has it for the larger of two. A loop writes one row:
+    of more LLVM cannot tell that they are apart, and would not use vectors.
     """
     width, height = op[WIDTH], op[HEIGHT]
     n = width * LANES
-    across, given = scratch[: n + 2 * LANES], scratch[n + 2 * LANES : 2 * n + 4 * LANES]
+    frame = n + 2 * LANES
+    across, before, after = scratch[:frame], scratch[frame : 2 * frame], scratch[2 * frame :]
+    none, given = scratch[3 * frame : 3 * frame + n], scratch[4 * frame : 4 * frame + n]
+    left, inside, right = across[:n], across[LANES : LANES + n], across[2 * LANES : 2 * LANES + n]
+    ahead, behind = before[LANES : LANES + n], after[LANES : LANES + n]
+    for j in range(frame):
+        across[j] = NOTHING
+        before[j] = ZERO32
+        after[j] = ZERO32
+    for j in range(n):
+        none[j] = NOTHING
     if op[Z] < 0:
         _clear(cots, op)
     for c in range(op[OUTPUTS]):
         for r in range(height):
-            here = op[V] + c * op[V_PLANE] + r * op[V_ROW]
+            v = op[V] + c * op[V_PLANE] + r * op[V_ROW]
+            here = maps[v : v + n]
+            upper = maps[v - op[V_ROW] : v - op[V_ROW] + n] if r > 0 else none
+            lower = maps[v + op[V_ROW] : v + op[V_ROW] + n] if r < height - 1 else none
             for j in range(n):
-                upper = maps[here - op[V_ROW] + j] if r > 0 else NOTHING
-                lower = maps[here + op[V_ROW] + j] if r < height - 1 else NOTHING
-                across[LANES + j] = max(max(upper, maps[here + j]), lower)
-            for j in range(LANES):
-                across[j] = NOTHING
-                across[n + LANES + j] = NOTHING
-            for j in range(n + 2 * LANES):
-                given[j] = ZERO32
+                inside[j] = _larger(_larger(upper[j], here[j]), lower[j])
             x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
+            from_out = cots[x : x + n]
             for j in range(n):
-                left, middle, right = across[j], across[j + LANES], across[j + 2 * LANES]
-                of_two = share_of(max(left, middle), right) * cots[x + j]
-                of_one = share_of(left, middle) * of_two
-                given[j] += of_one
-                given[j + LANES] += of_two - of_one
-                given[j + 2 * LANES] += cots[x + j] - of_two
+                of_two = share_of(_larger(left[j], inside[j]), right[j]) * from_out[j]
+                ahead[j] = share_of(left[j], inside[j]) * of_two
+            for j in range(n):
+                of_two = share_of(_larger(left[j], inside[j]), right[j]) * from_out[j]
+                given[j] = of_two - share_of(left[j], inside[j]) * of_two
+            for j in range(n):
+                of_two = share_of(_larger(left[j], inside[j]), right[j]) * from_out[j]
+                behind[j] = from_out[j] - of_two
+            # What a pixel gives the one on its left or right, that one gets.
+            shifted, back = before[2 * LANES : 2 * LANES + n], after[:n]
+            for j in range(n):
+                given[j] += shifted[j] + back[j]
             y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
+            own = cots[y : y + n]
             for j in range(n):
-                upper = maps[here - op[V_ROW] + j] if r > 0 else NOTHING
-                lower = maps[here + op[V_ROW] + j] if r < height - 1 else NOTHING
-                middle = maps[here + j]
-                of_two = share_of(max(upper, middle), lower) * given[j + LANES]
-                of_one = share_of(upper, middle) * of_two
-                cots[y + j] += of_two - of_one
-                if r > 0:
-                    cots[y - op[Y_ROW] + j] += of_one
-                if r < height - 1:
-                    cots[y + op[Y_ROW] + j] += given[j + LANES] - of_two
+                of_two = share_of(_larger(upper[j], here[j]), lower[j]) * given[j]
+                own[j] += of_two - share_of(upper[j], here[j]) * of_two
+            if r > 0:
+                above = cots[y - op[Y_ROW] : y - op[Y_ROW] + n]
+                for j in range(n):
+                    of_two = share_of(_larger(upper[j], here[j]), lower[j]) * given[j]
+                    above[j] += share_of(upper[j], here[j]) * of_two
+            if r < height - 1:
+                below = cots[y + op[Y_ROW] : y + op[Y_ROW] + n]
+                for j in range(n):
+                    of_two = share_of(_larger(upper[j], here[j]), lower[j]) * given[j]
+                    below[j] += given[j] - of_two

@@ -114,6 +114,9 @@ def both_sums(
     n = op[WIDTH] * LANES
     floor, ceiling = bounds(op[ACTIVATION])
     sums = scratch[: 7 * n]
+    one, two, three = sums[:n], sums[n : 2 * n], sums[2 * n : 3 * n]
+    four, five, six = sums[3 * n : 4 * n], sums[4 * n : 5 * n], sums[5 * n : 6 * n]
+    seven = sums[6 * n :]
     for c in range(op[OUTPUTS]):
         channel = op[CHANNEL] + c
         mean = np.float32(moments[channel, 0])
@@ -125,19 +128,26 @@ def both_sums(
             v = op[V] + c * op[V_PLANE] + r * op[V_ROW]
             given, changed = still[x : x + n], cots[x : x + n]
             values, moved = maps[v : v + n], moves[v : v + n]
+            # Loops of few arrays: of more LLVM cannot tell that they are apart.
             for j in range(n):
                 apart = values[j] - mean
                 normed = apart * gain + shift
-                passes = floor < normed and normed < ceiling
-                own = given[j] if passes else ZERO32
-                change = changed[j] if passes else ZERO32
-                sums[j] += own
-                sums[n + j] += own * apart
-                sums[2 * n + j] += change
-                sums[3 * n + j] += change * apart
-                sums[4 * n + j] += moved[j]
-                sums[5 * n + j] += moved[j] * apart
-                sums[6 * n + j] += moved[j] * own
+                own = given[j] if floor < normed and normed < ceiling else ZERO32
+                one[j] += own
+                two[j] += own * apart
+            for j in range(n):
+                apart = values[j] - mean
+                normed = apart * gain + shift
+                change = changed[j] if floor < normed and normed < ceiling else ZERO32
+                three[j] += change
+                four[j] += change * apart
+            for j in range(n):
+                five[j] += moved[j]
+                six[j] += moved[j] * (values[j] - mean)
+            for j in range(n):
+                normed = (values[j] - mean) * gain + shift
+                own = given[j] if floor < normed and normed < ceiling else ZERO32
+                seven[j] += moved[j] * own
         for k in range(7):
             total = 0.0
             for j in range(n):

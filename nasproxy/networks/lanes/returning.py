@@ -132,7 +132,7 @@ def back(
                         table[g],
                     )
             elif code == adjoint.SALIENCE:
-                adjoint.salience(own, changed, op, saliences[g])
+                adjoint.salience(own, changed, op, scratch[me], saliences[g])
             elif code == adjoint.GIVE:
                 adjoint.give(changed, op, images, g * LANES)
             elif code == adjoint.MASK_MOVES:
