@@ -49,6 +49,15 @@ def legend(axes: Axes, **options: Any) -> None:
         axes.legend(fontsize=7, frameon=False, **options)
 
 
+def legend_below(axes: Axes, columns: int = 3) -> None:
+    """A small legend under all panels, of one's labels: where lines leave no room for it."""
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
+    handles, labels = axes.get_legend_handles_labels()
+    place = {"loc": "outside lower center", "ncols": columns}
+    figure.legend(handles, labels, fontsize=7, frameon=False, **place)
+
+
 def intervals(
     axes: Axes,
     x: ArrayLike,
