@@ -208,9 +208,9 @@ Written by `nasproxy reproduce --claims` from the reports in this folder; no num
 A verdict is one word, by a rule that is code: `claims.py` of a suite. A claim **holds** if the
 whole 95 % interval lies where the rule says, **fails** if all of it lies elsewhere, and is
 **undecided** in between, and where an experiment smaller than the paper's cannot refute. *Here* is
-ours, *published* the paper's own. The rules on the two papers were written when the numbers of the
-present reports were known, with the papers' bounds or margins that are said to be chosen here; the
-rule on searches was committed before its scores were made.
+ours, *published* the paper's own. The rules on papers 000 and 001 were written when the numbers of
+the present reports were known, with the papers' bounds or margins that are said to be chosen here;
+those on kernels (002, and 42 of 001) and on searches were committed before their numbers were made.
 """
 
 

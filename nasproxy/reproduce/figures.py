@@ -36,9 +36,12 @@ def logarithmic(axes: Axes, which: str = "x") -> None:
 
 
 def label(axes: Axes, x: str, y: str, title: str = "") -> None:
-    """Axis labels, with units, and a title."""
+    """Axis labels, with units, and a title; y's at the first of panels that share it."""
     axes.set_xlabel(x, fontsize=9)
-    axes.set_ylabel(y, fontsize=9)
+    place = axes.get_subplotspec()
+    shared = len(axes.get_shared_y_axes().get_siblings(axes)) > 1
+    if place is None or place.is_first_col() or not shared:
+        axes.set_ylabel(y, fontsize=9)
     if title:
         axes.set_title(title, fontsize=9)
 
@@ -47,6 +50,15 @@ def legend(axes: Axes, **options: Any) -> None:
     """A small legend; nothing where nothing is labelled."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=7, frameon=False, **options)
+
+
+def legend_below(axes: Axes, columns: int = 3) -> None:
+    """A small legend under all panels, of one's labels: where lines leave no room for it."""
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
+    handles, labels = axes.get_legend_handles_labels()
+    place = {"loc": "outside lower center", "ncols": columns}
+    figure.legend(handles, labels, fontsize=7, frameon=False, handlelength=3, **place)
 
 
 def intervals(

@@ -112,16 +112,63 @@ def test_the_report_is_of_the_committed_scores() -> None:
     decision = choice.decide(choosing, judging, costs, usual, limit)
     report = (RESULTS / "measures" / "README.md").read_text(encoding="utf-8")
     said = choice.sentence(decision, judging, "cost", full=False)
-    expected = re.findall(
-        r"[+-]?\d*\.\d+|[A-Za-z_]+", report.partition("**Here.** ")[2].split("\n")[0]
-    )
-    found = re.findall(r"[+-]?\d*\.\d+|[A-Za-z_]+", said)
+    alike(said, report.partition("**Here.** ")[2].split("\n")[0])
+
+
+def alike(said: str, printed: str) -> None:
+    """Sentences have the same words, and numbers that differ by rounding: scores are float32."""
+    found, expected = (re.findall(r"[+-]?\d*\.\d+|[A-Za-z_]+", text) for text in (said, printed))
     assert len(found) == len(expected)
-    for one_word, other in zip(found, expected, strict=True):
+    for one, other in zip(found, expected, strict=True):
         if re.search(r"\d", other):
-            assert float(one_word) == pytest.approx(float(other), abs=0.0021), said
+            assert float(one) == pytest.approx(float(other), abs=0.0021), said
         else:
-            assert one_word == other
+            assert one == other
+
+
+def kept_parts(folder: Path) -> tuple[Any, dict[str, Scores]]:
+    """The committed scores of the parts, and what their halves are made from."""
+    raw = pd.read_parquet(folder / "scores.parquet").reset_index()
+    requests = study.requests(study.CELLS, study.PART_CELLS, small=False)
+    scores, pools = {}, {}
+    for seeds, look in product(study.HALVES.values(), study.LOOKS):
+        for seed in seeds:
+            frame = raw[(raw["part"] == look) & (raw["seed"] == seed)].set_index("architecture")
+            side = 32 // study.LOOKS[look].pool
+            name = study.part(look, seed)
+            scores[name] = Scores(requests[name], frame.drop(columns=["part", "half"]), {})
+            pools[name] = SimpleNamespace(
+                architectures=dict.fromkeys(frame.index),
+                images=SimpleNamespace(image_shape=(side, side, 3)),
+            )
+    truth = raw.drop_duplicates("architecture").set_index("architecture")["truth"]
+    return SimpleNamespace(truth=truth, pool_of=pools.__getitem__), scores
+
+
+def test_the_report_on_parts_is_of_the_committed_scores() -> None:
+    """Every τ, the setting that the rule chooses, and what it gains."""
+    folder = RESULTS / "parts"
+    own, scores = kept_parts(folder)
+    choosing, judging = (parts._half(own, scores, half) for half in study.HALVES)
+    table = pd.read_csv(folder / "candidates.csv")
+    assert len(table) == len(choosing.scores)
+    for row in table.to_dict("records"):
+        sizes = row["n_t"], row["M"], row["width"], row["pixels"]
+        candidate = Candidate(tuple(row["measure"].split(" + ")), *sizes)
+        for half, name in ((choosing, "choosing"), (judging, "judging")):  # Rounding makes ties.
+            found = choice.mean_tau(half, candidate)
+            assert found == pytest.approx(row[f"τ, {name}"], abs=5e-3)
+    costs = parts.seconds(pd.read_csv(folder / "seconds.csv"), list(choosing.scores), 200)
+    assert costs[USUAL] == pytest.approx(
+        table.set_index(["measure", "width", "pixels", "n_t", "M"])["seconds"][
+            "accuracy", 16, 32, 500, 1
+        ]
+    )
+    limit = costs[USUAL] * 1024 / 700  # (512, 512, 1) for (500, 200, 1).
+    decision = choice.decide(choosing, judging, costs, USUAL, limit)
+    report = (folder / "README.md").read_text(encoding="utf-8")
+    said = choice.sentence(decision, judging, "seconds", full=True)
+    alike(said, report.partition("**Here.** ")[2].partition(" At equal cost")[0])
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +242,7 @@ def test_a_setting_wins_where_its_interval_says_so(
     pairs = [Compared(NARROW, BASE, one, one) for one in estimates]
     assert parts.outcomes(pairs, USUAL).startswith(f"width 8 at 32×32 pixels {said} (")
     more = [Compared(BASE._replace(n_train=200), BASE, one, one) for one in estimates]
-    assert parts.outcomes(more, USUAL).startswith(f"more members of n_t 200 {said} (")
+    assert parts.outcomes(more, USUAL).startswith(f"n_t 200 with more members {said} (")
     assert parts.outcomes([], USUAL) == "no two settings cost alike"
 
 

@@ -6,5 +6,6 @@ PAPER = (
     "Kernel regression with infinite-width neural networks on millions of examples (Adlam et al.)"
 )
 EXPERIMENTS = ("order", "whitening", "cost", "finite_width")
+CLAIMS = ("claims",)
 
-__all__ = ["EXPERIMENTS", "PAPER", "prepare"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "PAPER", "prepare"]

@@ -122,6 +122,7 @@ def rows(case: Case, images: Dataset, n_valid: int = N_VALID) -> Iterator[Row]:
     if tried.kernel is None:
         yield _best_width(x, y, targets, valid_labels, pairs)
         return
+    tried.kernel(x[:8])  # The first call may compile, which is not the kernel's time.
     start = time.process_time()
     a, b = tried.kernel.prepare(x), tried.kernel.prepare(y)
     train_kernel, valid_kernel = np.asarray(tried.kernel(a)), np.asarray(tried.kernel(b, a))

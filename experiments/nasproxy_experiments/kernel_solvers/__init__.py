@@ -4,5 +4,6 @@ from nasproxy_experiments.kernel_solvers.study import prepare
 
 PAPER = "Kernel Regression with Infinite-Width Neural Networks on Millions of Examples, its solvers"
 EXPERIMENTS = ("approximations", "nystrom", "preconditioners", "residual", "precision", "cost")
+CLAIMS = ("claims",)
 
-__all__ = ["EXPERIMENTS", "PAPER", "prepare"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "PAPER", "prepare"]

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nasproxy.reproduce import figures
-from nasproxy.reproduce.statistics import columns
+from nasproxy.reproduce.statistics import Estimate, columns
 from nasproxy.reproduce.suites import Finding
 from nasproxy_experiments.kernel_solvers import methods
 from nasproxy_experiments.kernel_solvers.rules import above, all_of, gain
@@ -35,7 +35,7 @@ Cases = dict[tuple[str, str, int], list[Judged]]
 def run(study: Study) -> Finding:
     sizes = [study.points // share for share in SHARES]
     cases = scored(study, sizes)
-    verdicts, rows = [], []
+    verdicts, rows, compared = [], [], []
     for kernel in KERNELS:
         exact = right(cases[kernel, "conjugate gradients", study.points])
         others = (*methods.APPROXIMATE, SUBSET)
@@ -45,13 +45,18 @@ def run(study: Study) -> Finding:
             for s in sizes
         }
         verdicts.append(f"{kernel}: " + "; ".join(sentences(kernel, cases, behind, sizes)) + ".")
+        compared += differences(kernel, cases, sizes)
         for (name, method, size), judged in cases.items():
             if name == kernel:
                 rows.append(row(kernel, method, size, judged, behind.get((method, size))))
     table = pd.DataFrame(rows)
     return Finding(
         " ".join(verdicts),
-        {"approximations": table, "raw": raw(cases)},
+        {
+            "approximations": table,
+            "differences": pd.DataFrame(compared),
+            "raw": raw(cases),
+        },
         _figure(table, study.points),
         (
             "Accuracy on the test images, by the regulariser of least squared error on the images "
@@ -95,21 +100,14 @@ def sentences(kernel: str, cases: Cases, behind: dict, sizes: list[int]) -> list
     """The verdicts on one kernel."""
     largest = max(sizes)
 
-    def mean(method: str) -> np.ndarray:
-        return np.mean([right(cases[kernel, method, size]) for size in sizes], 0)
-
     def worst(names: tuple[str, ...]) -> tuple[tuple[str, int], object]:
         at = min(((m, s) for m in names for s in sizes), key=lambda case: behind[case].value)
         return at, behind[at]
 
     beaten = all_of([above(behind[m, s], 0) for m in methods.APPROXIMATE for s in sizes])
     (nearest, size), apart = worst(methods.APPROXIMATE)
-    best = {(a, b): gain(mean(a) - mean(b), 4) for a in LOW_RANK for b in PARTITIONED}
+    best, grown = low_rank(kernel, cases, sizes), growth(kernel, cases, sizes)
     least = min(best, key=lambda pair: best[pair].value)
-    grown = {
-        m: gain(right(cases[kernel, m, largest]) - right(cases[kernel, m, min(sizes)]), 4)
-        for m in methods.APPROXIMATE
-    }
     slowest = min(grown, key=lambda m: grown[m].value)
     _, subset = worst((SUBSET,))
     smaller = all_of([above(behind[SUBSET, s], 0) for s in sizes])
@@ -122,6 +120,38 @@ def sentences(kernel: str, cases: Cases, behind: dict, sizes: list[int]) -> list
         f"{slowest}, by {grown[slowest]:.3f} from {min(sizes):,} to {largest:,})",
         f"that less data is worse {smaller} (a share of {largest / (largest * min(SHARES)):.2g} of "
         f"it by {behind[SUBSET, largest]:.3f}, least {subset:.3f})",
+    ]
+
+
+def low_rank(kernel: str, cases: Cases, sizes: list[int]) -> dict[tuple[str, str], Estimate]:
+    """Gains, in the mean over sizes, of each low-rank method over each partitioned one."""
+
+    def mean(method: str) -> np.ndarray:
+        return np.mean([right(cases[kernel, method, size]) for size in sizes], 0)
+
+    return {(a, b): gain(mean(a) - mean(b), 4) for a in LOW_RANK for b in PARTITIONED}
+
+
+def growth(kernel: str, cases: Cases, sizes: list[int]) -> dict[str, Estimate]:
+    """Gains of each method's largest size over its smallest."""
+
+    def at(method: str, size: int) -> np.ndarray:
+        return right(cases[kernel, method, size])
+
+    return {m: gain(at(m, max(sizes)) - at(m, min(sizes)), 4) for m in methods.APPROXIMATE}
+
+
+def differences(kernel: str, cases: Cases, sizes: list[int]) -> list[dict[str, object]]:
+    """The gains of both, a row each."""
+    pairs = low_rank(kernel, cases, sizes).items()
+    found = [("method", a, b, one) for (a, b), one in pairs]
+    found += [
+        ("size", f"{method} at {max(sizes):,}", f"{method} at {min(sizes):,}", one)
+        for method, one in growth(kernel, cases, sizes).items()
+    ]
+    return [
+        {"kernel": kernel, "by": by, "of": of, "over": over} | columns("gain", one)
+        for by, of, over, one in found
     ]
 
 

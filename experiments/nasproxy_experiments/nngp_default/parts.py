@@ -228,7 +228,7 @@ def outcomes(pairs: Sequence[Compared], usual: Candidate) -> str:
         one = pair.setting
         look = f"width {one.width} at {one.pixels}×{one.pixels} pixels"
         same = (one.width, one.pixels) == (usual.width, usual.pixels)
-        name = f"more members of n_t {one.n_train}" if same else look
+        name = f"n_t {one.n_train} with more members" if same else look
         groups.setdefault(name, []).append(pair.judging)
     said = []
     for name, gains in groups.items():
@@ -311,7 +311,7 @@ def _shown(gain: metrics.Estimate) -> str:
 
 
 def _figure(table: pd.DataFrame, decision: Decision, limit: float) -> Figure:
-    figure, axes = figures.panels(len(SHOWN), sharey=True)
+    figure, axes = figures.panels(len(SHOWN), sharex=True, sharey=True)
     for axis, measures in zip(axes, SHOWN, strict=True):
         name = " + ".join(measures)
         groups = table[table["measure"] == name].groupby(["width", "pixels"], sort=True)
@@ -336,5 +336,5 @@ def _figure(table: pd.DataFrame, decision: Decision, limit: float) -> Figure:
     axes[0].plot(
         decision.share * limit, own.value, "ks", mfc="none", ms=10, label=f"chosen, {winner.name}"
     )
-    figures.legend(axes[0], loc="lower right")
+    figures.legend_below(axes[0])
     return figure
