@@ -21,7 +21,7 @@ POINTS = 3000
 QUICK_POINTS, EMBEDDED_POINTS = 300, 600
 DRAWS = 5
 KERNELS = ("FC3", "Myrtle10")
-RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
+RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """What solvers choose from, by squared error on the images kept apart for it."""
 
 
@@ -167,7 +167,8 @@ class Study:
             f"{self.chosen_on:,} validation images to choose regularisers on, "
             f"{self.valid - self.chosen_on:,} others to judge on; seed {self.seed}. Kernels: NTK, "
             "float32, FC3 with σ_w² = 2, σ_b² = .01, Myrtle10 with σ_w² = 2, σ_b = 0. Targets: "
-            "one-hot labels minus 1/classes. Regularisers are fractions of the mean eigenvalue.",
+            "one-hot labels minus 1/classes. Regularisers are fractions of the mean eigenvalue; "
+            f"those that a method chooses from are {', '.join(f'{ridge:g}' for ridge in RIDGES)}.",
             "",
         ]
 
