@@ -12,6 +12,8 @@ from nasproxy.networks import passes
 from nasproxy.networks.curvature import hessian_product
 from nasproxy.networks.graph import Builder, Graph
 from nasproxy.networks.initialised import Initialised
+from nasproxy.networks.lanes.engine import Memory
+from nasproxy.networks.lanes.plan import Stage
 from nasproxy.networks.lanes.recorded import Recorded
 from nasproxy.networks.lanes.tape import derives
 from nasproxy.networks.layers import (
@@ -183,6 +185,16 @@ def test_passes_that_live_at_once_do_not_share_memory() -> None:
     other = Recorded(network, second)
     np.testing.assert_array_equal(one.value(1), before)
     assert np.abs(other.value(1) - before).max() > 0.1
+
+
+def test_a_memory_lies_as_another_does() -> None:
+    """Also one that knows the same sizes of maps, but met them in another order."""
+    wide, small = Stage(8, 8, 1), Stage(4, 4, 1)
+    one, other = Memory(), Memory()
+    first = one.bases({wide: 2, small: 3}, 2)
+    assert other.bases({small: 3, wide: 2}, 2) != first
+    assert other.bases({small: 1}, 2, one) == first
+    assert other.maps.shape == one.maps.shape
 
 
 @pytest.mark.parametrize("n", [16, 21])

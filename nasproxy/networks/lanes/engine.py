@@ -67,7 +67,8 @@ class Memory:
     ) -> dict[Stage, int]:
         """Where stages begin in a row, in floats, made larger if need be; where they do in ``like``
         if that is given."""
-        if like is not None and like._planes != self._planes:
+        # In their order, too, in which they lie.
+        if like is not None and [*like._planes.items()] != [*self._planes.items()]:
             self._planes, self.maps = dict(like._planes), aligned(1, 0)
             self.maps = aligned(rows, like.maps.shape[1])
         small = any(self._planes.get(stage, 0) < planes for stage, planes in needed.items())
