@@ -167,8 +167,9 @@ def test_a_trained_module_runs_in_the_engine(name: str) -> None:
     for output, j in functions.items():
         norm, batch = BatchNorm(1, images=8), jax.device_put(case.batch)
         kernel = empirical_ntk.ntk(trained, batches, 3, batch, norm, output)[:N]
-        # Gradients are float32 on both sides; those of kernels are sums over pixels and images.
-        close(kernel, np.einsum("nkp,mkp->nm", j, j[:3]), EXACT)
+        # Gradients are float32 on both sides; those of kernels are sums over pixels and images,
+        # up to 4e-5 apart on processors whose sums have another order.
+        close(kernel, np.einsum("nkp,mkp->nm", j, j[:3]), 5 * EXACT)
 
 
 def train(module: Network, x: Array, labels: Array, steps: int) -> list[float]:
