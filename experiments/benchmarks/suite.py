@@ -80,7 +80,9 @@ def main() -> None:
     for cell in cells[: args.warm]:
         contenders["suite"](cell)  # which compiles all that any of ours does
         print(f"warm with {space.key(cell)}", file=sys.stderr, flush=True)
-    told = {name: said(name, run) for name, run in contenders.items()}
+    told: dict[str, Callable[[Any], object]] = {
+        name: said(name, run) for name, run in contenders.items()
+    }
     times = in_turn(told, cells[args.warm :])
     rows = [
         {

@@ -150,7 +150,7 @@ def differences(kernel: str, cases: Cases, sizes: list[int]) -> list[dict[str, o
         for method, one in growth(kernel, cases, sizes).items()
     ]
     return [
-        {"kernel": kernel, "by": by, "of": of, "over": over} | columns("gain", one)
+        {"kernel": kernel, "by": by, "of": of, "over": over, **columns("gain", one)}
         for by, of, over, one in found
     ]
 
