@@ -195,6 +195,8 @@ def test_a_memory_lies_as_another_does() -> None:
     assert other.bases({small: 3, wide: 2}, 2) != first
     assert other.bases({small: 1}, 2, one) == first
     assert other.maps.shape == one.maps.shape
+    with pytest.raises(RuntimeError, match="too small"):
+        other.bases({wide: 100}, 2, one)
 
 
 @pytest.mark.parametrize("n", [16, 21])

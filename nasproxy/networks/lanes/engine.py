@@ -81,6 +81,8 @@ class Memory:
             self._planes, self.maps = {}, aligned(1, 0)
             self.maps = aligned(rows, floats)
             self._planes = planes
+        if like is not None and [*like._planes.items()] != [*self._planes.items()]:
+            raise RuntimeError("a memory is too small for what another holds at the same places")
         places, at = {}, 0
         for stage, planes in self._planes.items():
             places[stage] = at
