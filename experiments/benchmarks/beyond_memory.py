@@ -29,6 +29,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -190,25 +191,28 @@ def attempted(
 ) -> dict[str, Any]:
     command = [sys.executable, "-m", "experiments.benchmarks.beyond_memory", *sys.argv[1:]]
     command += ["--contender", contender, "--n", str(n)]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-    )
     most = 0
-    with process:
-        while process.poll() is None:
-            most = max(most, anonymous(process.pid))
-            time.sleep(LOOK)
-        out, errors = process.communicate()
+    # Files, not pipes: nobody reads while it is watched, and a pipe holds 64 kB of its classes.
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as errors:
+        with subprocess.Popen(
+            command, stdout=out, stderr=errors, env=os.environ | environment
+        ) as process:
+            while process.poll() is None:
+                most = max(most, anonymous(process.pid))
+                time.sleep(LOOK)
+        said, complaints = _lines(out), _lines(errors)
     found: dict[str, Any] = {"GiB": most / 2**30, "failed": "", "note": ""}
     if process.returncode < 0:
         return found | {"failed": f"signal {signal.Signals(-process.returncode).name}"}
     if process.returncode:
-        return found | {"failed": (errors.strip().splitlines() or ["no word"])[-1][:100]}
-    return found | json.loads(out.splitlines()[-1])
+        return found | {"failed": (complaints or ["no word"])[-1][:100]}
+    return found | json.loads(said[-1])
+
+
+def _lines(file: Any) -> list[str]:
+    """Those that say something."""
+    file.seek(0)
+    return [line.strip() for line in file if line.strip()]
 
 
 def solve(args: argparse.Namespace) -> None:
