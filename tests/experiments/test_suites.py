@@ -177,7 +177,10 @@ def test_data_is_the_imagenet_like_set(tmp_path: Path, monkeypatch: pytest.Monke
         (TOPOLOGY, pd.DataFrame({"arch_str": NASBench201().sample(10, 0)})),
     ):
         truth = dict.fromkeys((*columns[name].accuracy, columns[name].latency or "ms"), 50.0)
-        keyed.assign(**truth).to_parquet(tmp_path / columns[name].table)
+        table = keyed.assign(**truth)
+        if name == ACCEL:  # Nine of the benchmark's own were trained twice.
+            table = pd.concat([table, table.iloc[:1].assign(imagenet_top1=60.0)])
+        table.to_parquet(tmp_path / columns[name].table)
     write_prepared(tmp_path, "cifar10", {"train": pictures(50)})
     pets = write_pictures(tmp_path / "pets", [f"class{i:02}" for i in range(12)], count=8)
     options = Options(cells=10, truth=tmp_path, data_dir=tmp_path, out=tmp_path / "out")
@@ -194,6 +197,8 @@ def test_data_is_the_imagenet_like_set(tmp_path: Path, monkeypatch: pytest.Monke
     )
     assert (used["nngp"].classes, used["nngp"].image_shape) == (11, (40, 40, 3))
     assert len(used["nngp"].valid_labels) == 11 * 4
+    assert benchmark.published is not None
+    assert sorted(benchmark.published) == [50.0] * 9 + [55.0]
     few, small = used["nngp, 10 labels"], used["training"]
     assert (few.classes, few.image_shape) == (10, (40, 40, 3))
     assert (small.classes, small.image_shape) == (10, (32, 32, 3))
