@@ -22,7 +22,12 @@ from nasproxy.reproduce.pool import Pool
 from nasproxy.reproduce.scores import Request
 from nasproxy.reproduce.suites import Options
 from nasproxy_experiments import fc_ntk, nngp_mnas
-from nasproxy_experiments.fc_ntk import finite_networks, spectrum
+from nasproxy_experiments.fc_ntk import (
+    finite_networks,
+    fixed_point,
+    spectrum,
+    timing,
+)
 from nasproxy_experiments.fc_ntk import study as kernels
 from nasproxy_experiments.nngp_mnas import against_size
 from nasproxy_experiments.nngp_mnas import study as spaces
@@ -53,6 +58,10 @@ def test_kernels_of_wide_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(kernels, "SEEDS", (0, 1))
     monkeypatch.setattr(finite_networks, "WIDTHS", (8,))
     monkeypatch.setattr(finite_networks, "SEEDS", (0, 1))
+    monkeypatch.setattr(timing, "REPEATS", 2)
+    monkeypatch.setattr(timing, "WIDTH", 8)
+    monkeypatch.setattr(timing, "MOST_EPOCHS", 2)
+    monkeypatch.setattr(fixed_point, "MOST", 60)
     study = fc_ntk.prepare(Options(cells=3, points=200, out=tmp_path, progress=False))
     try:
         found = {n: written("fc_ntk", n, study, tmp_path) for n in fc_ntk.EXPERIMENTS}

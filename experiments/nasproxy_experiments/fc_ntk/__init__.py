@@ -3,7 +3,16 @@
 from nasproxy_experiments.fc_ntk.study import prepare
 
 PAPER = "Approximate Architecture Evaluation with Accelerated Kernel Methods (Bordelon)"
-EXPERIMENTS = ("spectrum", "depth", "finite_networks", "accuracy")
+EXPERIMENTS = (
+    "spectrum",
+    "preprocessing",
+    "modes",
+    "fixed_point",
+    "depth",
+    "timing",
+    "finite_networks",
+    "accuracy",
+)
 
 CLAIMS = ("claims",)
 
