@@ -122,12 +122,12 @@ def _figure(raw: pd.DataFrame) -> Figure:
         label = f"λ = {ridge:g}"
         axes[0].plot(own["iterations, plain"], own["apart"], "o", color=colour, label=label)
         axes[0].plot(own["iterations, k"], own["apart"], "s", mfc="none", color=colour)
-    axes[0].set_xscale("log")
-    axes[0].set_yscale("log")
+    figures.logarithmic(axes[0])
+    figures.logarithmic(axes[0], "y")
     figures.label(axes[0], "iterations: dots plain, squares preconditioned", "functions apart")
     figures.legend(axes[0])
     for _, own in raw[raw["λ"] == 0].groupby("draw"):
         axes[1].plot(own["iterations, k"], own["norm"], "o-", ms=3, color="black", lw=1)
-    axes[1].set_xscale("log")
+    figures.logarithmic(axes[1])
     figures.label(axes[1], "iterations, preconditioned, λ = 0", "norm of the function")
     return figure
