@@ -123,7 +123,9 @@ def _figure(raw: pd.DataFrame) -> Figure:
         axes[0].plot(own["iterations, plain"], own["apart"], "o", color=colour, label=label)
         axes[0].plot(own["iterations, k"], own["apart"], "s", mfc="none", color=colour)
     figures.logarithmic(axes[0])
-    figures.logarithmic(axes[0], "y")
+    axes[0].axhline(SAME, color="black", lw=0.8, ls=":", label="the rule's bound")
+    axes[0].set_yscale("log")
+    axes[0].set_ylim(1e-5, 2 * SAME)
     figures.label(axes[0], "iterations: dots plain, squares preconditioned", "functions apart")
     figures.legend(axes[0])
     for _, own in raw[raw["λ"] == 0].groupby("draw"):
