@@ -319,6 +319,12 @@ def test_the_notebooks_cells_are_distinct_and_in_the_order_drawn() -> None:
     assert keys[:10] == [cell.key for cell in nngp_nas_notebook.distinct(space, 10, 0)]
 
 
+def test_the_notebooks_inception_like_cell_is_the_benchmarks() -> None:
+    """Its parameters as the official release prints them for that example."""
+    graph = NASBench101().graph(nngp_nas_notebook.INCEPTION, (32, 32, 3), 10)
+    assert graph.parameters == 2_694_282
+
+
 def test_a_suite_names_every_setting() -> None:
     paper = NNGP.presets["paper"]
     assert spelled(NNGP, paper, n_train=64, width=8) == NNGP(n_train=64, width=8)
