@@ -69,6 +69,7 @@ def main() -> None:
             drawn=f"random_matrix without repeats, n={DRAWS}, seed={args.seed}",
         )
     table, out = _table(scores, published), args.out / f"width{args.width}"
+    out.mkdir(parents=True, exist_ok=True)
     truth.write_table(table, out / "distinct.csv")
     truth.write_table(one, out / "inception.csv")
     raw = scores.assign(**{COLUMN: published.reindex(scores.index)})
