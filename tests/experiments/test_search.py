@@ -109,7 +109,7 @@ def test_a_verdict_follows_from_what_a_score_knows(quality: float, word: str) ->
     """A good score helps and one upside down hurts; of noise, no gain is in the interval."""
     table = gains(quality)
     gain = screens.gain_of(table, "made up", "random", "nngp", "none")
-    assert f"of random {word}: {gain:+.2f} points" in screens.verdict(table)
+    assert f"of random search {word}: {gain:+.2f} points" in screens.verdict(table)
 
 
 def test_a_gain_is_the_regret_that_is_saved() -> None:

@@ -28,6 +28,7 @@ CLAIM = (
 )
 NEEDS = ("nasbench101", "nasbench201")
 SEARCHES = {"random": simulation.random_search, "evolution": simulation.evolution}
+NAMED = {"random": "random search", "evolution": "evolution"}
 SCREENS = ("none", "nngp", "size", "counts")
 KEPT, REPEATS = 0.3, 20
 BUDGETS = (4.0, 10.0, 25.0)
@@ -147,17 +148,20 @@ def gain_of(table: pd.DataFrame, space: str, search: str, screen: str, other: st
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """A sentence a space, by the rule."""
-    words = {HOLDS: "helps", FAILS: "hurts"}
+    """By the rule, of each space and search: over no screen, then over a screen by counts."""
     sentences = []
     for space in dict.fromkeys(table["space"]):
-        parts = []
         for search in SEARCHES:
-            gain = gain_of(table, space, search, "nngp", "none")
-            word = words.get(HELPS.verdict(gain), "is undecided")
-            parts.append(f"{search} {word}: {gain:+.2f} points")
-        sentences.append(f"On {space} an NNGP screen, of {'; of '.join(parts)}.")
+            gain, beside = (gain_of(table, space, search, "nngp", o) for o in ("none", "counts"))
+            sentences.append(
+                f"On {space} an NNGP screen of {NAMED[search]} {_word(gain)}: {gain:+.2f} points; "
+                f"against a screen by counts it {_word(beside)}: {beside:+.2f}."
+            )
     return " ".join(sentences)
+
+
+def _word(gain: Estimate) -> str:
+    return {HOLDS: "helps", FAILS: "hurts"}.get(HELPS.verdict(gain), "is undecided")
 
 
 def _notes(searched: dict[str, Searched], raw: pd.DataFrame) -> Sequence[str]:
