@@ -234,3 +234,32 @@ def test_what_is_refused() -> None:
         kernel_solvers.prepare(Options(points=7))
     with pytest.raises(SettingError, match="--truth"):
         kernel_solvers.prepare(Options(truth=Path("truth")))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("does not hold", "float64 is needed for no part."),
+        ("holds", "float64 is needed instead of: Cholesky in float32."),
+        ("is undecided", "float64 may be needed instead of: Cholesky in float32."),
+    ],
+)
+def test_a_sentence_says_for_what_float64_is_needed(verdict: str, said: str) -> None:
+    rows = [
+        {
+            "case": "FC3",
+            "λ": ridge,
+            "arm": arm,
+            "accuracy lost": 0.01 if decisive else 0.0,
+            "accuracy lost low": 0.0,
+            "accuracy lost high": 0.02 if decisive else 0.0,
+            "predictions apart": 1e-5,
+            "float64 is needed": verdict if decisive else "does not hold",
+        }
+        for ridge in precision.RIDGES
+        for arm in precision.ARMS
+        for decisive in [arm == "Cholesky in float32" and ridge == precision.RIDGES[0]]
+    ]
+    sentence = precision._sentence(pd.DataFrame(rows), "FC3")
+    assert said in sentence
+    assert "0.0100 [0.0000, 0.0200], Cholesky in float32 at λ = 1e-07" in sentence

@@ -166,30 +166,34 @@ def _line(
 
 
 def _sentence(table: pd.DataFrame, case: str) -> str:
-    """Which of the arms need float64, over all regularisers."""
+    """In how many of the arms float64 is needed, and the worst of all."""
+    own = table[table["case"] == case]
+    verdicts = {
+        arm: "holds" if "holds" in list(rows) else all_of(list(rows))
+        for arm, rows in own.groupby("arm", sort=False)["float64 is needed"]
+    }
+    worst = own.iloc[int(own["accuracy lost"].argmax())]
     said = []
-    for arm in ARMS:
-        own = table[(table["case"] == case) & (table["arm"] == arm)]
-        worst = own.iloc[int(own["accuracy lost"].argmax())]
-        verdicts = own["float64 is needed"].tolist()
-        some = "holds" if "holds" in verdicts else all_of(verdicts)
-        said.append(
-            f"{arm} {some} (most {worst['accuracy lost']:.4f} "
-            f"[{worst['accuracy lost low']:.4f}, {worst['accuracy lost high']:.4f}] at λ = "
-            f"{worst['λ']:g})"
-        )
-    return f"{case}: that float64 is needed, at some λ, instead of: " + "; ".join(said) + "."
+    for verdict, words in (("holds", "is needed"), ("is undecided", "may be needed")):
+        arms = [str(arm) for arm, one in verdicts.items() if one == verdict]
+        said += [f"float64 {words} instead of: {', '.join(arms)}"] if arms else []
+    return (
+        f"{case}: {'; '.join(said) or 'float64 is needed for no part'}. What is lost most is "
+        f"{worst['accuracy lost']:.4f} [{worst['accuracy lost low']:.4f}, "
+        f"{worst['accuracy lost high']:.4f}], {worst['arm']} at λ = {worst['λ']:g}; predictions "
+        f"are apart by {own['predictions apart'].max():.0e} at most."
+    )
 
 
 def _figure(table: pd.DataFrame) -> Figure:
-    figure, axes = figures.panels(len(CASES))
+    figure, axes = figures.panels(len(CASES), sharey=True)
     for axis, case in zip(axes, CASES, strict=True):
         for arm, colour in zip(ARMS, figures.COLOURS, strict=False):
             rows = table[(table["case"] == case) & (table["arm"] == arm)]
             axis.plot(rows["λ"], rows["predictions apart"], "o-", ms=3, color=colour, label=arm)
-        figures.logarithmic(axis)
         axis.set_xscale("log")
         axis.set_yscale("log")
+        axis.set_ylim(1e-6, 1e-2)
         figures.label(axis, "λ", "predictions apart, relative", case)
     figures.legend(axes[0])
     return figure
