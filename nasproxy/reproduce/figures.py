@@ -1,6 +1,7 @@
 """One look for all figures: sizes for print, no frames, bands for intervals."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 from nasproxy.ranking.plots import short
+from nasproxy.reproduce.statistics import Estimate
 
 COLOURS = ("#1f4e79", "#c8553d", "#3b8c5a", "#8d6cab", "#b08900", "#5b7f95", "#7a7a7a")
 """Told apart by colour-blind readers too, and in grey."""
@@ -64,13 +66,14 @@ def legend_below(axes: Axes, columns: int = 3) -> None:
 def intervals(
     axes: Axes,
     x: ArrayLike,
-    estimates: ArrayLike,
+    estimates: ArrayLike | Sequence[Estimate],
     colour: str,
     marker: str = "o",
     **options: Any,
 ) -> None:
     """Points with their intervals; estimates are (value, low, high)."""
-    value, low, high = np.asarray(estimates, float).T
+    # NumPy's stubs do not take a list of named tuples for an array.
+    value, low, high = np.asarray(cast(Any, estimates), float).T
     errors = np.maximum([value - low, high - value], 0)
     axes.errorbar(x, value, errors, fmt=marker, color=colour, ms=4, lw=0.8, capsize=1.5, **options)
 

@@ -102,7 +102,7 @@ def _timed(study: Study) -> Iterator[dict[str, Any]]:
 def _wide(raw: pd.DataFrame, what: str) -> pd.DataFrame:
     """Logarithms of seconds, a row a repeat and a column a depth."""
     wide = raw[raw["what"] == what].pivot_table(index="repeat", columns="depth", values="seconds")
-    return np.log(wide.sort_index(axis=1))
+    return wide.sort_index(axis=1).apply(np.log)
 
 
 def _over(logarithms: Any) -> Estimate:

@@ -260,7 +260,8 @@ def _lines(axes: Axes, group: Group, measure: str, statistic: str, colours: dict
     for ensemble in group.ensembles:
         settings = group.line(ensemble)
         cost = [group.scores.costs[setting] for setting in settings]
-        value, low, high = np.transpose([group.estimate((measure, s), statistic) for s in settings])
+        estimates = [[*group.estimate((measure, s), statistic)] for s in settings]
+        value, low, high = np.transpose(estimates)
         name, colour = f"ensemble of {ensemble}", colours[ensemble]
         figures.band(axes, cost, value, low, high, colour, name, marker="o", ms=3)
         if ensemble == group.ensembles[-1]:
