@@ -103,7 +103,7 @@ def one_pool(
     reward, final = (rows[name].to_numpy(float) for name in ("reward", "final"))
     table = simulation.Table(reward, final, cost, distances)
     spent = {"nngp": float(np.nansum(rows["screening"]))}
-    at = np.concatenate([GRID, BUDGETS])
+    at = np.array([*GRID, *BUDGETS])
     found = {}
     for search, strategy in SEARCHES.items():
         for screen in SCREENS:
