@@ -46,20 +46,25 @@ def test_rates_that_deviate_refute(factor: float, verdict: str, tmp_path: Path) 
     ]
     for i, one in enumerate(for_draws):
         one["measured"] *= np.where(one.index == 5, factor + 1e-3 * i, 1)
-    pd.concat(for_draws).to_csv(folder / "raw.csv")
+    pd.concat(for_draws).assign(images=20).to_csv(folder / "raw.csv")
     assert judged("4", tmp_path) == verdict
 
 
+@pytest.mark.parametrize("ridge", fixed_point.RIDGES)
 @pytest.mark.parametrize(("apart", "verdict"), [(1e-4, HOLDS), (0.3, FAILS), (np.nan, UNDECIDED)])
-def test_functions_apart_refute(apart: float, verdict: str, tmp_path: Path) -> None:
+def test_functions_apart_refute(ridge: float, apart: float, verdict: str, tmp_path: Path) -> None:
+    """At one regulariser; one solve of it that did not end leaves the claim open."""
     folder = tmp_path / "fc_ntk/fixed_point"
     folder.mkdir(parents=True)
     rows = [
-        {"λ": ridge, "draw": i, "apart": apart * (1 + 0.01 * i) if ridge == 0.1 else 1e-6}
-        for ridge in fixed_point.RIDGES
+        {"λ": one, "draw": i, "images": 60, "apart": 1e-6 * (1 + i)}
+        for one in fixed_point.RIDGES
         for i in range(fixed_point.DRAWS)
     ]
-    pd.DataFrame(rows).to_csv(folder / "raw.csv")
+    frame = pd.DataFrame(rows)
+    chosen = frame["λ"] == ridge
+    frame.loc[chosen, "apart"] = [apart, 1.01 * apart, 1e-6 if np.isnan(apart) else 0.99 * apart]
+    frame.to_csv(folder / "raw.csv")
     assert judged("5", tmp_path) == verdict
 
 

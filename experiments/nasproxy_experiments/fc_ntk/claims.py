@@ -6,7 +6,7 @@ it is said. Errors are on 5,000 validation images, and intervals are a binomial'
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -53,17 +53,20 @@ def _acceleration(results: Path) -> Evidence:
 
 def _rates(results: Path) -> Evidence:
     raw = pd.read_csv(results / f"{_MODES}/raw.csv")
-    worst = max(
-        (modes.deviation(own) for _, own in raw.groupby("descent")), key=lambda one: one.value
-    )
-    return Evidence(worst, modes.MOST, "images", modes.DRAWS)
+    worst = _worst(modes.deviation(own) for _, own in raw.groupby("descent"))
+    return Evidence(worst, int(raw["images"][0]), "images", modes.DRAWS)
 
 
 def _unmoved(results: Path) -> Evidence:
     raw = pd.read_csv(results / f"{_FIXED}/raw.csv")
-    parts = [raw[raw["λ"] == ridge] for ridge in fixed_point.RIDGES]
-    worst = max(map(fixed_point.difference, parts), key=lambda one: one.value)
-    return Evidence(worst, fixed_point.MOST, "images", fixed_point.DRAWS)
+    parts = (raw[raw["λ"] == ridge] for ridge in fixed_point.RIDGES)
+    worst = _worst(map(fixed_point.difference, parts))
+    return Evidence(worst, int(raw["images"][0]), "images", fixed_point.DRAWS)
+
+
+def _worst(found: Iterable[Estimate]) -> Estimate:
+    """The largest; one that is not known could be larger than any."""
+    return max(found, key=lambda one: math.inf if math.isnan(one.value) else one.value)
 
 
 def _timed(read: Callable[[pd.DataFrame], Estimate]) -> Find:
