@@ -46,7 +46,7 @@ def test_rates_that_deviate_refute(factor: float, verdict: str, tmp_path: Path) 
     ]
     for i, one in enumerate(for_draws):
         one["measured"] *= np.where(one.index == 5, factor + 1e-3 * i, 1)
-    pd.concat(for_draws).assign(images=20).to_csv(folder / "raw.csv")
+    pd.concat(for_draws).assign(mode=20).to_csv(folder / "raw.csv")
     assert judged("4", tmp_path) == verdict
 
 
@@ -57,7 +57,7 @@ def test_functions_apart_refute(ridge: float, apart: float, verdict: str, tmp_pa
     folder = tmp_path / "fc_ntk/fixed_point"
     folder.mkdir(parents=True)
     rows = [
-        {"λ": one, "draw": i, "images": 60, "apart": 1e-6 * (1 + i)}
+        {"λ": one, "draw": i, "apart": 1e-6 * (1 + i)}
         for one in fixed_point.RIDGES
         for i in range(fixed_point.DRAWS)
     ]

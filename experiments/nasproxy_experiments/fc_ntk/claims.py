@@ -54,14 +54,14 @@ def _acceleration(results: Path) -> Evidence:
 def _rates(results: Path) -> Evidence:
     raw = pd.read_csv(results / f"{_MODES}/raw.csv")
     worst = _worst(modes.deviation(own) for _, own in raw.groupby("descent"))
-    return Evidence(worst, int(raw["images"][0]), "images", modes.DRAWS)
+    return Evidence(worst, int(raw["mode"].max()), "images", modes.DRAWS)
 
 
 def _unmoved(results: Path) -> Evidence:
     raw = pd.read_csv(results / f"{_FIXED}/raw.csv")
     parts = (raw[raw["λ"] == ridge] for ridge in fixed_point.RIDGES)
     worst = _worst(map(fixed_point.difference, parts))
-    return Evidence(worst, int(raw["images"][0]), "images", fixed_point.DRAWS)
+    return Evidence(worst, fixed_point.MOST, "images", fixed_point.DRAWS)
 
 
 def _worst(found: Iterable[Estimate]) -> Estimate:

@@ -34,10 +34,7 @@ EXACT = 0.05
 def run(study: Study) -> Finding:
     n = min(MOST, study.points)
     raw = pd.concat(
-        [
-            modes(*_drawn(study, n, number), n // 5).assign(draw=number, images=n)
-            for number in range(DRAWS)
-        ],
+        [modes(*_drawn(study, n, number), n // 5).assign(draw=number) for number in range(DRAWS)],
         ignore_index=True,
     )
     rows = []
