@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,14 @@ SAME = ["architecture", "state", "front", "failed", "architecture_json"]
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> None:
+def _quiet() -> Iterator[None]:
+    """Other tests of this process find Optuna's verbosity as it was."""
+    before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     Ones.calls.clear()
     CALLS.clear()
+    yield
+    optuna.logging.set_verbosity(before)
 
 
 def ones(architecture: str) -> float:
