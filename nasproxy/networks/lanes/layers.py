@@ -12,6 +12,7 @@ from nasproxy.networks.lanes.tile import (
     LANES,
     PIXELS,
     WIDE,
+    affine,
     float_of_bits,
     helper,
     tile,
@@ -181,22 +182,22 @@ def finish(maps: Any, op: Any, c: int, of_input: bool, mean: Any, gain: Any, shi
 
     It is a channel of the input (``of_input``), or else of the product, where the output will be.
     """
-    floor, ceiling = bounds(op[ACTIVATION])
+    limits = bounds(op[ACTIVATION])
+    swish = op[ACTIVATION] == SWISH
     n = op[WIDTH] * LANES
     for r in range(op[HEIGHT]):
         y = c * op[Y_PLANE] + r * op[Y_ROW]
         x = op[X] + c * op[X_PLANE] + r * op[X_ROW] if of_input else op[Y] + y
-        source = maps[x : x + n]
-        made = maps[op[Y] + y : op[Y] + y + n]
-        for j in range(n):
-            made[j] = clamped((source[j] - mean) * gain + shift, floor, ceiling)
-        if op[ACTIVATION] == SWISH:
+        z = op[Z] + y if op[Z] >= 0 and not swish else -1
+        affine(maps, x, op[Y] + y, z, op[WIDTH], mean, gain, shift, limits)
+        if swish:
+            made = maps[op[Y] + y : op[Y] + y + n]
             for j in range(n):
                 made[j] = made[j] / (ONE32 + exponential(-made[j]))
-        if op[Z] >= 0:
-            added = maps[op[Z] + y : op[Z] + y + n]
-            for j in range(n):
-                made[j] += added[j]
+            if op[Z] >= 0:
+                added = maps[op[Z] + y : op[Z] + y + n]
+                for j in range(n):
+                    made[j] += added[j]
 
 
 @helper
@@ -383,19 +384,18 @@ def add(maps: Any, op: Any) -> None:
         for r in range(op[HEIGHT]):
             x = op[X] + c * op[X_PLANE] + r * op[X_ROW]
             y = c * op[Y_PLANE] + r * op[Y_ROW]
+            if op[OP] == ADD:  # The first may be where the sum will be.
+                places = (x, op[Y] + y, op[Z] + y)
+                affine(maps, *places, op[WIDTH], ZERO32, ONE32, ZERO32, (-INFINITY, INFINITY))
+                continue
             made = maps[op[Y] + y : op[Y] + y + n]
             if op[OP] == ZERO:
                 for j in range(n):
                     made[j] = ZERO32
                 continue
             one = maps[x : x + n]
-            if op[OP] == COPY:
-                for j in range(n):
-                    made[j] = one[j]
-                continue
-            two = maps[op[Z] + y : op[Z] + y + n]
             for j in range(n):
-                made[j] = one[j] + two[j]
+                made[j] = one[j]
 
 
 @helper

@@ -200,6 +200,50 @@ def tile(context, pixels, channels, maps, weights, places, kernel, steps, bounds
 
 
 @written
+def affine(context, maps, x, y, z, count, mean, gain, shift, limits):
+    """Vectors less ``mean``, times ``gain``, plus ``shift``; clamped; another map added.
+
+    They may be written where they were read: of a plain loop that keeps LLVM from vectors.
+
+    Args:
+        context: Numba's.
+        maps: float32, read from ``x`` and written from ``y`` on; ``z`` is where what is added
+            begins, none if negative.
+        count: of vectors.
+        mean, gain, shift: of all of them.
+        limits: below and above, before a map is added.
+    """
+    signature = types.void(maps, x, y, z, count, mean, gain, shift, limits)
+
+    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        maps = context.make_array(signature.args[0])(context, b, args[0]).data
+        x, y, z, count = args[1:5]
+        less, gain, shift = (splat(b, arg) for arg in args[5:8])
+        floor, ceiling = (splat(b, bound) for bound in cgutils.unpack_tuple(b, args[8]))
+        fma = cgutils.get_or_insert_function(
+            b.module, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fma.v{LANES}f32"
+        )
+
+        def at(place: Any) -> Any:
+            return b.bitcast(b.gep(maps, [place]), VECTOR.as_pointer())
+
+        with b.if_else(b.icmp_signed("<", z, I64(0))) as (alone, added):
+            for branch, adds in ((alone, False), (added, True)):
+                with branch, cgutils.for_range(b, count) as loop:
+                    further = b.mul(loop.index, I64(LANES))
+                    value = b.fsub(b.load(at(b.add(x, further)), align=4), less)
+                    value = b.call(fma, [value, gain, shift])
+                    for sign, bound in (("<", floor), (">", ceiling)):
+                        value = b.select(b.fcmp_ordered(sign, value, bound), bound, value)
+                    if adds:
+                        value = b.fadd(value, b.load(at(b.add(z, further)), align=4))
+                    b.store(value, at(b.add(y, further)), align=4)
+        return context.get_dummy_value()
+
+    return signature, code
+
+
+@written
 def add_atomically(context, array, number):
     """Adds an integer to the first of an array; what it was before."""
 
