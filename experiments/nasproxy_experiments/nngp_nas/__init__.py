@@ -19,6 +19,6 @@ EXPERIMENTS = (
     "one_at_a_time",
     "whole_table",
 )
-CLAIMS = ("claims",)
+CLAIMS = ("claims", "claims_of_space")
 
 __all__ = ["CLAIMS", "EXPERIMENTS", "PAPER", "prepare"]
