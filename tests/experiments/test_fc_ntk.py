@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from nasproxy import data
+from nasproxy.errors import SettingError
 from nasproxy.reproduce.claims import FAILS, HOLDS, UNDECIDED, Claim, judge
-from nasproxy_experiments.fc_ntk import fixed_point, modes, preprocessing, timing
+from nasproxy.reproduce.suites import Options
+from nasproxy_experiments.fc_ntk import fixed_point, memory, modes, prepare, preprocessing, timing
 
 CLAIMS: dict[str, Claim] = {
     claim.number: claim
@@ -57,7 +59,7 @@ def test_functions_apart_refute(ridge: float, apart: float, verdict: str, tmp_pa
     folder = tmp_path / "fc_ntk/fixed_point"
     folder.mkdir(parents=True)
     rows = [
-        {"λ": one, "draw": i, "apart": 1e-6 * (1 + i)}
+        {"λ": one, "draw": i, "images": 500, "apart": 1e-6 * (1 + i)}
         for one in fixed_point.RIDGES
         for i in range(fixed_point.DRAWS)
     ]
@@ -128,3 +130,77 @@ def test_pixels_are_those_that_are_stored() -> None:
     assert pixels == pytest.approx(stored / stored.max(), abs=1e-6)
     scaled = preprocessing.unit(given)
     assert np.square(scaled).sum(1) == pytest.approx(given.shape[1], rel=1e-5)
+
+
+@pytest.mark.parametrize(("power", "verdict"), [(1.0, HOLDS), (2.0, FAILS), (1.25, UNDECIDED)])
+def test_memory_that_grows_with_the_square_refutes(
+    power: float, verdict: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "fc_ntk/memory"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows = [
+        {"images": p, "repeat": repeat, "MiB": 1e-3 * p**power * (1 + 0.02 * rng.normal())}
+        for repeat in range(memory.REPEATS)
+        for p in (2500, 5000, 10_000, 20_000)
+    ]
+    pd.DataFrame(rows).to_csv(folder / "raw.csv")
+    assert judged("23", tmp_path) == verdict
+
+
+def test_memory_is_that_of_a_process_of_its_own() -> None:
+    """A block of so many bytes more shows as so many more."""
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("only Linux forgets a peak on request")
+    rng = np.random.default_rng(0)
+    labels = np.arange(4000) % 10
+    few, many = (
+        memory._fit(rng.normal(size=(4000, d)).astype(np.float32), labels, 0) for d in (8, 2048)
+    )
+    assert 4000 * 2040 * 4 / 2**20 < many - few < 40 * 4000 * 2040 / 2**20
+    with pytest.raises(SettingError, match="only Linux"):
+        memory.resident("VmNothing")
+
+
+def test_what_stands_for_cifar_100(tmp_path: Path) -> None:
+    """Its claims hold or stay open: other data cannot refute."""
+    folder = tmp_path / "fc_ntk_tiny_imagenet100"
+    for name in ("depth", "finite_networks"):
+        (folder / name).mkdir(parents=True)
+    errors = {1: 0.8, 3: 0.8, 5: 0.8, 10: 0.8, 20: 0.7, 50: 0.8}
+    kernels = [
+        {"solver": "squared loss", "k": 500, "depth": depth, "error": error}
+        | {"fit seconds": 30, "kernel seconds": depth}
+        for depth, error in errors.items()
+    ]
+    networks = [
+        {"trained": trained, "width": 128, "depth": depth, "error": error, "standard error": 1e-3}
+        for trained, shift in (("5 epochs", 0.0), ("to 80 % training accuracy or 15 epochs", -0.2))
+        for depth, error in ((1, 0.8), (3, 0.8), (5, 0.8 + shift), (10, 0.85))
+    ]
+
+    def write() -> None:
+        pd.DataFrame(kernels).to_csv(folder / "depth/depth.csv")
+        pd.DataFrame(networks).to_csv(folder / "finite_networks/networks.csv")
+
+    write()
+    assert [judged(number, tmp_path) for number in ("13", "14", "17", "19")] == [HOLDS] * 4
+    for one in kernels:
+        one["error"] = 0.8 - 1e-3 * one["depth"]
+        one["fit seconds"] = 70
+    for one in networks:
+        one["error"] = 0.8 - 1e-2 * one["depth"]
+    write()
+    assert [judged(number, tmp_path) for number in ("13", "14", "17", "19")] == [UNDECIDED] * 4
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [(None, "fc_ntk_embedded"), ("digits", "fc_ntk_digits"), ("digits:pool=2", "fc_ntk_digits")],
+)
+def test_other_data_have_a_folder_of_their_own(
+    given: str | None, name: str, tmp_path: Path
+) -> None:
+    made = prepare(Options(data=given, points=100, out=tmp_path, store=tmp_path / "s.db"))
+    made.close()
+    assert made.name == name

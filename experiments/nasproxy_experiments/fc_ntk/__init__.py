@@ -10,6 +10,7 @@ EXPERIMENTS = (
     "fixed_point",
     "depth",
     "timing",
+    "memory",
     "finite_networks",
     "accuracy",
 )

@@ -107,7 +107,7 @@ def _draw(study: Study, n: int, number: int) -> pd.DataFrame:
     for epochs in WITHOUT:
         values, made, _ = fitted(n // 10, 0.0, epochs)
         rows.append({"λ": 0.0, "iterations, k": made, "norm": float(np.linalg.norm(values))})
-    return pd.DataFrame(rows).assign(draw=number)
+    return pd.DataFrame(rows).assign(draw=number, images=n)
 
 
 def difference(own: pd.DataFrame) -> Estimate:

@@ -37,6 +37,8 @@ QUICK_POINTS, QUICK_DEPTHS = 500, 4
 """Training images and depths of a rehearsal."""
 STOP = 0.99
 """Training accuracy at which the paper stops its kernels."""
+PAPERS_DATA = "cifar10"
+"""Results on other data have a folder of their own."""
 REGRESSION: dict[str, Any] = {
     "kind": "ntk",
     "solver": "ridge",
@@ -179,8 +181,10 @@ def prepare(options: Options) -> Study:
     if options.truth is not None:
         raise SettingError("fc_ntk has no published truth: leave --truth out")
     embedded = options.data is None and options.data_dir is None
-    source = data_of(options.data or ("digits" if embedded else "cifar10"), options.data_dir)
-    name = options.folder("fc_ntk_embedded" if embedded else "fc_ntk")
+    wanted_data = options.data or ("digits" if embedded else PAPERS_DATA)
+    source = data_of(wanted_data, options.data_dir)
+    kind = "embedded" if embedded else wanted_data.partition(":")[0].replace("/", "_")
+    name = options.folder("fc_ntk" if kind == PAPERS_DATA else f"fc_ntk_{kind}")
     wanted = options.points or (QUICK_POINTS if options.quick else None)
     images = _subset(source, wanted, options.seed)
     points = len(images.train_labels)
