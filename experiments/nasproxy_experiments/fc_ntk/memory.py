@@ -23,8 +23,8 @@ CLAIM = (
     "time, and k eigenvectors."
 )
 NEEDS = ()
-MOST, HALVED = 20_000, 4
-"""Images at most, and numbers of them: each half of the one before."""
+MOST, HALVED, FEWEST = 20_000, 4, 1000
+"""Images at most, and numbers of them: each half of the one before, no fewer than the last."""
 REPEATS = 3
 BATCH, TOP, SUBSAMPLE = 256, 200, 1000
 """The paper's s and k, and the points that eigenvectors come from, whatever p is."""
@@ -36,6 +36,7 @@ def run(study: Study) -> Finding:
     images = study.pools["whole"].images
     most = min(MOST, len(images.balanced_order("train", 0)))
     sizes = [most >> halvings for halvings in reversed(range(HALVED))]
+    sizes = [p for p in sizes if p >= FEWEST] if sizes[-2] >= FEWEST else sizes[-2:]
     x, labels = images.subset("train", most, 0)
     raw = measured(x, labels, sizes)
     rows = [

@@ -13,6 +13,7 @@ EXPERIMENTS = (
     "small_networks",
     "search_space_reduction",
     "hybrid",
+    "hybrid_sizes",
     "batch_norm_momentum",
     "raw_scores",
     "reduced_width",

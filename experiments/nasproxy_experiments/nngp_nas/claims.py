@@ -332,9 +332,14 @@ CLAIMS = (
         "31b", FIG9, "and ranks better", "none", "the gain in τ over 4 epochs, not paired,",
         POSITIVE, _hybrid("τ"), f"{HERE}/hybrid",
     ),
-    unjudged(
+    ruled(
         "32", FIG9, "hybrids with larger n_t are better", "statistically significant",
-        "hybrids were made of one n_t.",
+        "the gain in τ of a linear hybrid from n_t 100 to 8,000", POSITIVE,
+        cell(
+            f"{HERE}/hybrid_sizes/hybrids.csv", {"hybrid": "linear fit", "n_t": 8000},
+            "over least", n="cells",
+        ),
+        f"{HERE}/hybrid_sizes", "200 cells",
     ),
     *(
         ruled(

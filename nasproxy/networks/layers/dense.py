@@ -1,14 +1,12 @@
 """Affine maps of features: the readout, and the hidden layers of fully-connected networks."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from jax import Array
 from jaxtyping import Float
 
-from nasproxy.networks.layers.activations import ACTIVATIONS, RELUS
 from nasproxy.networks.layers.base import Arrays, Draw, Shape, aligned, zeros
-from nasproxy.networks.layers.weighted import Weighted
+from nasproxy.networks.layers.weighted import Activated, Weighted
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Dense(Weighted):
 
 
 @dataclass(frozen=True)
-class DenseActivation(Dense):
+class DenseActivation(Activated, Dense):
     """Affine map of flattened inputs, then a nonlinearity; kernel of variance 2/fan-in, bias 0.
 
     Attributes:
@@ -55,20 +53,3 @@ class DenseActivation(Dense):
 
     def product(self, params: Arrays, *inputs: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
         return super().product(params, inputs[0].reshape(len(inputs[0]), -1))
-
-    def finish(
-        self,
-        params: Arrays,
-        product: Float[Array, "n ..."],
-        *inputs: Float[Array, "n ..."],
-        mode: str,
-    ) -> tuple[Float[Array, "n ..."], Arrays]:
-        return ACTIVATIONS[self.activation](product), {}
-
-    def units(self) -> dict[str, int]:
-        return {"after": self.outputs} if self.activation in RELUS else {}
-
-    def before_relus(
-        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
-    ) -> dict[str, Float[Array, "n ..."]]:
-        return {"after": product} if self.activation in RELUS else {}

@@ -1,19 +1,18 @@
 """Convolutions without normalisation, whose wide limit is a kernel."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 from jax import Array
 from jaxtyping import Float
 
 from nasproxy.networks.convolution import convolve
-from nasproxy.networks.layers.activations import ACTIVATIONS, RELUS
 from nasproxy.networks.layers.base import Arrays, Draw, Shape, aligned, fitting, total, up, zeros
-from nasproxy.networks.layers.weighted import Weighted
+from nasproxy.networks.layers.weighted import Activated
 
 
 @dataclass(frozen=True)
-class ConvActivation(Weighted):
+class ConvActivation(Activated):
     """Convolution with a bias, zeros around, then a nonlinearity; no normalisation.
 
     Kernel of variance 2/fan-in, bias 0: what the kernels of wide convolutional networks are of.
@@ -53,23 +52,6 @@ class ConvActivation(Weighted):
     def product(self, params: Arrays, *inputs: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
         product = convolve(total(inputs, self.inputs), params["kernel"])
         return product + aligned(params.get("bias", 0), 4)
-
-    def finish(
-        self,
-        params: Arrays,
-        product: Float[Array, "n ..."],
-        *inputs: Float[Array, "n ..."],
-        mode: str,
-    ) -> tuple[Float[Array, "n ..."], Arrays]:
-        return ACTIVATIONS[self.activation](product), {}
-
-    def units(self) -> dict[str, int]:
-        return {"after": self.outputs} if self.activation in RELUS else {}
-
-    def before_relus(
-        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
-    ) -> dict[str, Float[Array, "n ..."]]:
-        return {"after": product} if self.activation in RELUS else {}
 
     def pad(self, multiple: int, *channels: int) -> Self:
         inputs = fitting(self.inputs, multiple, channels) if self.inputs > 3 else self.inputs

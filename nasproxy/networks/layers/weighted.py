@@ -5,11 +5,12 @@ keeps the product need not compute it again for its derivative.
 """
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from jax import Array
 from jaxtyping import Float
 
+from nasproxy.networks.layers.activations import ACTIVATIONS, RELUS
 from nasproxy.networks.layers.base import Arrays, Layer
 
 TRAINING, INFERENCE, BYPASSED = MODES = ("training", "inference", "bypassed")
@@ -41,3 +42,32 @@ class Weighted(Layer):
         self, params: Arrays, stats: Arrays, *inputs: Float[Array, "n ..."]
     ) -> Float[Array, "n ..."]:
         return self.finish(params, self.product(params, *inputs), *inputs, mode=INFERENCE)[0]
+
+
+class Activated(Weighted):
+    """A product, then a nonlinearity; no normalisation.
+
+    Attributes:
+        outputs: channels or features made.
+        activation: one of ``ACTIVATIONS``.
+    """
+
+    outputs: int
+    activation: str
+
+    def finish(
+        self,
+        params: Arrays,
+        product: Float[Array, "n ..."],
+        *inputs: Float[Array, "n ..."],
+        mode: str,
+    ) -> tuple[Float[Array, "n ..."], Arrays]:
+        return ACTIVATIONS[self.activation](product), {}
+
+    def units(self) -> dict[str, int]:
+        return {"after": self.outputs} if self.activation in RELUS else {}
+
+    def before_relus(
+        self, params: Arrays, product: Any, *inputs: Float[Array, "n ..."], mode: str
+    ) -> dict[str, Float[Array, "n ..."]]:
+        return {"after": product} if self.activation in RELUS else {}
