@@ -16,6 +16,7 @@ from nasproxy.metrics.baselines import (
     partial_kendall,
     partial_spearman,
     tau_given,
+    tau_within,
 )
 from nasproxy.metrics.correlation import kendall_tau, pearson, spearman
 from nasproxy.metrics.discovery import (
@@ -69,4 +70,5 @@ __all__ = [
     "share_of_ceiling",
     "spearman",
     "tau_given",
+    "tau_within",
 ]

@@ -38,7 +38,7 @@ def tau_given(score: ArrayLike, truth: ArrayLike, given: ArrayLike) -> GivenTau:
         MetricError: bad arrays.
     """
     score, truth = vectors(score=score, truth=truth)
-    group = _groups(given, score.size)
+    group = joint_groups(given, score.size)
     within = group_pairs(group)
     # Ordered by group first, pairs of different groups are concordant, and their number is known.
     x, y = (_ranks(group, values) for values in (score, truth))
@@ -52,9 +52,14 @@ def tau_given(score: ArrayLike, truth: ArrayLike, given: ArrayLike) -> GivenTau:
     return GivenTau(surplus / float(np.sqrt(own[0]) * np.sqrt(own[1])), within)
 
 
+def tau_within(score: ArrayLike, truth: ArrayLike, given: ArrayLike) -> float:
+    """The τ of :func:`tau_given` alone, as intervals ask for it."""
+    return tau_given(score, truth, given).tau
+
+
 def group_pairs(given: ArrayLike) -> int:
     """Pairs of architectures whose baselines, (n,) or (n, k), are all equal."""
-    return _tied(_groups(given, len(np.asarray(given))))
+    return _tied(joint_groups(given, len(np.asarray(given))))
 
 
 def partial_kendall(score: ArrayLike, truth: ArrayLike, given: ArrayLike) -> float:
@@ -111,7 +116,7 @@ def _partial(
     return float(np.clip(left[0, 1] / np.sqrt(scale), -1.0, 1.0))
 
 
-def _groups(given: ArrayLike, n: int) -> NDArray[np.int64]:
+def joint_groups(given: ArrayLike, n: int) -> NDArray[np.int64]:
     """The number of each row's group of equal rows, (n,)."""
     rows = columns("given", given, n)
     return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)

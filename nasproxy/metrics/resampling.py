@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasproxy.errors import SettingError
+from nasproxy.metrics import resamples
 from nasproxy.metrics.arrays import MetricError, Vector, of_seeds, vectors, whole
 from nasproxy.metrics.correlation import kendall_tau
 
@@ -68,8 +69,7 @@ def bootstrap(
     given = vectors(**{f"array {i}": array for i, array in enumerate(arrays)})
     n = given[0].size
     draws = (rng.integers(n, size=n) for _ in range(n_resamples))
-    values = np.array([float(statistic(*(vector[i] for vector in given))) for i in draws])
-    return _interval(values, confidence)
+    return _interval(resamples.values(statistic, given, draws), confidence)
 
 
 def over_seeds(
@@ -184,11 +184,10 @@ def _estimate(
     rng, n = np.random.default_rng(seed), matrices[0].shape[1]
     draws = [np.arange(n), *(rng.integers(n, size=n) for _ in range(n_resamples))]
     # By matrix, (1 + resamples, seeds).
-    values = [np.empty((len(draws), len(matrix))) for matrix in matrices]
-    for r, i in enumerate(draws):
-        fixed = [array[i] for array in arrays]
-        for of, matrix in zip(values, matrices, strict=True):
-            of[r] = [statistic(score[i], *fixed) for score in matrix]
+    values = [
+        np.column_stack([resamples.values(statistic, [s, *arrays], draws) for s in matrix])
+        for matrix in matrices
+    ]
     chosen = {
         seeds: np.random.default_rng((seed, seeds)).integers(seeds, size=(n_resamples, seeds))
         for seeds in {len(matrix) for matrix in matrices}

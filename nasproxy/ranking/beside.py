@@ -99,7 +99,7 @@ def given(row: Aligned, baselines: Sequence[Measure], n_resamples: int, seed: in
         return nothing | {"given_pairs": 0, "given_n": n}
     found = _estimate(
         metrics.over_seeds,
-        lambda s, t, g: metrics.tau_given(s, t, g).tau,
+        metrics.tau_within,
         row.scores[:, kept],
         row.truth[kept],
         codes,
