@@ -4,6 +4,7 @@ import ast
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,14 +38,15 @@ def test_hybrids_of_more_images_gain_where_their_noise_falls(better: bool) -> No
     four, twelve = truth + 2 * rng.normal(size=300), truth + rng.normal(size=300)
     noise = {100: 4.0, 1000: 2.0, 8000: 0.5 if better else 4.0}
     by_size = {n: truth + scale * rng.normal(size=300) for n, scale in noise.items()}
-    table = hybrid_sizes.compared(by_size, four, twelve, truth).set_index(["hybrid", "n_t"])
+    made = hybrid_sizes.compared(by_size, four, twelve, truth)
+    table: dict[Any, Any] = {(row["hybrid"], row["n_t"]): row for row in made.to_dict("records")}
     for kind in hybrid_sizes.KINDS:
-        last = table.loc[(kind, 8000)]
-        apart = last["τ"] - table.loc[(kind, 100), "τ"]
+        last = table[kind, 8000]
+        apart = last["τ"] - table[kind, 100]["τ"]
         assert last["over least"] == pytest.approx(apart)
         assert (last["over least low"] > 0) == better
         assert (last["over 4 epochs low"] > 0) or not better
-    assert np.isnan(table.loc[("linear fit", 100), "over least"])
+    assert np.isnan(table["linear fit", 100]["over least"])
 
 
 def test_student_is_scipys_interval() -> None:

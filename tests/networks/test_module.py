@@ -94,14 +94,16 @@ class Case:
 
 @cache
 def cases(name: str) -> list[Case]:
-    """The shallowest of a few architectures, so that they compile in seconds."""
+    """The shallowest of a few architectures, which compile in seconds; one of deep spaces."""
     space: Any = SPACES[name](**SMALL.get(name, {}))
     side = SIDES.get(name, 8)
     shape, rng = (side, side, 3), np.random.default_rng(1)
     images, batch = some(rng, N, *shape), some(rng, 8, *shape)
     sampled = space.sample(6, 1)
     found = []
-    for architecture in sorted(sampled, key=lambda a: len(space.graph(a, shape, 4).steps))[:2]:
+    for architecture in sorted(sampled, key=lambda a: len(space.graph(a, shape, 4).steps))[
+        : 1 if name in SIDES else 2
+    ]:
         drawn = Initialised.draw(space.graph(architecture, shape, 4), (0, 0))
         module = network_of_space(space, architecture, shape, 4)
         found.append(Case(drawn, module, images, batch))

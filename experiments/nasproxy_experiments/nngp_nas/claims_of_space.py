@@ -2,7 +2,7 @@
 
 Those with a w in their number were judged before, on smaller subsets or with another measure: here
 a search looks at the paper's own share of the cells. The score is the one that the setting of the
-table was chosen with; see :mod:`nasproxy_experiments.nasbench101_space.subsets`. These rules were
+table was chosen with; see :mod:`nasproxy_experiments.nngp_nas.subsets`. These rules were
 committed before any subset was judged, but for 11, whose direction was known.
 """
 
@@ -11,7 +11,6 @@ from functools import partial
 from nasproxy.reproduce import claims, evidence
 from nasproxy.reproduce.claims import Rule
 from nasproxy.reproduce.evidence import cell
-from nasproxy_experiments.nasbench101_space.subsets import COUNTS, NNGP, SIZE
 from nasproxy_experiments.nngp_nas.claims import (
     FIG2,
     FIG3,
@@ -25,6 +24,7 @@ from nasproxy_experiments.nngp_nas.claims import (
     PAPER,
     POSITIVE,
 )
+from nasproxy_experiments.nngp_nas.subsets import COUNTS, NNGP, SIZE
 
 REPORT = "nasbench101_space/subsets"
 SETTING = "700 images of 16×16 pixels, width 16, M 1, where the paper goes to 8,000 and width 128"

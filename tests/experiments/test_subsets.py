@@ -1,6 +1,7 @@
 """What the table of all cells says in subsets: recomputed plainly, and where there are few."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,8 @@ import pytest
 from scipy import stats
 
 from nasproxy import metrics
-from nasproxy_experiments.nasbench101_space import parts, subsets
-from nasproxy_experiments.nngp_nas import claims_of_space
+from nasproxy_experiments.nasbench101_space import parts
+from nasproxy_experiments.nngp_nas import claims_of_space, subsets
 from nasproxy_experiments.nngp_nas.published import EPOCHS, Published
 from search_spaces.nasbench101.cell import Cell
 from search_spaces.nasbench101.enumeration import all_cells
@@ -41,6 +42,13 @@ def made(published: float = 0.6) -> tuple[pd.DataFrame, list[Cell], Published]:
     return whole, cells, Published(truth, trained, sizes)
 
 
+def by(frame: pd.DataFrame, *columns: str) -> dict[Any, Any]:
+    """Rows by some of their columns."""
+    names: list[Any] = list(columns)
+    keys = [row[0] if len(names) == 1 else tuple(row) for row in frame[names].to_numpy()]
+    return dict(zip(keys, frame.to_dict("records"), strict=True))
+
+
 def scored() -> tuple[pd.DataFrame, Published]:
     whole, cells, published = made()
     assert published.parameters is not None
@@ -60,18 +68,18 @@ def test_failed_cells_are_last() -> None:
 
 def test_the_rows_of_all_cells() -> None:
     scores, published = scored()
-    table = subsets.final(scores, published.truth).set_index("score")
-    own = table.loc[subsets.NNGP]
+    own = by(subsets.final(scores, published.truth), "score")[subsets.NNGP]
     assert own["subsets"] == 3
     assert own["cells"] == 750
     parts_ = metrics.disjoint_parts(N, 250, 3)
     score = scores[subsets.NNGP].to_numpy()
     true = published.truth.to_numpy()
-    taus = [stats.kendalltau(score[i], true[i])[0] for i in parts_]
+    taus = [metrics.kendall_tau(score[i], true[i]) for i in parts_]
     low, high = stats.t.interval(0.95, 2, np.mean(taus), stats.sem(taus))
-    assert own[["τ", "τ low", "τ high"]].tolist() == pytest.approx([np.mean(taus), low, high])
+    expected = [np.mean(taus), low, high]
+    assert [own[name] for name in ("τ", "τ low", "τ high")] == pytest.approx(expected)
     size = scores[subsets.SIZE].to_numpy()
-    apart = [t - stats.kendalltau(size[i], true[i])[0] for t, i in zip(taus, parts_, strict=True)]
+    apart = [t - metrics.kendall_tau(size[i], true[i]) for t, i in zip(taus, parts_, strict=True)]
     assert own[f"τ over {subsets.SIZE}"] == pytest.approx(np.mean(apart))
     best = [true[i][np.argsort(score[i])[-10:]].max() for i in parts_]
     assert own["discovered"] == pytest.approx(np.mean(best), abs=0.05), "up to ties"
@@ -82,16 +90,16 @@ def test_the_rows_of_all_cells() -> None:
 def test_beside_shortened_training() -> None:
     scores, published = scored()
     found = subsets.shortened(scores, published)
-    ranked = found["trained"].set_index("score")
-    assert ranked.loc["36 epochs", "subsets"] == 4
-    both = ranked.loc[f"4 epochs + {subsets.NNGP}"]
-    assert both["τ over 4 epochs"] == pytest.approx(both["τ"] - ranked.loc["4 epochs", "τ"])
+    ranked = by(found["trained"], "score")
+    assert ranked["36 epochs"]["subsets"] == 4
+    both = ranked[f"4 epochs + {subsets.NNGP}"]
+    assert both["τ over 4 epochs"] == pytest.approx(both["τ"] - ranked["4 epochs"]["τ"])
     assert both["τ over 4 epochs low"] > 0, "noise of different kinds"
-    reduced = found["reduction"].set_index(["kept by", "kept", "epochs"])
-    assert reduced.loc[(subsets.NNGP, 0.3, "12 epochs"), "over random"] > 0
-    ranges = found["ranges"].set_index(["score", "against"])
-    assert ranges.loc[(subsets.NNGP, "12 epochs"), "least gain high"] < 0
-    assert ranges.loc[(subsets.NNGP, "4 epochs"), "least gain low"] > -0.2
+    reduced = by(found["reduction"], "kept by", "kept", "epochs")
+    assert reduced[subsets.NNGP, 0.3, "12 epochs"]["over random"] > 0
+    ranges = by(found["ranges"], "score", "against")
+    assert ranges[subsets.NNGP, "12 epochs"]["least gain high"] < 0
+    assert ranges[subsets.NNGP, "4 epochs"]["least gain low"] > -0.2
 
 
 def test_the_least_gain() -> None:
@@ -114,9 +122,9 @@ def test_residual_connections() -> None:
         {e: published.truth.to_numpy() + edges / e for e in EPOCHS}, index=keys
     ).assign(truth=published.truth)
     table = subsets.residual(trained, dict(zip(keys, cells, strict=True)))
-    early = table.set_index(["epochs", "of"])["slope"]
-    assert early[4, "rank"] > early[36, "rank"]
-    assert early[4, "improvement"] < 0
+    early = by(table, "epochs", "of")
+    assert early[4, "rank"]["slope"] > early[36, "rank"]["slope"]
+    assert early[4, "improvement"]["slope"] < 0
     assert (table["cells"] == round(subsets.QUARTER * N)).all()
 
 

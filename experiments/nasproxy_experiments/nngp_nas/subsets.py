@@ -1,6 +1,6 @@
 """What the table of all cells says of the paper's claims, in subsets as the paper draws them.
 
-    python -m nasproxy_experiments.nasbench101_space.subsets --truth DIR
+    python -m nasproxy_experiments.nngp_nas.subsets --truth DIR
 
 Subsets are random and disjoint: up to ten of 10,000 scored cells against accuracy after 108 epochs,
 of which a search looks at the ten best; and up to twenty of 1,000 of those whose shortened training
@@ -11,6 +11,7 @@ of images and weights. Of cells that training has among the best, all 20,001 are
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,8 @@ from search_spaces.nasbench101.enumeration import all_cells
 LARGE, SMALL = (10, 10_000, 10), (20, 1_000, 1)
 """Most subsets, the cells of each, and how many of them a search looks at."""
 NNGP = "NNGP, mean rank of leave-one-out −MSE and accuracy"
-"""What the rule of the setting took; see :mod:`.choose`."""
+"""What the rule of the setting took; see
+:mod:`nasproxy_experiments.nasbench101_space.choose`."""
 OWN = {
     "NNGP leave-one-out accuracy": "loo_accuracy",
     "NNGP −leave-one-out MSE": "negative_loo_mse",
@@ -106,7 +108,7 @@ def drawn(n: int, of: tuple[int, int, int]) -> Parts:
     return metrics.disjoint_parts(n, size, min(most, n // size)) if n >= size else []
 
 
-def _about(chosen: Parts) -> dict[str, object]:
+def _about(chosen: Parts) -> dict[str, int]:
     return {"subsets": len(chosen), "cells": sum(map(len, chosen))}
 
 
@@ -154,7 +156,7 @@ def final(scores: pd.DataFrame, true: pd.Series) -> pd.DataFrame:
     for name in scores:
         score = scores[name].to_numpy(float)
         others = {o: scores[o].to_numpy(float) for o in (SIZE, COUNTS) if o != name}
-        row: dict[str, object] = {"score": name} | _about(chosen)
+        row: dict[Any, Any] = {"score": name} | _about(chosen)
         for label, statistic in statistics(LARGE[2]).items():
             row |= gains(statistic, score, others, y, chosen, label)
         given = [metrics.tau_given(score[i], y[i], counted[i]).tau for i in chosen]
@@ -186,14 +188,14 @@ def shortened(scores: pd.DataFrame, published: Published) -> dict[str, pd.DataFr
     about = _about(chosen)
     ranked, ranges, kept = [], [], []
     for name, score in (single | joined).items():
-        row: dict[str, object] = {"score": name} | about
+        row: dict[Any, Any] = {"score": name} | about
         for label, statistic in statistics(SMALL[2]).items():
             others = {o: v for o, v in against.items() if o != name}
             row |= gains(statistic, score, others, true, chosen, label)
         ranked.append(row)
         for other, values in against.items():
             if name not in training:
-                own: dict[str, object] = {"score": name, "against": other} | about
+                own: dict[Any, Any] = {"score": name, "against": other} | about
                 ranges.append(own | columns("least gain", least(score, values, true, chosen)))
     for name, score in single.items():
         if name in training:
@@ -244,7 +246,7 @@ def least(score: np.ndarray, other: np.ndarray, true: np.ndarray, chosen: Parts)
 
 def truth_of(hashes: np.ndarray, published: Published) -> pd.DataFrame:
     """Accuracies of all cells of the space whose shortened training is published."""
-    keys = published.shortened.index.intersection(hashes)
+    keys = published.shortened.index.intersection(pd.Index(hashes))
     return published.shortened.loc[keys].assign(truth=published.truth.reindex(keys)).dropna()
 
 
@@ -265,7 +267,7 @@ def residual(trained: pd.DataFrame, cells: dict[str, Cell]) -> pd.DataFrame:
     for epochs in EPOCHS:
         own = ranks.loc[good, epochs].to_numpy()
         for name, values in (("rank", own), ("improvement", last - own)):
-            row: dict[str, object] = {"epochs": epochs, "of": name, "cells": int(good.sum())}
+            row: dict[Any, Any] = {"epochs": epochs, "of": name, "cells": int(good.sum())}
             rows.append(row | columns("slope", estimate(_slope, values, edges)))
     return pd.DataFrame(rows)
 
@@ -319,7 +321,7 @@ def write(out: Path, found: dict[str, pd.DataFrame], about: dict[str, object]) -
         "costs (`reduction.csv`, 1e-4 of accuracy) and residual connections of competitive cells "
         "(`residual.csv`) are beside this page.",
         "",
-        statement("python -m nasproxy_experiments.nasbench101_space.subsets"),
+        statement("python -m nasproxy_experiments.nngp_nas.subsets"),
     ]
     files.write_text(out / "README.md", "\n".join(lines))
 
@@ -335,7 +337,7 @@ def _short(name: str) -> str:
 
 def _sentence(ranking: pd.DataFrame, trained: pd.DataFrame) -> str:
     def said(table: pd.DataFrame, name: str, of: str) -> str:
-        return _interval(table.loc[name], of)
+        return _interval(table.loc[[name]].iloc[0], of)
 
     best = ranking["τ"].idxmax()
     return (
