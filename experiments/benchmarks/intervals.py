@@ -3,7 +3,7 @@
     python -m experiments.benchmarks.intervals
 
 The peer is ``scipy.stats.bootstrap`` of ``scipy.stats.kendalltau``, as a SciPy user would write it.
-Both resample the same number of times; their draws differ, so their ends do by what chance makes.
+Both draw the same resamples, so their ends have to agree.
 """
 
 import argparse
