@@ -56,7 +56,7 @@ def run(study: Study) -> Finding:
             }
             for depth, value in zip(values.index.tolist(), values.tolist(), strict=True)
         ]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).assign(validated=len(study.images.valid_labels))
     rankings = _rankings(table)
     return Finding(
         _verdict(table, rankings, study),
