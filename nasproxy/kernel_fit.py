@@ -1,5 +1,6 @@
 """One kernel machine fitted to a data set, and what that took."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ from nasproxy.solvers import ConjugateGradient, ConjugateGradientClassifier, Eig
 from nasproxy.solvers import sweep as ridge_sweep
 from nasproxy.solvers.estimator import Classifier, Regressor
 from nasproxy.tiles import Tiles
+
+_log = logging.getLogger(__name__)
+
+BLOWN = 10
+"""Times the error of predicting 0, from which on predictions are said to be none."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +218,7 @@ def fit_tiles(
             values = one.predict(tiles.valid) if wanted_valid is not None else None
             told.append((values, None, 0, "solved"))
         seconds = time.perf_counter() - start
-    return [
+    reports = [
         TilesReport(
             ridge,
             *_judged(values, wanted_valid, names),
@@ -224,6 +230,21 @@ def fit_tiles(
         )
         for ridge, (values, residual, iterations, stopped) in zip(ridges, told, strict=True)
     ]
+    if wanted_valid is not None:
+        _warn_of_blown(reports, float(np.square(_encoded(wanted_valid, names)[0]).mean()))
+    return reports
+
+
+def _warn_of_blown(reports: Sequence[TilesReport], of_nothing: float) -> None:
+    """Says where predictions are far worse than 0 everywhere, as approximations' can be."""
+    for report in reports:
+        if report.valid_error is not None and report.valid_error > BLOWN * of_nothing:
+            _log.warning(
+                "ridge %g: predictions err %.3g times as much as 0 everywhere would, so what was "
+                "solved has blown up; give a larger ridge, or a larger rank",
+                report.ridge,
+                report.valid_error / of_nothing,
+            )
 
 
 def _encoded(

@@ -45,11 +45,13 @@ def compute(
         ),
     ] = None,
     joint: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--joint", help="Validation images with each other, too: solver committee needs them."
+            "--joint/--no-joint",
+            help="Validation images with each other, too: solver committee needs them. By default "
+            "where there are no more of them than training images.",
         ),
-    ] = False,
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(help="Processes of this machine; without it, this one on all cores."),
@@ -74,11 +76,15 @@ def compute(
     from nasproxy.kernel_fit import subset
     from nasproxy.named import data_of, kernel_of
     from nasproxy.tiles import Tiles
+    from nasproxy.tiles.layout import MANIFEST
 
     function = kernel_of(kernel, kind)
     loaded = data_of(data, data_dir)
     train, labels = subset(loaded, "train", n_train, seed)
     valid, valid_labels = subset(loaded, "valid", n_valid, seed)
+    if joint is None:  # What is there stays what it was begun as.
+        begun = (tiles / MANIFEST).exists()
+        joint = Tiles(tiles).manifest.joint if begun else len(valid) <= len(train)
     made = Tiles.create(
         tiles, function, train[:], valid[:], y=labels, y_valid=valid_labels, side=side, joint=joint
     )

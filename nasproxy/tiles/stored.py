@@ -175,8 +175,8 @@ class Tiles:
             )
         if joint != found.joint:
             raise SettingError(
-                f"{folder} holds tiles of joint={found.joint}, not {joint}: give that, or another "
-                "folder"
+                f"{folder} holds tiles of joint={found.joint}, not {joint}: give that "
+                f"(--{'' if found.joint else 'no-'}joint), or another folder"
             )
         if side is not None and side != found.side:
             raise SettingError(
@@ -316,7 +316,7 @@ class Tiles:
         if not self.manifest.joint and (chosen >= n).any() and (other >= n).any():
             raise DataError(
                 "kernels of validation points with each other are not stored: give training points "
-                "on one side, or make tiles with joint=True"
+                "on one side, or make tiles with joint=True (--joint)"
             )
         itemsize = np.dtype(self.manifest.dtype).itemsize
         check_memory(

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from nasproxy import cli
 from nasproxy.data import load
-from nasproxy.errors import NasproxyError, SettingError
+from nasproxy.errors import DataError, NasproxyError, SettingError
 from nasproxy.kernel_fit import fit_tiles
 from nasproxy.kernels import FullyConnected
 from nasproxy.named import kernel_of
@@ -24,7 +24,7 @@ SUBSETS = ["--n-train", "300", "--n-valid", "100"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("kernel") / "tiles"
-    words = ["--kind", "nngp", "--tiles", str(path), *SUBSETS, "--side", "64", "--joint", "--quiet"]
+    words = ["--kind", "nngp", "--tiles", str(path), *SUBSETS, "--side", "64", "--quiet"]
     said = run("kernel", "compute", "fc:depth=2", *words)
     assert "28 of 28 tiles" in said
     assert "28 of 28 tiles" in run("kernel", "compute", "fc:depth=2", *words)
@@ -47,11 +47,11 @@ def test_damage_is_listed_and_made_again(tmp_path: Path) -> None:
         result = CliRunner().invoke(cli.app, ["kernel", "verify", str(tmp_path), *option])
         assert result.exit_code == 1
         assert str(path) in result.output
-        assert "8 tiles are whole, 1 damaged" in result.output
-    with pytest.raises(SettingError, match="8 of 9 tiles"):
+        assert "9 tiles are whole, 1 damaged" in result.output
+    with pytest.raises(SettingError, match="9 of 10 tiles"):
         run("fit", "--tiles", str(tmp_path), "--solver", "cg")
     run("kernel", "compute", "fc", *words)
-    assert "9 tiles are whole, 0 damaged" in run("kernel", "verify", str(tmp_path))
+    assert "10 tiles are whole, 0 damaged" in run("kernel", "verify", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,34 @@ def test_kernels_by_name() -> None:
     ):
         with pytest.raises(SettingError, match=said):
             kernel_of(text, kind)
+
+
+def test_validation_images_with_each_other(tmp_path: Path) -> None:
+    """Where they are no more than training images, or as asked; what was begun stays as it was."""
+    few, many = ["--n-train", "64", "--n-valid", "64"], ["--n-train", "64", "--n-valid", "65"]
+    for name, words, joint in (
+        ("few", few, True),
+        ("many", many, False),
+        ("none", [*few, "--no-joint"], False),
+        ("all", [*many, "--joint"], True),
+    ):
+        path = tmp_path / name
+        common = ["kernel", "compute", "fc", "--tiles", str(path), "--side", "64", "--quiet"]
+        run(*common, *words)
+        assert Tiles(path).manifest.joint == joint
+        run(*common, *[word for word in words if "joint" not in word])
+    with pytest.raises(SettingError, match=r"give that \(--no-joint\)"):
+        run(*common[:4], str(tmp_path / "none"), "--quiet", *few, "--joint")
+    with pytest.raises(DataError, match=r"\(--joint\)"):
+        run("fit", "--tiles", str(tmp_path / "none"), "--solver", "committee", "--rank", "8")
+
+
+def test_predictions_that_blow_up_are_said_to(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nyström's approximation divides what few columns leave by the ridge."""
+    words = ["fit", "--tiles", str(folder), "--solver", "nystrom", "--rank", "10", "--quiet"]
+    run(*words, "--ridge", "1e-7,10")
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning.startswith("ridge 1e-07: predictions err ")
+    assert "larger ridge" in warning
