@@ -76,8 +76,12 @@ def fit(
         str, typer.Option(help="squared or cross_entropy, the latter with eigenpro only.")
     ] = "squared",
     top: Annotated[
-        int, typer.Option(help="Eigenvalues that eigenpro damps: more make fewer iterations.")
-    ] = 500,
+        int | None,
+        typer.Option(
+            help="Eigenvalues that eigenpro damps: more make fewer iterations; without it 500, or "
+            "half of the images that they are taken from."
+        ),
+    ] = None,
     subsample: Annotated[
         int | None,
         typer.Option(help="Images that eigenvectors are taken from; at first 5·top or 2,000."),
@@ -201,7 +205,7 @@ def fit(
             solver,
             "Classifier",
             function,
-            rank=top if rank is None and solver == "cg" else rank,
+            rank=top if rank is None and solver == "cg" and top is not None else rank,
             tolerance=tolerance,
             memory=memory,
             seed=seed,

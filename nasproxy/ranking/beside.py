@@ -106,7 +106,7 @@ def given(row: Aligned, baselines: Sequence[Measure], n_resamples: int, seed: in
         n_resamples=n_resamples,
         seed=seed,
     )
-    return _named("tau_given", found) | {"given_pairs": pairs, "given_n": n}
+    return _named("tau_given", bounded(found)) | {"given_pairs": pairs, "given_n": n}
 
 
 def gain(row: Aligned, baseline: Measure | None, n_resamples: int, seed: int) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def ceiling(row: Aligned, best: Measure | None, n_resamples: int, seed: int) -> 
         return _named("ceiling_tau", None) | _named("ceiling_share", None) | {"ceiling_n": 0}
     scores, other, truth = both
     settings = {"n_resamples": n_resamples, "seed": seed}
-    own = _estimate(metrics.over_seeds, metrics.kendall_tau, other, truth, **settings)
+    own = bounded(_estimate(metrics.over_seeds, metrics.kendall_tau, other, truth, **settings))
     share = _estimate(metrics.share_of_ceiling, scores, other, truth, **settings)
     return _named("ceiling_tau", own) | _named("ceiling_share", share) | {"ceiling_n": len(truth)}
 
@@ -212,6 +212,12 @@ def _estimate(
     enough = len(arguments[-1]) >= MIN_FOR_INTERVAL
     found = compare(*arguments, n_resamples=n_resamples if enough else 1, seed=seed)
     return found if enough else found._replace(low=math.nan, high=math.nan)
+
+
+def bounded(found: metrics.Estimate) -> metrics.Estimate:
+    """A correlation's interval, cut at −1 and 1: few seeds are stretched beyond."""
+    low, high = (float(np.clip(end, -1.0, 1.0)) for end in (found.low, found.high))
+    return found._replace(low=low, high=high)
 
 
 def _named(name: str, found: metrics.Estimate | None) -> dict[str, float]:

@@ -10,6 +10,7 @@ import pandas as pd
 from nasproxy import metrics
 from nasproxy.errors import SettingError, TruthError
 from nasproxy.metrics.arrays import Vector
+from nasproxy.ranking import beside
 from nasproxy.ranking.aligned import numbers
 from nasproxy.ranking.measures import Finder, Measure, split
 from nasproxy.ranking.plots import MIN_FOR_INTERVAL
@@ -93,7 +94,7 @@ def hybrid_store(
     settings: dict[str, Any] = {"n_resamples": n_resamples, "seed": seed}
     rows = []
     for name, scores in by_name.items():
-        tau = metrics.over_seeds(metrics.kendall_tau, scores, y, **settings)
+        tau = beside.bounded(metrics.over_seeds(metrics.kendall_tau, scores, y, **settings))
         row: dict[str, Any] = {"measure": name, "n": n, "seeds": len(scores)}
         ends = ("kendall_tau", "kendall_tau_low", "kendall_tau_high", "kendall_tau_seed_sd")
         row |= dict(zip(ends, tau, strict=True))

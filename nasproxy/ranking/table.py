@@ -147,11 +147,11 @@ def _ranking(
     assert threshold is not None
     count = n_resamples if n >= plots.MIN_FOR_INTERVAL else 1
     settings = {"n_resamples": count, "seed": seed}
-    tau = metrics.over_seeds(metrics.kendall_tau, scores, y, **settings)
+    tau = beside.bounded(metrics.over_seeds(metrics.kendall_tau, scores, y, **settings))
     r = metrics.Estimate(math.nan, math.nan, math.nan)
     if row.scored.sum() >= 2:
         linear = scores[:, row.scored], y[row.scored]
-        r = metrics.over_seeds(metrics.pearson, *linear, **settings)
+        r = beside.bounded(metrics.over_seeds(metrics.pearson, *linear, **settings))
     if n < plots.MIN_FOR_INTERVAL:
         tau, r = (e._replace(low=math.nan, high=math.nan) for e in (tau, r))
     found: dict[str, Any] = {

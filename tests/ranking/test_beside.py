@@ -195,6 +195,16 @@ def test_groups_of_one_have_no_pairs_and_it_is_said(folder: Path) -> None:
     assert "0: no two are equal" in text
 
 
+def test_no_interval_of_a_correlation_is_beyond_1() -> None:
+    """Two seeds that rank in opposite ways: their spread is stretched, but not past what can be."""
+    both = np.stack([TRUTH, -TRUTH])
+    index = pd.MultiIndex.from_product([KEYS, range(2)], names=["architecture", "seed"])
+    assert metrics.over_seeds(metrics.kendall_tau, both, TRUTH).high > 1
+    result = rank(pd.Series(both.T.ravel(), index), TRUTH)
+    assert (result.kendall_tau_low, result.kendall_tau_high) == (-1, 1)
+    assert (result.pearson_low, result.pearson_high) == (-1, 1)
+
+
 def test_against_is_the_paired_gain(folder: Path) -> None:
     found = rows("--against", "params")
     expected = metrics.paired_gain(SCORES, COUNTS + 0.5 * POOLS, TRUTH)

@@ -237,7 +237,7 @@ def test_a_grid_is_scored_from_the_command_line(tmp_path: Path) -> None:
 
 def test_a_fit_from_the_command_line_resumes(tmp_path: Path) -> None:
     checkpoint = tmp_path / "fit.npz"
-    words = ["fit", "--depth", "4", "--n-train", "200", "--n-valid", "100", "--top", "50"]
+    words = ["fit", "--depth", "4", "--n-train", "200", "--n-valid", "100"]
     words += ["--loss", "cross_entropy", "--tolerance", "0", "--checkpoint", str(checkpoint)]
     whole = run(*words, "--epochs", "6", "--quiet")
     checkpoint.unlink()
