@@ -40,7 +40,9 @@ OWN = {
     "NNGP log evidence": "log_evidence",
 }
 TAKEN = ("negative_loo_mse", "loo_accuracy")
-SIZE, COUNTS = "parameters", "few pools + edges leaving the input"
+SIZE, CONVOLUTIONS = "parameters", "3×3 convolutions − pools"
+COUNTS = f"mean rank of {CONVOLUTIONS} and edges leaving the input"
+"""The best counts that are known; they were found by ranking these very cells."""
 TOPS = (50, 20, 5, 1)
 """Per cent; a network is told to be among the best so many."""
 RANGE = tuple(range(29, 93, 7))
@@ -96,8 +98,10 @@ def signals(whole: pd.DataFrame, cells: list[Cell], parameters: pd.Series) -> pd
     space = NASBench101()
     counted = pd.DataFrame([space.counts(cell) for cell in cells], index=whole.index)
     scores["3×3 convolutions"] = counted["conv3x3"]
-    scores["few pools"] = -counted["pools"]
-    scores[COUNTS] = metrics.rank_mean(np.column_stack([-counted["pools"], counted["input_edges"]]))
+    scores[CONVOLUTIONS] = counted["conv3x3"] - counted["pools"]
+    scores[COUNTS] = metrics.rank_mean(
+        np.column_stack([scores[CONVOLUTIONS], counted["input_edges"]])
+    )
     scores.attrs["counts"] = counted.to_numpy()
     return scores
 
@@ -332,7 +336,7 @@ def _many(table: pd.DataFrame) -> str:
 
 
 def _short(name: str) -> str:
-    return name.replace(NNGP, "NNGP, mean rank").replace(COUNTS, "pools, edges")
+    return name.replace(NNGP, "NNGP, mean rank").replace(COUNTS, "counts, mean rank")
 
 
 def _sentence(ranking: pd.DataFrame, trained: pd.DataFrame) -> str:
