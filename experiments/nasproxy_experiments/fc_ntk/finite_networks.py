@@ -191,5 +191,5 @@ def _figure(table: pd.DataFrame, kernel: pd.Series) -> Figure:
         figures.logarithmic(one)
         figures.label(one, "depth, hidden layers", name)
     figures.logarithmic(axes[1], "y")
-    figures.legend(axes[0])
+    figures.legend_below(axes[0])
     return figure
