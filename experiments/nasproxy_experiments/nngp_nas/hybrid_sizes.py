@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from nasproxy import metrics
 from nasproxy.reproduce import figures
 from nasproxy.reproduce.scores import MEASURES
-from nasproxy.reproduce.statistics import Estimate, columns, tau, tau_gain
+from nasproxy.reproduce.statistics import columns, tau, tau_gain
 from nasproxy.reproduce.suites import Finding
 from nasproxy_experiments.nngp_nas.study import Study
 
@@ -29,6 +29,10 @@ def run(study: Study) -> Finding:
         *named.values(), study.shortened[short], study.shortened[target]
     )
     by_size = dict(zip(named, values, strict=True))
+    raw = pd.DataFrame({f"n_t {n}": column for n, column in named.items()}).assign(
+        **{f"{epochs} epochs": study.shortened[epochs] for epochs in (short, target)},
+        truth=study.truth,
+    )
     table = compared(by_size, four, twelve, truth)
     first, last = min(by_size), max(by_size)
     gains = table[table["n_t"] == last].set_index("hybrid")
@@ -39,8 +43,8 @@ def run(study: Study) -> Finding:
     )
     return Finding(
         f"From n_t {first:,} to {last:,} the hybrid's τ gains {said}, on {len(truth)} cells.",
-        {"hybrids": table},
-        _figure(table, tau(four, truth)),
+        {"hybrids": table, "raw": raw.dropna().rename_axis("architecture").reset_index()},
+        _figure(table),
         (
             f"NNGP is {MEASURES['accuracy']} on {n_valid} images, M = 1, its images nested. A "
             f"linear fit is of {target}-epoch accuracy to {short}-epoch accuracy and NNGP, by "
@@ -81,14 +85,15 @@ def _hybrid(kind: str, four: np.ndarray, nngp: np.ndarray, twelve: np.ndarray) -
     return metrics.cross_fitted(features, twelve)
 
 
-def _figure(table: pd.DataFrame, alone: Estimate) -> Figure:
+def _figure(table: pd.DataFrame) -> Figure:
     figure, (axis,) = figures.panels(1)
-    for colour, kind in zip(figures.COLOURS, KINDS, strict=False):
+    for colour, kind, aside in zip(figures.COLOURS, KINDS, (0.96, 1.04), strict=False):
         own = table[table["hybrid"] == kind]
-        figures.intervals(axis, own["n_t"], own[["τ", "τ low", "τ high"]], colour, label=kind)
-        axis.plot(own["n_t"], own["τ"], color=colour, lw=0.8)
-    axis.axhline(alone.value, color="0.4", lw=0.8, ls=":", label="4 epochs alone")
+        ends = own[["over 4 epochs", "over 4 epochs low", "over 4 epochs high"]]
+        figures.intervals(axis, aside * own["n_t"], ends, colour, label=kind)
+        axis.plot(aside * own["n_t"], ends.iloc[:, 0], color=colour, lw=0.8)
+    axis.axhline(0, color="0.4", lw=0.8, ls=":")
     figures.logarithmic(axis)
-    figures.label(axis, "n_t", "Kendall τ of the hybrid")
-    figures.legend(axis)
+    figures.label(axis, "n_t", "gain in Kendall τ over 4 epochs alone")
+    figures.legend_below(axis)
     return figure
