@@ -26,10 +26,10 @@ from search_spaces import NASBench101
 from search_spaces.nasbench101.enumeration import all_cells
 
 COLUMN, SIZE = "test_accuracy_108", "trainable_parameters"
-TOLERANCE = 1e-4
+TOLERANCE = 1e-3
 """Of a score computed again, relative to its standard deviation over cells; a leave-one-out
-accuracy may differ by one image of the n_t. The same engine on one thread repeats every bit;
-another engine, or number of threads, adds in another order."""
+accuracy may differ by one image of the n_t. The same processor repeats every bit; another adds in
+another order, and 2e-4 was seen between two."""
 TABLE = "nngp.parquet"
 
 
