@@ -170,7 +170,8 @@ def report(
         "",
         sure,
         "",
-        f"`{TABLE}` has a row a cell, `row` its number in the space's own order: "
+        (f"`{TABLE}` has" if complete else f"`parts/`, and `{TABLE}` once all are done, have")
+        + " a row a cell, `row` its number in the space's own order: "
         "`search_spaces.nasbench101.enumeration.all_cells()[row]`, whose `.key` is the module "
         "hash. To continue it at another setting:",
         "",
