@@ -114,6 +114,14 @@ def test_the_least_gain() -> None:
     assert np.isnan(subsets.least(better, true, true, chosen[:1])).all()
 
 
+def test_subsets_that_agree_have_no_interval() -> None:
+    assert subsets.over([0.0, 0.0])[0] == 0
+    assert np.isnan(subsets.over([0.0, 0.0])[1:]).all()
+    assert np.isnan(subsets.over([0.3])[1:]).all()
+    assert np.isnan(subsets.over([])).all()
+    assert subsets.over([0.0, 1.0]).low < 0
+
+
 def test_residual_connections() -> None:
     whole, cells, published = made()
     keys = whole.index

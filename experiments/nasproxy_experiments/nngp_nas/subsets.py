@@ -117,9 +117,17 @@ def _about(chosen: Parts) -> dict[str, int]:
 
 
 def over(values: list[float]) -> Estimate:
-    """Mean over subsets; without an interval of one, and nothing of none."""
+    """Mean over subsets; without an interval of one, and nothing of none.
+
+    Nor is there one where all are alike: that a few subsets give the same cell says nothing of
+    others.
+    """
     told = np.array(values, float)
-    return student(mean(told), len(told)) if len(told) else Estimate(np.nan, np.nan, np.nan)
+    if not len(told):
+        return Estimate(np.nan, np.nan, np.nan)
+    if np.ptp(told) == 0:
+        return Estimate(float(told[0]), np.nan, np.nan)
+    return student(mean(told), len(told))
 
 
 def gains(
