@@ -175,6 +175,8 @@ def judge(claim: Claim, results: Path) -> Judged:
 def shown(estimate: Estimate) -> str:
     """Three significant digits, and the interval if there is one."""
     value = f"{estimate.value:.3g}"
+    if math.isnan(estimate.low) or math.isnan(estimate.high):
+        return f"{value} (no interval)"
     if estimate.low == estimate.value == estimate.high:
         return value
     return f"{value} [{estimate.low:.3g}, {estimate.high:.3g}]"
