@@ -140,7 +140,10 @@ def gains(
 ) -> dict[str, float]:
     """Columns: the statistic of a score, and how much it is above that of others, by subsets."""
     own = [statistic(score[i], true[i]) for i in chosen]
-    made = columns(name, over(own))
+    found = over(own)
+    # Of two subsets Student's interval is so wide that it leaves what τ, AUROC and shares can be.
+    ends = np.clip(found[1:], -1.0 if name == "τ" else 0.0, 1.0).tolist()
+    made = columns(name, Estimate(found.value, *ends))
     for other, values in others.items():
         apart = [o - statistic(values[i], true[i]) for o, i in zip(own, chosen, strict=True)]
         made |= columns(f"{name} over {other}", over(apart))
