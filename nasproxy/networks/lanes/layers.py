@@ -8,15 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nasproxy.networks.lanes.tile import (
-    LANES,
-    PIXELS,
-    WIDE,
-    affine,
-    float_of_bits,
-    helper,
-    tile,
-)
+from nasproxy.networks.lanes.tile import LANES, affine, float_of_bits, helper
 
 (
     LOAD,
@@ -63,10 +55,11 @@ from nasproxy.networks.lanes.tile import (
     NORMED,  # whether batch norm follows
     ACTIVATION,
     PREACTIVATION,
-) = range(25)
+    WORK,  # place of a convolution's transformed maps; negative where it is computed directly
+) = range(26)
 """Columns of a program."""
-COLUMNS = 25
-PLACES = [X, Z, Y]
+COLUMNS = 26
+PLACES = [X, Z, Y, WORK]
 LINEAR, RELU, RELU6, SWISH, SIGMOID, HARD_SIGMOID = range(6)
 """Activations and gates."""
 
@@ -108,72 +101,6 @@ def exponential(x: Any) -> Any:
     p = p * r + np.float32(5.0000001201e-1)
     power = float_of_bits(np.int32((np.int32(n) + np.int32(127)) << np.int32(23)))
     return (p * r * r + r + ONE32) * power
-
-
-@helper
-def convolve(maps: Any, weights: Any, op: Any, finished: bool) -> None:
-    """Convolution; its product alone if it is not ``finished`` by activation and sum."""
-    size, stride, inputs = op[SIZE], op[STRIDE], op[INPUTS]
-    half = size // 2
-    floor, ceiling = bounds(op[ACTIVATION] if finished else LINEAR)
-    limits = (ZERO32 if op[PREACTIVATION] else -INFINITY, floor, ceiling)
-    steps = (op[X_ROW], op[X_PLANE], stride * LANES, op[Y_PLANE])
-    blocks = (op[OUTPUTS] + op[BLOCK] - 1) // op[BLOCK]
-    fewest = op[OUTPUTS] // blocks
-    larger_ones = op[OUTPUTS] - fewest * blocks
-    for r in range(op[HEIGHT]):
-        # Rows and columns of the kernel that only meet the frame are left out.
-        top = max(0, half - r * stride)
-        bottom = min(size, op[X_HEIGHT] + half - r * stride)
-        for u in range(0, op[WIDTH], PIXELS):
-            pixels = min(PIXELS, op[WIDTH] - u)
-            left = max(0, half - (u + pixels - 1) * stride)
-            right = min(size, op[X_WIDTH] + half - u * stride)
-            kernel = (
-                bottom - top,
-                right - left,
-                inputs,
-                (top * size + left) * inputs,
-                (size - right + left) * inputs,
-            )
-            x = op[X] + (r * stride + top - half) * op[X_ROW] + (u * stride + left - half) * LANES
-            y = op[Y] + r * op[Y_ROW] + u * LANES
-            z = op[Z] + y - op[Y] if finished and op[Z] >= 0 else -1
-            w = op[WEIGHTS]
-            for block in range(blocks):
-                channels = fewest + 1 if block < larger_ones else fewest
-                tile(pixels, channels, maps, weights, (x, w, y, z), kernel, steps, limits)
-                w += channels * (1 + size * size * inputs)
-                y += channels * op[Y_PLANE]
-                if z >= 0:
-                    z += channels * op[Y_PLANE]
-
-
-@helper
-def convolve_depthwise(maps: Any, weights: Any, op: Any, finished: bool) -> None:
-    """As :func:`convolve`, every channel by itself; to a tile, a kernel's columns are inputs."""
-    size, stride, dilation = op[SIZE], op[STRIDE], op[DILATION]
-    half = size // 2 * dilation
-    floor, ceiling = bounds(op[ACTIVATION] if finished else LINEAR)
-    limits = (ZERO32 if op[PREACTIVATION] else -INFINITY, floor, ceiling)
-    steps = (dilation * op[X_ROW], dilation * LANES, stride * LANES, op[Y_PLANE])
-    for c in range(op[OUTPUTS]):
-        w = op[WEIGHTS] + c * (1 + size * size)
-        for r in range(op[HEIGHT]):
-            # Of the kernel's rows, those that do not only meet the frame.
-            top = (max(0, half - r * stride) + dilation - 1) // dilation
-            bottom = min(size, (op[X_HEIGHT] + half - r * stride + dilation - 1) // dilation)
-            kernel = (bottom - top, 1, size, top * size, 0)
-            first = r * stride + top * dilation - half
-            x = op[X] + c * op[X_PLANE] + first * op[X_ROW] - half * LANES
-            y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
-            u = 0
-            while u < op[WIDTH]:
-                rest = op[WIDTH] - u
-                pixels = WIDE if rest >= WIDE else min(PIXELS, rest)
-                places = (x + u * stride * LANES, w, y + u * LANES, -1)
-                tile(pixels, 1, maps, weights, places, kernel, steps, limits)
-                u += pixels
 
 
 @helper
@@ -261,54 +188,6 @@ def unload(maps: Any, op: Any, features: Any, first: int) -> None:
     for j in range(min(LANES, len(features) - first)):
         for c in range(op[INPUTS]):
             features[first + j, c] = maps[op[X] + c * op[X_PLANE] + j]
-
-
-@helper
-def pool(maps: Any, op: Any, scratch: Any) -> None:
-    """Largest or mean of each 3×3 neighbourhood: over rows, then columns.
-
-    For the largest the border is repeated. The frame's zeros are no part of a mean, only its sum.
-    """
-    n = op[X_WIDTH] * LANES
-    largest = op[OP] == MAX_POOL
-    across = scratch[: n + 2 * LANES]
-    inside = across[LANES : LANES + n]
-    left, right = across[:n], across[2 * LANES :]
-    for c in range(op[OUTPUTS]):
-        for r in range(op[HEIGHT]):
-            row = r * op[STRIDE]
-            x = op[X] + c * op[X_PLANE] + row * op[X_ROW]
-            y = op[Y] + c * op[Y_PLANE] + r * op[Y_ROW]
-            above = row > 0
-            below = row < op[X_HEIGHT] - 1
-            up = x - op[X_ROW] if above or not largest else x
-            down = x + op[X_ROW] if below or not largest else x
-            here, upper, lower = maps[x : x + n], maps[up : up + n], maps[down : down + n]
-            if largest:
-                for j in range(n):
-                    inside[j] = larger(larger(upper[j], here[j]), lower[j])
-                for j in range(LANES):
-                    across[j] = inside[j]
-                    across[n + LANES + j] = inside[n - LANES + j]
-            else:
-                for j in range(n):
-                    inside[j] = upper[j] + here[j] + lower[j]
-                for j in range(LANES):
-                    across[j] = ZERO32
-                    across[n + LANES + j] = ZERO32
-            for u in range(op[WIDTH]):
-                column = u * op[STRIDE]
-                v = column * LANES
-                one, two, three = left[v : v + LANES], inside[v : v + LANES], right[v : v + LANES]
-                made = maps[y + u * LANES : y + (u + 1) * LANES]
-                if largest:
-                    for j in range(LANES):
-                        made[j] = larger(larger(one[j], two[j]), three[j])
-                else:
-                    pixels = (1 + above + below) * (1 + (column > 0) + (column < op[X_WIDTH] - 1))
-                    share = ONE32 / np.float32(pixels)
-                    for j in range(LANES):
-                        made[j] = (one[j] + two[j] + three[j]) * share
 
 
 @helper

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from nasproxy.networks.lanes import layers
+from nasproxy.networks.lanes import convolutions, layers, pooling, winograd
 from nasproxy.networks.lanes.layers import (
     ACTIVATION,
     ADD,
@@ -41,6 +41,7 @@ from nasproxy.networks.lanes.layers import (
     UNLOAD,
     WEIGHTS,
     WIDTH,
+    WORK,
     ZERO,
     ZERO32,
 )
@@ -68,6 +69,13 @@ def pack(program: Any, kernels: Any, gains: Any, shifts: Any, weights: Any, coun
             return
         op = program[i]
         if op[OP] != CONVOLVE and op[OP] != DEPTHWISE:
+            continue
+        if op[OP] == CONVOLVE and op[WORK] >= 0:
+            own, inputs, outputs = op[CHANNEL], op[INPUTS], op[OUTPUTS]
+            winograd.pack(
+                kernels, op[KERNEL], inputs, outputs, gains[own:], shifts[own:], weights,
+                op[WEIGHTS],
+            )  # fmt: skip
             continue
         taps = op[SIZE] * op[SIZE] * (op[INPUTS] if op[OP] == CONVOLVE else 1)
         blocks = (op[OUTPUTS] + op[BLOCK] - 1) // op[BLOCK]
@@ -162,13 +170,13 @@ def run(
             for g in range(begin, end, step):
                 own = maps[g if training else me]
                 if code == CONVOLVE:
-                    layers.convolve(own, weights, op, finished)
+                    convolutions.convolve(own, weights, op, finished)
                 elif code == DEPTHWISE:
-                    layers.convolve_depthwise(own, weights, op, finished)
+                    convolutions.convolve_depthwise(own, weights, op, finished)
                 elif code in (ADD, COPY, ZERO):
                     layers.add(own, op)
                 elif code in (MAX_POOL, AVERAGE_POOL):
-                    layers.pool(own, op, scratch[me])
+                    pooling.pool(own, op, scratch[me])
                 elif code in (HALVE, HALVE_BY_MEAN, ODD_PIXELS):
                     layers.halve(own, op)
                 elif code == MEAN:

@@ -12,6 +12,7 @@ import numpy as np
 
 from nasproxy.networks.graph import Graph, Step
 from nasproxy.networks.lanes import layers as ops
+from nasproxy.networks.lanes import winograd
 from nasproxy.networks.lanes.tile import LANES, channels_of
 from nasproxy.networks.layers import (
     Add,
@@ -88,7 +89,8 @@ class Plan:
 
     Attributes:
         rows: the program with planes for places, ``[n, columns]``.
-        stages: of each row's input, second input and output, ``[n, 3]``, numbers in ``planes``.
+        stages: of each row's input, second input, output and work, ``[n, 4]``, numbers in
+            ``planes``.
         planes: of each stage, how many are in use at most.
         kernels: (step, name) of the kernels in the program's order.
         biases: (step, name, channel) of shifts that no batch norm has.
@@ -153,7 +155,7 @@ class Planner:
         self.rows: list[list[int]] = []
         self.positions: list[int] = []  # of each row's step; −1 of what loads the images
         self.position = -1
-        self.stages: list[tuple[int, int, int]] = []
+        self.stages: list[tuple[int, ...]] = []
         self.numbers: dict[Stage, int] = {}
         self.taken: dict[Stage, list[bool]] = {}
         self.kernels: list[tuple[int, str]] = []
@@ -343,7 +345,11 @@ class Planner:
         preactivation: bool = False,
     ) -> None:
         row = [0] * ops.COLUMNS
-        for place, column in ((x, ops.X), (z, ops.Z), (y, ops.Y)):
+        work: Place | None = None
+        if op == ops.CONVOLVE and size == 3 and stride == 1 and y is not None:
+            work = self._work(y.stage, inputs, outputs)
+        places = (x, z, y, work)
+        for place, column in zip(places, ops.PLACES, strict=True):
             row[column] = -1 if place is None else place.plane
         if x is not None:
             row[ops.X_ROW], row[ops.X_PLANE] = x.stage.row, x.stage.plane
@@ -368,13 +374,13 @@ class Planner:
             values = size * size * outputs * (1 if alone else inputs)
             self.kernels.append(kernel)
             self.drawn += values
-            self.weights += values + outputs
+            self.weights += winograd.floats(inputs, outputs) if work else values + outputs
         if kernel is not None or op == ops.NORMALISE:
             self.channels += outputs
         self.rows.append(row)
         self.positions.append(self.position)
         self.stages.append(
-            tuple(-1 if p is None else self.numbers[p.stage] for p in (x, z, y))  # type: ignore[arg-type]
+            tuple(-1 if place is None else self.numbers[place.stage] for place in places)
         )
 
     def places_of(self, value: int) -> Place:
@@ -400,6 +406,16 @@ class Planner:
         taken.extend([False] * (first + planes - len(taken)))
         taken[first : first + planes] = [True] * planes
         return Place(stage, first)
+
+    def _work(self, stage: Stage, inputs: int, outputs: int) -> Place | None:
+        """Planes for the transforms of a convolution, which all convolutions share."""
+        if not winograd.worthwhile(stage.height, stage.width, inputs, outputs):
+            return None
+        shared = Stage(1, winograd.TILES, 0)
+        self.numbers.setdefault(shared, len(self.numbers))
+        taken = self.taken.setdefault(shared, [])
+        taken.extend([True] * (winograd.planes(inputs) - len(taken)))
+        return Place(shared, 0)
 
     def _free(self, place: Place, planes: int) -> None:
         self.taken[place.stage][place.plane : place.plane + planes] = [False] * planes

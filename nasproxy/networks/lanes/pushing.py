@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from nasproxy.networks.lanes import adjoint, layers, normalising
+from nasproxy.networks.lanes import adjoint, convolutions, layers, normalising, pooling
 from nasproxy.networks.lanes.adjoint import COPY_VALUES
 from nasproxy.networks.lanes.layers import (
     ADD,
@@ -53,7 +53,7 @@ def push(
         for g in range(me, groups, threads):
             own, moved = maps[g], moves[g]
             if code == CONVOLVE:
-                layers.convolve(moved, weights, op, True)
+                convolutions.convolve(moved, weights, op, True)
             elif code == adjoint.MASK_MOVES:
                 adjoint.mask_moves(own, moved, op)
             elif code == COPY_VALUES:
@@ -65,7 +65,7 @@ def push(
             elif code in (ADD, COPY, ZERO):
                 layers.add(moved, op)
             elif code == AVERAGE_POOL:
-                layers.pool(moved, op, scratch[me])
+                pooling.pool(moved, op, scratch[me])
             elif code == HALVE_BY_MEAN:
                 layers.halve(moved, op)
             elif code == MEAN:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from nasproxy.networks.lanes import adjoint, layers, normalising
+from nasproxy.networks.lanes import adjoint, convolutions, normalising
 from nasproxy.networks.lanes.adjoint import MOVED, V
 from nasproxy.networks.lanes.layers import (
     ACTIVATION,
@@ -42,7 +42,7 @@ def _linear(
     """Rows that do not depend on cotangents but as a linear map does."""
     code = op[OP]
     if code == CONVOLVE:
-        layers.convolve(cots, weights, op, True)
+        convolutions.convolve(cots, weights, op, True)
     elif code in (adjoint.COPY_BACK, adjoint.MASKED, adjoint.CLEAR):
         adjoint.copy(own, cots, op)
     elif code == adjoint.DILATE:

@@ -116,7 +116,7 @@ class _Returner(Planner):
         self.moves = False
         if 0 in self.have:
             self._back(adjoint.GIVE, self.places[0], None, inputs=self.graph.image_shape[-1])
-        stages = np.array(self.stages, np.int64).reshape(-1, 3)
+        stages = np.array(self.stages, np.int64).reshape(-1, len(ops.PLACES))
         rows = np.zeros((len(self.rows), adjoint.ADJOINT_COLUMNS), np.int64)
         for row, made in zip(rows, self.rows, strict=True):
             row[: len(made)] = made
