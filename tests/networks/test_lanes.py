@@ -57,7 +57,8 @@ from search_spaces import (
 )
 from tests.conftest import ROOT, network_of
 from tests.support import reference
-from tests.support.networks import close, far_variables, moved_statistics, some, weights
+from tests.support.lanes import check_on
+from tests.support.networks import close, moved_statistics, some, weights
 
 SIDES = st.integers(1, 9)
 SPACES: dict[str, tuple[Any, st.SearchStrategy[int], int]] = {
@@ -216,32 +217,6 @@ def test_concatenations_are_made_in_place_or_copied() -> None:
     first = builder.add(Concatenate((6, 4, 3, 6, 2)), a, b, builder.image, a, zeros)
     second = builder.add(Concatenate((21, 3, 2)), first, b, a)
     check_on(builder, builder.add(ConvBN(3, 26, 5), second), seed=6)
-
-
-def check_on(builder: Builder, x: int, seed: int) -> None:
-    """Features and statistics of what a builder has, the mean of ``x`` appended."""
-    mean = builder.add(GlobalAverage(), x)
-    builder.add(Dense(1, 2), mean)
-    graph = builder.graph()
-    assert knows(graph)
-    params, stats = far_variables(graph, seed)
-    network = Initialised(graph, params, stats)
-    images = some(np.random.default_rng(seed), 19, *graph.image_shape)
-    builder_free = graph.steps[:-1]  # The reference's readout would need a kernel of its own shape.
-    expected, trained = (
-        last_of(builder_free, graph, params, given, images) for given in (stats, None)
-    )
-    close(engine.features(network, [images], None, 1.0), expected, 5e-6)
-    close(engine.trained(network, [images]), trained, 5e-5)
-
-
-def last_of(steps: Any, graph: Graph, params: Any, stats: Any, images: np.ndarray) -> np.ndarray:
-    values = [images.astype(np.float64)]
-    for i, step in enumerate(steps):
-        given = None if stats is None else stats[i]
-        inputs = [values[j] for j in step.inputs]
-        values.append(reference.apply(step.layer, params[i], given, inputs)[0])
-    return values[-1]
 
 
 def test_networks_and_shapes_in_turn_leave_no_trace() -> None:

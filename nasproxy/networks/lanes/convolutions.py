@@ -33,6 +33,7 @@ from nasproxy.networks.lanes.layers import (
 from nasproxy.networks.lanes.tile import LANES, PIXELS, WIDE, helper, tile
 from nasproxy.networks.lanes.winograd import PLANE
 
+
 @helper
 def convolve(maps: Any, weights: Any, op: Any, finished: bool) -> None:
     """Convolution; its product alone if it is not ``finished`` by activation and sum."""

@@ -53,7 +53,7 @@ HALF32 = np.float32(0.5)
 
 @helper
 def part(total: int, most: int, i: int) -> Any:
-    """The first and last but one of the ``i``-th of the fewest parts, alike, of at most ``most``."""
+    """Bounds of the ``i``-th of the fewest parts, about equal, that have at most ``most``."""
     parts = (total + most - 1) // most
     return total * i // parts, total * (i + 1) // parts
 
