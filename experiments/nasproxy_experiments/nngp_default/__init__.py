@@ -3,6 +3,7 @@
 from nasproxy_experiments.nngp_default.study import prepare
 
 PAPER = "The default of nngp by experiment, NAS-Bench-101 on CIFAR-10"
-EXPERIMENTS = ("measures", "parts")
+EXPERIMENTS = ("measures", "parts", "equal_rank")
+CLAIMS = ("claims",)
 
-__all__ = ["EXPERIMENTS", "PAPER", "prepare"]
+__all__ = ["CLAIMS", "EXPERIMENTS", "PAPER", "prepare"]

@@ -2,7 +2,8 @@
 
 Cells are drawn uniformly from those of NAS-Bench-101 whose shortened training is published, by a
 seed that no other suite draws by; without published truth a few are trained on digits. The parts,
-which vary more than sizes, have further cells of the same draw and further seeds.
+which vary more than sizes, have further cells of the same draw and further seeds. Widths at equal
+rank are of the first cells again, on images of half the side.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,27 @@ LOOKS = {
 PART_TRAIN = (200, 500)
 
 
+class Wide(NamedTuple):
+    """Networks of one width at every M; the last has the rank of all widths.
+
+    Attributes:
+        width: channels of the stem; features are four times as many.
+        members: M.
+        cells: how many of the draw.
+    """
+
+    width: int
+    members: tuple[int, ...]
+    cells: int
+
+
+WIDTHS = (Wide(16, (1, 2, 4, 8), 300), Wide(64, (1, 2), 300), Wide(128, (1,), 100))
+"""Width · M is 128 at the last M: a kernel's rank is at most as many features, 4 · width · M."""
+RANK_SEEDS = (9, 10, 11)
+RANK_POOL, RANK_TRAIN = 2, 1000
+"""Pixels averaged a side, and training images."""
+
+
 @dataclass(eq=False)
 class DefaultStudy(Study):
     """The cells of all experiments, those of the parts in pools of their own.
@@ -77,6 +99,12 @@ def part(look: str, seed: int) -> str:
     return f"{look}, seed {seed}"
 
 
+def of_width(width: int, seed: int) -> str:
+    """What the scores of a width by a seed are called."""
+    return f"width {width} at equal rank, seed {seed}"
+
+
+EQUAL_RANK = tuple(of_width(wide.width, seed) for wide in WIDTHS for seed in RANK_SEEDS)
 PARTS = tuple(part(look, seed) for look in LOOKS for seeds in HALVES.values() for seed in seeds)
 
 
@@ -106,6 +134,15 @@ def requests(cells: int, part_cells: int, small: bool) -> dict[str, Request]:
             for seeds in HALVES.values()
             for seed in seeds
         }
+    for wide in WIDTHS:
+        proxy = _nngp(
+            wide.width,
+            n_train=50 if small else RANK_TRAIN,
+            n_valid=100 if small else N_VALID,
+            ensemble=wide.members,
+        )
+        count = min(wide.cells, cells)
+        found |= {of_width(wide.width, seed): Request(proxy, count, seed) for seed in RANK_SEEDS}
     return found
 
 
@@ -133,15 +170,16 @@ def prepare(options: Options) -> Study:
 
 
 def _pools(pool: Pool, first: int, further: int, options: Options) -> dict[str, Pool]:
-    """The cells after the first, one half by each half's seeds, by every number of pixels."""
+    """The cells after the first, one half by each half's seeds, by every number of pixels; the
+    first for widths at equal rank."""
     keys = list(pool.architectures)[first:]
     starts = dict(zip(HALVES, (0, further // 2), strict=True))
     text = options.data or ("digits" if options.truth is None else "cifar10")
     images = {1: pool.images}
-    for block in {look.pool for look in LOOKS.values()} - {1}:
+    for block in {RANK_POOL, *(look.pool for look in LOOKS.values())} - {1}:
         pooled = f"{text}{',' if ':' in text else ':'}pool={block}"
         images[block] = data_of(pooled, options.data_dir)
-    pools = {}
+    pools = dict.fromkeys(EQUAL_RANK, replace(pool, images=images[RANK_POOL]))
     for half, seeds in HALVES.items():
         start, count = starts[half], further // 2
         own = {key: pool.architectures[key] for key in keys[start : start + count]}
