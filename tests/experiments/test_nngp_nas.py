@@ -309,7 +309,8 @@ def test_gains_are_over_training_on_all_cells(
     requests = dict(study.requests)
     requests["images"] = dataclasses.replace(requests["images"], cells=CELLS // 2)
     smaller = dataclasses.replace(study, requests=requests)
-    table = kendall_vs_cost.run(smaller).tables["settings"]
+    finding = kendall_vs_cost.run(smaller)
+    table, kept = finding.tables["settings"], finding.raw["scores"]
     for need, cells in (("many", CELLS), ("images", CELLS // 2)):
         rows = table[table["of"] == need].set_index(["score", "setting"])
         keys = list(study.cells)[:cells]
@@ -321,6 +322,8 @@ def test_gains_are_over_training_on_all_cells(
         own = metrics.kendall_tau(scores.column()[keys], truth)
         said = rows.loc[("NNGP validation accuracy", str(scores.largest)), "τ over 4 epochs"]
         assert float(str(said).partition(" ")[0]) == pytest.approx(own - everywhere, abs=6e-4)
+        column = kept.loc[need, f"accuracy {scores.largest}"]
+        assert metrics.kendall_tau(column, kept.loc[need, "truth"]) == pytest.approx(own)
 
 
 def test_recorded_commands_name_experiments_and_no_folders(tmp_path: Path) -> None:

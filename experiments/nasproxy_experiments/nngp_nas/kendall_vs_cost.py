@@ -8,12 +8,12 @@ over cells, so that training on the few cells of a group would add its own luck 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 from nasproxy import metrics
 from nasproxy.ranking.plots import short
@@ -29,11 +29,12 @@ CLAIM = (
 )
 NEEDS = ("many", "images", "members")
 STATISTICS = {"τ": metrics.kendall_tau, "r": metrics.pearson}
-LABELS = {"τ": "Kendall τ", "r": "Pearson r"}
 PAPER = "accuracy"
 """The paper's measure."""
 CHEAPER = 10
 """An order of magnitude."""
+LINE = 5
+"""Settings that a line is drawn through, or more."""
 
 Key = tuple[str, Setting | None]
 """A measure and its setting, or a column that has none."""
@@ -90,8 +91,33 @@ def run(study: Study) -> Finding:
     groups = [_group(study, need) for need in NEEDS]
     table = pd.concat([_table(study, group) for group in groups], ignore_index=True)
     return Finding(
-        _verdict(study, groups), {"settings": table}, _figure(study, groups), _notes(study)
+        _verdict(study, groups),
+        {"settings": table},
+        _figure(study, groups),
+        _notes(study),
+        {"scores": raw(study, groups)},
     )
+
+
+def raw(study: Study, groups: list[Group]) -> pd.DataFrame:
+    """A row a group and cell: every score, training, size and truth, float32."""
+    frames = []
+    for group in groups:
+        own = {
+            f"{measure} {setting}": group.scores.column(setting, measure)
+            for setting in group.scores.settings
+            for measure in MEASURES
+        }
+        frame = pd.DataFrame(own)
+        keys = frame.index
+        for epochs in study.budgets:
+            frame[f"{epochs} epochs"] = study.shortened[epochs].reindex(keys)
+        frame["parameters"] = study.sizes["params"].reindex(keys).astype(float)
+        frame["truth"] = study.truth.reindex(keys)
+        levels = [[group.need] * len(frame), keys]
+        index = pd.MultiIndex.from_arrays(levels, names=["of", "architecture"])
+        frames.append(frame.set_axis(index).dropna())
+    return pd.concat(frames).astype(np.float32)
 
 
 def _trained(epochs: int) -> Key:
@@ -209,84 +235,63 @@ def _notes(study: Study) -> list[str]:
         "sure as enough, by intervals that hold together (Bonferroni, over groups, and over the "
         "measures too where there are several); the settings it judges are the largest that cost "
         "little enough, not the best. Intervals are over cells, of one draw of images and weights.",
-        "In the figure lines run over n_train, which labels the largest ensemble's points, at the "
-        "largest n_valid; bands and bars are 95 % intervals.",
+        "In the figure n_train labels the largest ensemble's points, all at the largest n_valid; "
+        "bars are 95 % intervals. Horizontal lines are what training reaches on all cells that it "
+        "is known of, and what the number of parameters reaches on the group's.",
     ]
 
 
 def _figure(study: Study, groups: list[Group]) -> Figure:
-    rows = [("τ", measure) for measure in MEASURES] + [("r", PAPER)]
-    figure, axes = figures.panels(
-        2 * len(groups), len(rows), sharey="row", width_ratios=[3, 1] * len(groups)
-    )
+    """A panel a group: the paper's measure by cost, between what training and size reach."""
+    figure, axes = figures.panels(len(groups), sharey=True)
     ensembles = sorted({ensemble for group in groups for ensemble in group.ensembles})
     colours = dict(zip(ensembles, cycle(figures.COLOURS), strict=False))
-    spent = "–".join(f"{study.training_cost(study.budgets[i]) / 1e15:.2g}" for i in (0, -1))
-    figure.set_size_inches(3.2 * len(groups), 2.2 * len(rows))
-    for i, (statistic, measure) in enumerate(rows):
-        for j, group in enumerate(groups):
-            place = 2 * (i * len(groups) + j)
-            nngp, training = axes[place : place + 2]
-            _lines(nngp, group, measure, statistic, colours)
-            _budgets(study, training, group, statistic)
-            size = group.estimate(("parameters", None), statistic).value
-            for one in (nngp, training):
-                one.axhline(size, color="0.5", ls="--", lw=1, label="parameter count")
-            last = i == len(rows) - 1
-            figures.label(
-                nngp,
-                "NNGP, FLOPs a network" if last else "",
-                f"{LABELS[statistic]},\n{MEASURES[measure]}" if j == 0 else "",
-                f"{group.cells:,} cells, n_valid {group.scores.largest.n_valid}" if i == 0 else "",
-            )
-            figures.label(training, f"epochs\n({spent}P)" if last else "", "")
-    named = {}
+    for one, group in zip(axes, groups, strict=True):
+        for ensemble in group.ensembles:
+            _settings(one, group, ensemble, colours[ensemble])
+        for epochs, style in zip(study.budgets, ("--", "-.", ":"), strict=False):
+            label = f"{epochs} epochs, {study.training_cost(epochs):.2g} FLOPs"
+            one.axhline(study.population[epochs], color="0.3", ls=style, lw=0.9, label=label)
+        size = group.estimate(("parameters", None)).value
+        one.axhline(size, color="#b08900", lw=0.9, label="parameters")
+        figures.label(
+            one,
+            "FLOPs of a network's score",
+            f"Kendall τ, {MEASURES[PAPER]}",
+            f"{group.cells:,} cells, {group.scores.largest.n_valid} validation images",
+        )
+    named: dict[str, Any] = {}
     for one in axes:
         named |= dict(zip(*reversed(one.get_legend_handles_labels()), strict=True))
-    order = sorted(named, key=lambda name: (not name.startswith("ensemble"), name))
+    order = sorted(named, key=lambda name: not name.startswith("ensemble"))
     figure.legend(
         [named[name] for name in order],
         order,
-        loc="outside upper center",
-        ncols=len(order),
+        loc="outside lower center",
+        ncols=4,
         fontsize=8,
         frameon=False,
     )
     return figure
 
 
-def _lines(axes: Axes, group: Group, measure: str, statistic: str, colours: dict[int, str]) -> None:
-    """A line an ensemble, over n_train."""
-    for ensemble in group.ensembles:
-        settings = group.line(ensemble)
-        cost = [group.scores.costs[setting] for setting in settings]
-        estimates = [[*group.estimate((measure, s), statistic)] for s in settings]
-        value, low, high = np.transpose(estimates)
-        name, colour = f"ensemble of {ensemble}", colours[ensemble]
-        figures.band(axes, cost, value, low, high, colour, name, marker="o", ms=3)
-        if ensemble == group.ensembles[-1]:
-            for i, point in enumerate(zip(cost, value, strict=True)):
-                axes.annotate(
-                    short(settings[i].n_train),
-                    point,
-                    (6, -10) if i % 2 else (-6, 5),  # Neighbours that cost alike overlap.
-                    textcoords="offset points",
-                    ha="center",
-                    fontsize=7,
-                )
-    figures.logarithmic(axes)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=12))
-    axes.margins(x=0.12)
-
-
-def _budgets(study: Study, axes: Axes, group: Group, statistic: str) -> None:
-    """Shortened training on the same cells, also by its cost."""
-    cost = [study.training_cost(epochs) for epochs in study.budgets]
-    points = [group.estimate(_trained(epochs), statistic) for epochs in study.budgets]
-    figures.intervals(axes, cost, points, "black", label="shortened training")
+def _settings(axes: Axes, group: Group, ensemble: int, colour: str) -> None:
+    """An ensemble's settings by cost; a line joins them where they are enough to have a shape."""
+    settings = group.line(ensemble)
+    cost = [group.scores.costs[setting] for setting in settings]
+    estimates = [group.estimate((PAPER, setting)) for setting in settings]
+    figures.intervals(axes, cost, estimates, colour, label=f"ensemble of {ensemble}")
+    if len(settings) >= LINE:
+        axes.plot(cost, [one.value for one in estimates], color=colour, lw=0.8)
+    if ensemble == group.ensembles[-1]:
+        for setting, x, one in zip(settings, cost, estimates, strict=True):
+            axes.annotate(
+                short(setting.n_train),
+                (x, one.high),
+                (0, 3),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7,
+            )
     axes.set_xscale("log")
-    axes.set_xticks(cost, [str(epochs) for epochs in study.budgets], fontsize=7)
-    axes.minorticks_off()
-    axes.margins(x=0.4)
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
+    axes.margins(x=0.12)
