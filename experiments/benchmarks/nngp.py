@@ -9,8 +9,9 @@ ridge systems with SciPy; ``jit`` draws and runs the network of each cell in one
 without the batch-norm pass and the solves. All time what a cell costs that was never seen before:
 build, initialise, batch-norm pass, features, solves.
 Goals: ≥ 8× torch on the embedded default, ≥ 10× on CIFAR-10 shapes, ≥ 2× at full width; ≥ 40, 75
-and 85 % of the matrix product's rate in the forward pass. With Numba (the extra ``fast``) both
-engines run.
+and 85 % of the matrix product's rate in the forward pass. Operations are counted as of
+direct convolutions, which Winograd's tiles do less of. With Numba (the extra ``fast``) both engines
+run.
 """
 
 import argparse

@@ -165,6 +165,18 @@ class Scored:
         return self.pool_of(need).scores(self.requests[need])
 
     @property
+    def known(self) -> pd.DataFrame:
+        """What else is known of architectures and belongs beside their scores, by key."""
+        return pd.DataFrame(index=pd.Index([], name="architecture"))
+
+    def raw(self, need: str) -> pd.DataFrame:
+        """All numbers of a request, float32, beside the rows' truth and what else is known."""
+        frame = self.pool_of(need).frame(self.requests[need]).select_dtypes("number")
+        frame = frame.astype(np.float32)
+        frame["truth"] = self.truth.reindex(frame.index)
+        return frame.join(self.known).rename_axis("architecture")
+
+    @property
     def ranked(self) -> int:
         """Architectures that rankings are of."""
         return len(self.pool.architectures)

@@ -8,11 +8,12 @@ scores that it reads; and ``run(study)``, which returns a :class:`Finding`.
 """
 
 import importlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -85,7 +86,9 @@ class Finding:
         tables: by name; the first is shown in the README, all are written as .csv.
         figure: one figure.
         notes: further sentences, a paragraph each.
-        raw: scores by name that anyone may compute the tables from, written as .parquet.
+        raw: scores by name that anyone may compute the tables from, written as .parquet; where
+            there are none, all that the experiment needs are written, of a study that
+            :class:`Keeps` them.
     """
 
     verdict: str
@@ -121,6 +124,15 @@ class Study(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """A study whose scores are written beside the reports that were made of them."""
+
+    def raw(self, need: str) -> pd.DataFrame:
+        """Named scores by architecture, beside the truth of the same rows."""
+        ...
 
 
 def experiments(suite: ModuleType) -> dict[str, ModuleType]:
@@ -227,10 +239,18 @@ def write(folder: Path, experiment: ModuleType, finding: Finding, study: Study) 
     with files.replacing_folder(folder) as new:
         for label, table in finding.tables.items():
             tables.write_table(table, new / f"{label}.csv")
-        for label, table in finding.raw.items():
+        for label, table in (finding.raw or _scores(experiment.NEEDS, study)).items():
             tables.write_table(table, new / f"{label}.parquet")
         plots.save(finding.figure, new / "figure.png")
         (new / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _scores(needs: Sequence[str], study: Study) -> dict[str, pd.DataFrame]:
+    """What the experiment read, by names for files."""
+    if not isinstance(study, Keeps):
+        return {}
+    plain = {need: re.sub(r"[^a-z0-9.]+", "_", f"scores {need}".lower()) for need in needs}
+    return {name: study.raw(need) for need, name in plain.items()}
 
 
 def index(folder: Path, suite: ModuleType) -> None:

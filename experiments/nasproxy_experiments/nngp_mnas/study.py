@@ -100,6 +100,13 @@ class Benchmark(Scored):
     def pool_of(self, need: str) -> Pool:
         return self.others.get(need, self.pool)
 
+    @property
+    def known(self) -> pd.DataFrame:
+        """Sizes, and latency where a table has it, by key."""
+        if self.latency is None:
+            return self.pool.sizes
+        return self.pool.sizes.join(self.latency.rename("latency"), how="left")
+
     def frame(self, label: str) -> pd.DataFrame:
         return self.pool_of(label).frame(self.requests[label])
 
@@ -125,6 +132,10 @@ class Study:
 
     def close(self) -> None:
         next(iter(self.benchmarks.values())).pool.store.close()
+
+    def raw(self, need: str) -> pd.DataFrame:
+        name, _, label = need.partition("/")
+        return self.benchmarks[name].raw(label)
 
     @property
     def ranked(self) -> int:

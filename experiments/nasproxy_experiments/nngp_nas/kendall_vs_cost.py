@@ -91,33 +91,8 @@ def run(study: Study) -> Finding:
     groups = [_group(study, need) for need in NEEDS]
     table = pd.concat([_table(study, group) for group in groups], ignore_index=True)
     return Finding(
-        _verdict(study, groups),
-        {"settings": table},
-        _figure(study, groups),
-        _notes(study),
-        {"scores": raw(study, groups)},
+        _verdict(study, groups), {"settings": table}, _figure(study, groups), _notes(study)
     )
-
-
-def raw(study: Study, groups: list[Group]) -> pd.DataFrame:
-    """A row a group and cell: every score, training, size and truth, float32."""
-    frames = []
-    for group in groups:
-        own = {
-            f"{measure} {setting}": group.scores.column(setting, measure)
-            for setting in group.scores.settings
-            for measure in MEASURES
-        }
-        frame = pd.DataFrame(own)
-        keys = frame.index
-        for epochs in study.budgets:
-            frame[f"{epochs} epochs"] = study.shortened[epochs].reindex(keys)
-        frame["parameters"] = study.sizes["params"].reindex(keys).astype(float)
-        frame["truth"] = study.truth.reindex(keys)
-        levels = [[group.need] * len(frame), keys]
-        index = pd.MultiIndex.from_arrays(levels, names=["of", "architecture"])
-        frames.append(frame.set_axis(index).dropna())
-    return pd.concat(frames).astype(np.float32)
 
 
 def _trained(epochs: int) -> Key:

@@ -122,6 +122,12 @@ class Study(Scored):
         """Epochs of shortened training, ascending."""
         return sorted(map(int, self.shortened.columns))
 
+    @property
+    def known(self) -> pd.DataFrame:
+        """Shortened training and sizes, by key."""
+        short = self.shortened.add_suffix(" epochs").rename(columns=str)
+        return self.sizes.join(short, how="left")
+
     def training_cost(self, epochs: int) -> float:
         """FLOPs of one shortened training and validation, mean over cells (equation 5)."""
         if self.published is None:
