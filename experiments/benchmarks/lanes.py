@@ -8,8 +8,8 @@ A row is a space, a size of images and a width. Each architecture is scored by a
 turn, every one with BLAS as it is set up for scoring, after programs are compiled. ``forward`` is
 one pass of all images at momentum 1, its rate by operations of the unpadded network; the matrix
 product it is compared with is NumPy's, of float32, in the same run. Operations are those of direct
-convolutions: 3×3 kernels by Winograd's tiles do 2.25 times less, so that a rate may exceed it. ``same`` counts scores that do
-not differ, and the largest difference in images, 1/n_valid.
+convolutions: 3×3 kernels by Winograd's tiles do 2.25 times less, so that a rate may exceed it.
+``same`` counts scores that do not differ, and the largest difference in images, 1/n_valid.
 Goals on two cores: CIFAR width 16 ≤ .065 s a cell, ≥ 10× torch, ≥ 75 % of the matrix product's
 rate; digits ≥ 40 %; width 128 ≥ 85 %.
 """

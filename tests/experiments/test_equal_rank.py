@@ -16,6 +16,7 @@ from nasproxy.reproduce.suites import Options
 from nasproxy_experiments import nngp_default
 from nasproxy_experiments.nngp_default import equal_rank, study
 from nasproxy_experiments.nngp_default.claims import CLAIMS
+from tests.support.sentences import plain
 
 CELLS = 300
 
@@ -106,5 +107,6 @@ def test_the_report_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     raw = pd.read_parquet(tmp_path / "equal_rank" / "scores.parquet")
     found = equal_rank.compared(raw)
+    plain(finding.verdict)
     printed = finding.tables["widths"]
     np.testing.assert_allclose(found["τ"], printed["τ"], atol=1e-6)

@@ -18,6 +18,7 @@ from nasproxy_experiments.kernel_scale import accuracy, cost, finite_width, orde
 from nasproxy_experiments.kernel_scale.accuracy import Case, Tried
 from nasproxy_experiments.kernel_scale.finite_width import Slopes
 from nasproxy_experiments.kernel_scale.study import Study
+from tests.support.sentences import plain
 
 
 def frame(
@@ -180,6 +181,7 @@ def test_a_run_from_end_to_end(
             finding = experiment.run(study)
             suites.write(tmp_path / name, experiment, finding, study)  # type: ignore[arg-type]
             assert "Not tested" not in finding.verdict
+            plain(finding.verdict)
         # Nothing is computed twice.
         monkeypatch.setattr(accuracy, "rows", None)
         study.compute(("RBF", "FC3", "CV8", "Myrtle-10-flat", "Myrtle-10"), (0, 1))

@@ -24,6 +24,7 @@ from nasproxy_experiments.kernel_solvers import (
     rules,
 )
 from nasproxy_experiments.kernel_solvers.study import KERNELS, RIDGES, Judged, Study
+from tests.support.sentences import plain
 
 
 def hits(share: float, draws: int = 5, images: int = 900, seed: int = 0) -> np.ndarray:
@@ -217,6 +218,7 @@ def test_an_experiment_from_end_to_end(name: str, study: Study, tmp_path: Path) 
     suites.write(tmp_path / name, experiment, finding, written)
     text = (tmp_path / name / "README.md").read_text(encoding="utf-8")
     assert finding.verdict in text
+    plain(finding.verdict)
     for kernel in KERNELS:
         assert f"{kernel}:" in finding.verdict
     raw = finding.tables["raw"]

@@ -29,6 +29,7 @@ from nasproxy_experiments.nngp_nas import study as studies
 from nasproxy_experiments.nngp_nas.published import Published, read_published
 from nasproxy_experiments.nngp_nas.study import Study
 from search_spaces import NASBench101
+from tests.support.sentences import plain
 
 CELLS = 24
 
@@ -89,6 +90,7 @@ def test_every_experiment_writes_a_verdict_a_table_and_a_figure(
     reproduction.write(tmp_path / name, experiment, finding, study)
     assert re.search(r"\d", finding.verdict), "a verdict states numbers"
     assert "nan" not in finding.verdict.lower()
+    plain(finding.verdict)
     text = (tmp_path / name / "README.md").read_text(encoding="utf-8")
     for said in (reproduction.title(experiment), experiment.CLAIM, finding.verdict, "invented"):
         assert said in text

@@ -34,6 +34,7 @@ from nasproxy_experiments.nngp_mnas import study as spaces
 from nasproxy_experiments.nngp_mnas.study import ACCEL, MACRO, TOPOLOGY, Benchmark, Study
 from search_spaces import AccelNASBench, NASBench201, NASBenchMacro
 from tests.support.data import pictures, write_pictures, write_prepared
+from tests.support.sentences import plain
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,7 @@ def written(suite: str, name: str, study: object, folder: Path) -> reproduction.
     finding = experiment.run(study)
     reproduction.write(folder / name, experiment, finding, study)  # type: ignore[arg-type]
     assert re.search(r"\d", finding.verdict)
+    plain(finding.verdict)
     assert (folder / name / "figure.png").stat().st_size > 5000
     assert finding.verdict in (folder / name / "README.md").read_text(encoding="utf-8")
     return finding

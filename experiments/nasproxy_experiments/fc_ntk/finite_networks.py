@@ -166,7 +166,7 @@ def _verdict(table: pd.DataFrame, rankings: pd.DataFrame, kernel: pd.Series) -> 
         f"Kernel and networks order depths alike beyond chance (p < .05) in {beyond} of "
         f"{len(rankings)} groups, and have the same worst depth in {agree} "
         f"({rankings['depths'].iloc[0]} depths; the kernel's least error {kernel.min():.3f} is at "
-        f"depth {best}). {_tested(table)}. {'; '.join(said)}."
+        f"depth {best}). {_tested(table)}. {'. '.join(said)}."
     )
 
 

@@ -107,10 +107,10 @@ def verdict(fitted: dict[str, Slopes]) -> str:
         word = "holds"
     else:
         word = "is undecided"
-    said = "; ".join(
+    said = ". ".join(
         f"{name}: error ~ w^{both.width:.2f} M^{both.members:.2f}" for name, both in fitted.items()
     )
-    return f"The claim {word}: {said}."
+    return f"The claim {word}. {said}."
 
 
 def _figure(table: pd.DataFrame) -> Figure:

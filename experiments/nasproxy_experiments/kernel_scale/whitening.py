@@ -35,11 +35,11 @@ def verdict(frame: pd.DataFrame) -> str:
     found = {name: _of(frame, name) for name in CONVOLUTIONAL}
     missing = [name for name, one in found.items() if one is None]
     others = {n: one for n in NEEDS if n not in found and (one := _of(frame, n))}
-    said = "; ".join(f"{name} {one}" for name, one in (found | others).items() if one)
+    said = ". ".join(f"{name}: {one}" for name, one in (found | others).items() if one)
     if missing:
         return f"Not tested: too few draws of {', '.join(missing)}. {said}".strip()
     word = settled(*(one.estimate for one in found.values() if one))
-    return f"The claim {word} for {' and '.join(CONVOLUTIONAL)} alike: {said}."
+    return f"The claim {word} for {' and '.join(CONVOLUTIONAL)} alike. {said}."
 
 
 def _of(frame: pd.DataFrame, name: str, flipped: bool = False) -> Gain | None:

@@ -44,7 +44,7 @@ def run(study: Study) -> Finding:
             for m in others
             for s in sizes
         }
-        verdicts.append(f"{kernel}: " + "; ".join(sentences(kernel, cases, behind, sizes)) + ".")
+        verdicts.append(f"{kernel}: " + " ".join(sentences(kernel, cases, behind, sizes)))
         compared += differences(kernel, cases, sizes)
         for (name, method, size), judged in cases.items():
             if name == kernel:
@@ -112,14 +112,14 @@ def sentences(kernel: str, cases: Cases, behind: dict, sizes: list[int]) -> list
     _, subset = worst((SUBSET,))
     smaller = all_of([above(behind[SUBSET, s], 0) for s in sizes])
     return [
-        f"that conjugate gradients beat all four at every size {beaten} (nearest is {nearest} at "
-        f"{size:,}, behind by {apart:.3f})",
-        f"that the low-rank two are the best {all_of([above(g, 0) for g in best.values()])} (least "
-        f"apart are {least[0]} and {least[1]}, by {best[least]:.3f})",
-        f"that each improves with size {all_of([above(g, 0) for g in grown.values()])} (least "
-        f"{slowest}, by {grown[slowest]:.3f} from {min(sizes):,} to {largest:,})",
-        f"that less data is worse {smaller} (a share of {largest / (largest * min(SHARES)):.2g} of "
-        f"it by {behind[SUBSET, largest]:.3f}, least {subset:.3f})",
+        f"That conjugate gradients beat all four at every size {beaten} (nearest is {nearest} at "
+        f"{size:,}, behind by {apart:.3f}).",
+        f"That the low-rank two are the best {all_of([above(g, 0) for g in best.values()])} (least "
+        f"apart are {least[0]} and {least[1]}, by {best[least]:.3f}).",
+        f"That each improves with size {all_of([above(g, 0) for g in grown.values()])} (least "
+        f"{slowest}, by {grown[slowest]:.3f} from {min(sizes):,} to {largest:,}).",
+        f"That less data is worse {smaller} (a share of {largest / (largest * min(SHARES)):.2g} of "
+        f"it by {behind[SUBSET, largest]:.3f}, least {subset:.3f}).",
     ]
 
 

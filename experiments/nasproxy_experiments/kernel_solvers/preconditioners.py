@@ -100,7 +100,7 @@ def sentence(raw: pd.DataFrame, kernel: str) -> str:
     return (
         f"{kernel}: that preconditioning is critical "
         f"{all_of([above(one, CRITICAL) for one in gains.values()])}: without it, iterations are "
-        f"multiplied by {said}; that greedy pivots take more "
+        f"multiplied by {said}. That greedy pivots take more "
         f"{all_of([above(one, 1.0) for one in against.values()])}: {more}."
     )
 

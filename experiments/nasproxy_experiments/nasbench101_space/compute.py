@@ -32,7 +32,9 @@ def main() -> None:
     )
     parser.add_argument("--data-dir", required=True, help="where TFDS keeps cifar10")
     parser.add_argument("--parts", default=f"0-{parts.PARTS - 1}", help="FIRST-LAST")
-    parser.add_argument("--workers", type=int, default=None, help="processes, one thread each; none: this one")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes, one thread each; 0: this one"
+    )
     parser.add_argument("--proxy", default=None, help="another setting than the chosen")
     parser.add_argument("--pool", type=int, default=setting.POOL, help="pixels averaged by")
     parser.add_argument("--seed", type=int, default=parts.SEED)

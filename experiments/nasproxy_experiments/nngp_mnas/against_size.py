@@ -81,7 +81,7 @@ def compare(
         (
             f"Predicting {predicted} ({len(y)} architectures), NNGP accuracy has "
             f"τ {tau(by_name[accuracy], y)} and {_said(alone)} {size_best} ({taus[size_best]:.3f}, "
-            f"difference {alone}); the best of its measures and sizes, picked after looking, "
+            f"difference {alone}). The best of its measures and sizes, picked after looking, "
             f"{best.removeprefix('NNGP ')}, {_said(best_alone)} it ({taus[best]:.3f}, difference "
             f"{best_alone}). Added to a fit on parameters and multiply-adds the NNGP "
             f"{added(mixed)} ({mixed})."

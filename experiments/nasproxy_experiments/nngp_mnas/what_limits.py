@@ -33,13 +33,12 @@ def run(study: Study) -> Finding:
     agreement = pd.concat([f.agreement for f in found], ignore_index=True)
     members = pd.concat([f.rankings for f in drawn], ignore_index=True)
     return Finding(
-        f"Two seeds of the small score's accuracy agree with τ "
-        f"{'; '.join(f.said for f in found)}. Members alone: {'; '.join(f.said for f in drawn)}.",
+        " ".join(one.said for one in (*found, *drawn)),
         {"rankings": ranked, "members": members, "agreement": agreement},
-        _figure(ranked, members),
+        _figure(members),
         (
             "Settings are (n_train, n_valid, ensemble); all rows of a space are of the same "
-            "architectures, and so are those of the lower panels, which are fewer. 'At a given "
+            "architectures, and so are those of members, which are fewer. 'At a given "
             "size' is the partial Kendall τ: what a score and the truth share beyond what both "
             "share with parameters. Agreement is τ between two seeds (other images, other "
             "weights): a score that agrees with itself and not with the truth measures something "
@@ -51,7 +50,7 @@ def run(study: Study) -> Finding:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one space shows: tables, a clause of the verdict, and a note."""
+    """What one space shows: tables, a sentence of the verdict, and a note."""
 
     rankings: pd.DataFrame
     said: str
@@ -98,7 +97,8 @@ def _limits(benchmark: Benchmark) -> Limits:
     gain = tau_gain(more, first, truth)
     return Limits(
         pd.DataFrame(ranked),
-        f"{tau(first, again)} on {benchmark.name}",
+        f"On {benchmark.name} two seeds of the small score's accuracy agree with τ "
+        f"{tau(first, again)}.",
         f"- {benchmark.name}, {len(truth)} architectures: accuracy {large} ranks with τ "
         f"{tau(more, truth)}, {_said(gain)} than {small} ({gain}); at a given size, "
         f"{estimate(metrics.partial_kendall, more, truth, params)}.",
@@ -135,9 +135,8 @@ def _members(benchmark: Benchmark) -> Limits:
     at_size = estimate(metrics.partial_kendall, by["accuracy", many], truth, params)
     return Limits(
         pd.DataFrame(rows),
-        f"on {benchmark.name} {many.ensemble} instead of {few.ensemble} rank with τ "
-        f"{tau(by['accuracy', many], truth)}, {_said(gain)} ({gain}), and add {mixed} to a fit on "
-        "size",
+        f"On {benchmark.name} {many.ensemble} members instead of {few.ensemble} rank with τ "
+        f"{tau(by['accuracy', many], truth)}, {_said(gain)}, and add {mixed} to a fit on size.",
         f"- {benchmark.name}, {len(truth)} architectures with {many.ensemble} members, n_train "
         f"{many.n_train}, n_valid {many.n_valid}: parameters rank with τ {tau(params, truth)}; "
         f"accuracy at a given size with {at_size}; "
@@ -150,37 +149,19 @@ def _said(gain: Estimate) -> str:
     return "better" if gain.low > 0 else "worse" if gain.high < 0 else "not measurably other"
 
 
-def _figure(ranked: pd.DataFrame, members: pd.DataFrame) -> Figure:
-    spaces = list(dict.fromkeys(ranked["space"]))
-    figure, axes = figures.panels(len(spaces), 2, sharey=True)
-    for one, space in zip(axes[len(spaces) :], spaces, strict=True):
+def _figure(members: pd.DataFrame) -> Figure:
+    """A panel a space: what ever more members rank like, and size."""
+    spaces = list(dict.fromkeys(members["space"]))
+    figure, axes = figures.panels(len(spaces), sharey=True)
+    for one, space in zip(axes, spaces, strict=True):
         groups = members[members["space"] == space].groupby("measure", sort=False)
-        for colour, (_, part) in zip(figures.COLOURS, groups, strict=False):
+        for colour, (measure, part) in zip(figures.COLOURS, groups, strict=False):
             x, value, low, high = part[["members", "τ", "τ low", "τ high"]].to_numpy(float).T
-            figures.band(one, x, value, low, high, colour, "")
+            figures.band(one, x, value, low, high, colour, f"NNGP {measure}")
         one.axhline(0, color="0.5", ls=":", lw=1)
         size = members.loc[members["space"] == space, "τ of parameters"].iloc[0]
         one.axhline(size, color="0.3", ls="--", lw=1, label="parameters")
         figures.logarithmic(one)
-        figures.label(one, "members", "")
-    figures.legend(axes[len(spaces)], loc="lower right")
-    axes[len(spaces)].set_ylabel("Kendall τ with the truth", fontsize=9)
-    for one, space in zip(axes, spaces, strict=False):
-        rows = ranked[ranked["space"] == space]
-        names = list(dict.fromkeys(rows["setting"]))
-        groups = rows.groupby("measure", sort=False)
-        for number, (colour, (measure, part)) in enumerate(
-            zip(figures.COLOURS, groups, strict=False)
-        ):
-            places = np.arange(len(part)) + 0.15 * number
-            taus = part[["τ", "τ low", "τ high"]].to_numpy(float)
-            figures.intervals(one, places, taus, colour, label=str(measure))
-        one.axhline(0, color="0.5", ls=":", lw=1)
-        one.set_xticks(
-            range(len(names)), [n.replace(", other", "\nother") for n in names], rotation=45,
-            ha="right", fontsize=6,
-        )  # fmt: skip
-        figures.label(one, "", "", space)
-    axes[0].set_ylabel("Kendall τ with the truth", fontsize=9)
-    figures.legend(axes[0])
+        figures.label(one, "members", "Kendall τ with the truth", space)
+    figures.legend_below(axes[0], 4)
     return figure

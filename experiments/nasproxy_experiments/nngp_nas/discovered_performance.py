@@ -86,10 +86,10 @@ def _verdict(study: Study, table: pd.DataFrame, largest: str) -> str:
         if measure != "accuracy"
     ]
     return (
-        f"The claim {settled(-early, -late)}: NNGP accuracy at {largest} finds {early:+.4f} "
+        f"The claim {settled(-early, -late)}. NNGP accuracy at {largest} finds {early:+.4f} "
         f"{short} (that it is at most as good {settled(-early)}) and {late:+.4f} {long} (that it "
-        f"is worse {settled(-late)}); the same kernels' other measures {short}: "
-        f"{' and '.join(others)}."
+        f"is worse {settled(-late)}). The same kernels' other measures find {' and '.join(others)} "
+        f"{short}."
     )
 
 

@@ -150,10 +150,9 @@ def _verdict(judged: dict[str, np.ndarray], n: int, short: int, cheap: list[str]
     finder = best(cheap, 1)
     return (
         f"That the hybrid with {ACCURACY} finds better networks {settled(found_more)}: "
-        f"{found_more:+.4f} over {alone} (τ {gain(hybrid, alone, 0):+.3f}) and "
-        f"{gain(hybrid, ACCURACY, 1):+.4f} over {ACCURACY} alone; of single cheap signals {signal} "
-        f"ranks best, τ {over_subsets(judged[signal][0], n)}, {skipped:+.3f} over the best hybrid "
-        f"({rival}), {meaning}; {finder} finds best, "
+        f"{found_more:+.4f} over {alone} (τ {gain(hybrid, alone, 0):+.3f}). Of single cheap "
+        f"signals {signal} ranks best, τ {over_subsets(judged[signal][0], n)}, {skipped:+.3f} over "
+        f"the best hybrid ({rival}), {meaning}. {finder} finds best, "
         f"{gain(finder, hybrid, 1):+.4f} over the hybrid."
     )
 

@@ -148,32 +148,27 @@ def _verdict(study: Study, groups: list[Group]) -> str:
         return f"Undecided: no setting costs a tenth of {budgets[0]}-epoch training or less."
     ratio = cost / max(group.scores.costs[setting] for group, setting in chosen)
     paper, others = (
-        [
-            [group.gain((m, s), e, len(chosen) * len(measures)) for e in budgets]
+        {
+            (m, group.need): [group.gain((m, s), e, len(chosen) * len(measures)) for e in budgets]
             for m in measures
             for group, s in chosen
-        ]
+        }
         for measures in ((PAPER,), [m for m in MEASURES if m != PAPER])
     )
-    named = [
-        f"{MEASURES[m]} {_both([group.gain((m, s), e) for e in budgets])} on {group.cells:,}"
-        for m in MEASURES
-        if m != PAPER
-        for group, s in chosen
-    ]
     known = " and ".join(f"{study.population[e]:.3f} after {e} epochs" for e in budgets)
-    where = [f"at {setting} on {group.cells:,} cells" for group, setting in chosen]
-    first = "; ".join(f"{_both(g)} {at}" for g, at in zip(paper, where, strict=True))
     return (
-        f"By validation accuracy the claim {outcomes(budgets, paper)}: gains in τ over training's "
-        f"({known}, of all cells), at the largest settings run (1/{ratio:,.0f} of {budgets[0]} "
-        f"epochs' cost or less), are {first}; by the kernels' other measures it "
-        f"{outcomes(budgets, others)}: {'; '.join(named)}."
+        f"By validation accuracy the claim {outcomes(budgets, [*paper.values()])}, by the kernels' "
+        f"other measures it {outcomes(budgets, [*others.values()])}. Judged are the largest "
+        f"settings run, at 1/{ratio:,.0f} of {budgets[0]} epochs' cost or less, against training's "
+        f"τ on all cells, {known}. {_best(paper, budgets)} {_best(others, budgets)}"
     )
 
 
-def _both(gains: list[Estimate]) -> str:
-    return " and ".join(map(str, gains))
+def _best(gains: dict[tuple[str, str], list[Estimate]], budgets: list[int]) -> str:
+    """The setting and measure that are nearest to training."""
+    (measure, need), best = max(gains.items(), key=lambda item: item[1][0].value)
+    said = " and ".join(f"{g:+.3f} over {e} epochs" for g, e in zip(best, budgets, strict=True))
+    return f"By {MEASURES[measure]} the most is gained by `{need}`, {said}."
 
 
 def outcomes(budgets: list[int], gains: list[list[Estimate]]) -> str:

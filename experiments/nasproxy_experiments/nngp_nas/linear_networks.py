@@ -158,11 +158,11 @@ def _verdict(
     early, by_truth, by_nngp = (ranks[n] for n in (first, "truth", ACCURACY))
     improved = rank(by_truth - early)
     return (
-        f"The claim {settled(more, fewer, improved, rank(0.5 - early), rank(0.5 - by_nngp))}: of "
+        f"The claim {settled(more, fewer, improved, rank(0.5 - early), rank(0.5 - by_nngp))}. Of "
         f"the {len(poor)} competitive cells with poor NNGP {share:.0%} are linear, and they have "
-        f"{-fewer:+.2f} residual connections to the other {len(others):,}; the {linear.sum()} "
-        f"linear cells of all rank {rank(early):.2f} after {first}, long training moves them by "
-        f"{improved:+.2f}, and NNGP accuracy ranks them {rank(by_nngp):.2f}, "
+        f"{-fewer:+.2f} residual connections to the other {len(others):,}. The {linear.sum()} "
+        f"linear cells of all rank {rank(early):.2f} after {first}, and long training moves them "
+        f"by {improved:+.2f}. NNGP accuracy ranks them {rank(by_nngp):.2f}, "
         f"{rank(by_nngp - by_truth):+.2f} from the truth."
     )
 

@@ -143,10 +143,10 @@ def _verdict(
     finds = over_subsets(best["parameters"] - best[accuracy], len(truth))
     told = within[accuracy]
     return (
-        f"The claim {settled(less, ranks, finds, told)}: NNGP accuracy's τ with size is "
-        f"{tau(nngp, params)}, {-less:+.3f} from the truth's own; size ranks with τ "
-        f"{tau(params, truth)}, NNGP {ranks:+.3f} better; size finds {finds:+.4f} over NNGP; "
-        f"within clusters of like size NNGP's τ is {told}, size's {within['parameters']}."
+        f"The claim {settled(less, ranks, finds, told)}. NNGP accuracy's τ with size is "
+        f"{tau(nngp, params)}, {-less:+.3f} from the truth's own. NNGP ranks {ranks:+.3f} better "
+        f"than size, and size finds {finds:+.4f} over NNGP. Within clusters of like size NNGP's τ "
+        f"is {told}, size's {within['parameters']}."
     )
 
 
@@ -158,7 +158,7 @@ def _figure(
     truth: np.ndarray,
     accuracy: str,
 ) -> Figure:
-    figure, axes = figures.panels(3, 2)
+    figure, axes = figures.panels(2, 2)
     millions = by_name["parameters"] / 1e6
     floor = np.percentile(truth, 2)
     seen = truth >= floor
@@ -181,43 +181,25 @@ def _figure(
         loc="upper left",
         markerscale=3,
     )
-    _exceedance(axes[2], by_name, accuracy, truth)
     others = [name for name in by_name if name != "parameters"]
     rows = table.set_index("score").loc[others].reset_index()
-    _with_size(axes[3], rows, "τ", "Kendall τ with size")
-    _with_size(axes[4], rows, "r", "Pearson r with size")
-    figures.legend(axes[3])
+    _with_size(axes[2], rows)
+    figures.legend(axes[2])
     every = {name: tau(by_name[name], truth) for name in within}
     for offset, (text, values) in enumerate((("all", every), ("within clusters", within))):
         places = np.arange(len(values)) + 0.25 * (offset - 0.5)
         estimates = list(values.values())
-        figures.intervals(axes[5], places, estimates, figures.COLOURS[offset], label=text)
+        figures.intervals(axes[3], places, estimates, figures.COLOURS[offset], label=text)
     ticks = [name.partition(" (")[0] for name in within]
-    axes[5].set_xticks(range(len(ticks)), ticks, rotation=30, ha="right", fontsize=7)
-    figures.label(axes[5], "", "Kendall τ with the truth")
-    figures.legend(axes[5])
+    axes[3].set_xticks(range(len(ticks)), ticks, rotation=30, ha="right", fontsize=7)
+    figures.label(axes[3], "", "Kendall τ with the truth")
+    figures.legend(axes[3])
     return figure
 
 
-def _exceedance(
-    axes: Axes, by_name: dict[str, np.ndarray], accuracy: str, truth: np.ndarray
-) -> None:
-    """AUROC of truth > λ against the share of better cells, without the worst and best 1 %."""
-    above = np.linspace(0.99, 0.01, 99)
-    thresholds = np.quantile(truth, 1 - above)
-    epochs = [name for name in by_name if name.endswith("epochs")]
-    for colour, name in zip(figures.COLOURS, ["parameters", accuracy, *epochs], strict=False):
-        curve = metrics.pqetp_curve(by_name[name], truth, thresholds)
-        axes.plot(above, curve, color=colour, lw=1.3, label=name)
-    axes.axhline(0.5, color="0.5", lw=0.8, ls=":")
-    axes.invert_xaxis()
-    figures.label(axes, "share of networks better than λ", "PQETP-λ, AUROC")
-    figures.legend(axes)
-
-
-def _with_size(axes: Axes, rows: pd.DataFrame, name: str, text: str) -> None:
-    """Correlation with size of every setting, and of shortened training."""
-    columns = [f"{name} with size{end}" for end in ("", " low", " high")]
+def _with_size(axes: Axes, rows: pd.DataFrame) -> None:
+    """τ with size of every setting, and of shortened training."""
+    columns = [f"τ with size{end}" for end in ("", " low", " high")]
     parts = rows["score"].str.extract(r"^(?:NNGP )?(.*?)(?: (\(.*\)))?$")
     ticks = [*dict.fromkeys(parts[1].dropna()), *parts[0][parts[1].isna()]]
     for number, (colour, measure) in enumerate(
@@ -231,4 +213,4 @@ def _with_size(axes: Axes, rows: pd.DataFrame, name: str, text: str) -> None:
     figures.intervals(axes, places, rows[columns][trained], "black", label="shortened training")
     axes.axhline(0, color="0.5", lw=0.8, ls=":")
     axes.set_xticks(range(len(ticks)), ticks, rotation=30, ha="right", fontsize=7)
-    figures.label(axes, "", text)
+    figures.label(axes, "", "Kendall τ with size")

@@ -91,9 +91,9 @@ def _verdict(study: Study, curve: pd.DataFrame) -> str:
         if k != KERNELS["ntk of all logits"]
     )
     return (
-        f"The claim on τ {holds}: {shown}; NTK − NNGP at their peaks {gain}, with ε chosen by each "
-        f"network's own accuracy {chosen}. The NTK takes {cost['ntk'] / cost['nngp']:.1f} times "
-        "the NNGP's operations."
+        f"The claim on τ {holds}. {shown}. At their peaks the NTK gains {gain} over the NNGP, with "
+        f"ε chosen by each network's own accuracy {chosen}. The NTK takes "
+        f"{cost['ntk'] / cost['nngp']:.1f} times the NNGP's operations."
     )
 
 

@@ -90,13 +90,11 @@ def _verdict(table: pd.DataFrame) -> str:
     base, others = accuracy[0], [row for row in accuracy[1:] if pd.notna(row["gain"])]
     told = [row for row in others if row["gain low"] > 0 or row["gain high"] < 0]
     rest = [row["changed"] for row in others if row not in told]
-    said = ", ".join(
-        f"{row['changed']} {row['gain']:+.3f} [{row['gain low']:+.3f}, {row['gain high']:+.3f}]"
-        for row in told
-    )
+    said = ", ".join(f"{row['changed']} ({row['gain']:+.3f})" for row in told)
     text = (
-        f"NNGP accuracy ranks with τ {base['τ']:.3f} [{base['τ low']:.3f}, {base['τ high']:.3f}]; "
-        f"changed measurably by {said or 'nothing'}; not measurably by {', '.join(rest) or 'none'}"
+        f"NNGP accuracy ranks with τ {base['τ']:.3f} [{base['τ low']:.3f}, {base['τ high']:.3f}]. "
+        f"It is changed measurably by {said or 'nothing'}, not measurably by "
+        f"{', '.join(rest) or 'none'}"
     )
     for row in accuracy:
         if row["changed"] == RANDOM:

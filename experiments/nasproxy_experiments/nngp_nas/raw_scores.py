@@ -1,7 +1,6 @@
 """F_train/F, NNGP and shortened training against truth, means and medians (figures S2–S5)."""
 
 from functools import partial
-from math import ceil
 from typing import Any
 
 import jax
@@ -138,8 +137,7 @@ def _verdict(ratios: pd.DataFrame, table: pd.DataFrame) -> str:
 
 
 def _figure(ratios: pd.DataFrame, found: dict[str, np.ndarray], truth: np.ndarray) -> Figure:
-    figure, axes = figures.panels(4, ceil((2 + len(found)) / 4))
-    figure.set_size_inches(11, 2.7 * ceil(len(axes) / 4))
+    figure, axes = figures.panels(2, 2)
     for colour, (name, column) in zip(figures.COLOURS, ratios.items(), strict=False):
         axes[0].hist(column, bins=40, color=colour, alpha=0.7, label=str(name))
     figures.label(axes[0], "F_train / F", "cells")
@@ -158,21 +156,16 @@ def _figure(ratios: pd.DataFrame, found: dict[str, np.ndarray], truth: np.ndarra
     figures.label(axes[1], "", "accuracy")
     figures.legend(axes[1])
     seen = truth >= np.percentile(truth, 2)
-    for i, (one, (name, value)) in enumerate(zip(axes[2:], found.items(), strict=False), start=2):
-        one.scatter(
-            value[seen],
-            truth[seen],
-            s=4,
-            alpha=0.3,
-            color=figures.COLOURS[0],
-            lw=0,
-            rasterized=True,
-        )
+    shown = [
+        [n for n in found if n.startswith(ACCURACY)][-1],
+        next(n for n in found if "epoch" in n),
+    ]
+    for one, name in zip(axes[2:], shown, strict=True):
+        dots: dict[str, Any] = {"s": 4, "alpha": 0.3, "lw": 0, "rasterized": True}
+        one.scatter(found[name][seen], truth[seen], color=figures.COLOURS[0], **dots)
         label = f"accuracy after {name}" if name.endswith("epochs") else name
-        figures.label(one, label, "accuracy after long training" if i % 4 in (0, 2) else "")
+        figures.label(one, label, "accuracy after long training")
     figure.suptitle(
         f"{len(truth):,} cells; scatter without the {(~seen).sum()} worst by truth", fontsize=9
     )
-    for one in axes[2 + len(found) :]:
-        one.remove()
     return figure

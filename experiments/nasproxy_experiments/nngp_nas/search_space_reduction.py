@@ -146,11 +146,11 @@ def judge(gains: Gains, budgets: list[int]) -> str:
     second = "does not hold" if differs else "is not contradicted"
     bound = max(-gain.low for gain in kept)
     return (
-        f"The claim's first half {first} and its second {second}: keeping {most:.0%} by NNGP "
+        f"The claim's first half {first} and its second {second}. Keeping {most:.0%} by NNGP "
         f"accuracy {'loses' if loses else f'shows no loss (at most {bound:.1f})'}, {shown(kept)} "
-        f"in {UNIT:.4f} of accuracy at {' and '.join(map(str, budgets))} epochs, and finds "
-        f"{shown(over)} more than a random {most:.0%}; keeping {least:.0%}, {shown(few)} more than "
-        f"a random {least:.0%}."
+        f"in {UNIT:.4f} of accuracy at {' and '.join(map(str, budgets))} epochs. It finds "
+        f"{shown(over)} more than a random {most:.0%}. Keeping {least:.0%} finds {shown(few)} more "
+        f"than a random {least:.0%}."
     )
 
 

@@ -116,16 +116,12 @@ def _declines(best: Best, n: int) -> pd.DataFrame:
 def _verdict(best: Best, n: int, budgets: list[int]) -> str:
     rivals = [NNGP, *(f"{epochs} epochs" for epochs in budgets[:2])]
     beyond = {r: over_subsets(decline(best, SIZE) - decline(best, r), n) for r in rivals}
-    short = rivals[1]
-    order = [over_subsets(best[g, NNGP] - best[g, short], n) for g in (ALL, SMALL)]
     lead = over_subsets(best[SMALL, SIZE] - best[SMALL, NNGP], n)
     declines = over_subsets(decline(best, SIZE), n)
-    said = ", ".join(f"than that of {name} by {gain:+.4f}" for name, gain in beyond.items())
     return (
-        f"That size loses most under 10M parameters {settled(*beyond.values())}: its discovered "
-        f"performance declines by {declines:.4f}, more {said}; there it still "
-        f"finds {lead:+.4f} over NNGP, and NNGP {order[1]:+.4f} over {short} (among all "
-        f"{order[0]:+.4f})."
+        f"That size loses most under 10M parameters {settled(*beyond.values())}. Its discovered "
+        f"performance declines by {declines:.4f}, {beyond[NNGP]:+.4f} more than that of NNGP. "
+        f"There it still finds {lead:+.4f} over NNGP."
     )
 
 

@@ -103,26 +103,24 @@ def _verdict(
 ) -> str:
     """The claim's three parts, by the paper's measure."""
     early, late = study.budgets[:2]
-
-    def medians(epochs: int) -> str:
-        return ", ".join(f"{text} {gains[f'NNGP {text}', epochs][MEDIAN]:+.3f}" for text in rest)
-
-    rest = [text for text in MEASURES.values() if f"NNGP {text}" != PAPER]
     over_late, over_early = gains[PAPER, late], gains[PAPER, early]
     best = {share: gain for share, gain in over_late.items() if share < MEDIAN}
     parts = [settled(over_late[MEDIAN]), settled(*over_early.values())]
     said = [
-        f"at the median it {verdict(over_late[MEDIAN])} {late} epochs (gain in AUROC "
-        f"{over_late[MEDIAN]:+.3f}; {medians(late)})",
-        f"that it beats {early} epochs where up to {max(over_early):.0%} are better {parts[1]} (at "
-        f"the median {over_early[MEDIAN]:+.3f}; {medians(early)})",
+        f"At the median it {verdict(over_late[MEDIAN])} {late} epochs (gain in AUROC "
+        f"{over_late[MEDIAN]:+.3f}).",
+        f"That it beats {early} epochs where up to {max(over_early):.0%} are better {parts[1]} "
+        f"({over_early[MEDIAN]:+.3f} at the median).",
     ]
     if best:
         parts.append(settled(*(-gain for gain in best.values())))
-        named = ", ".join(f"{gain:+.3f} at {share:.0%}" for share, gain in best.items())
-        said.append(f"that {late} epochs are better for the best {parts[2]} ({named})")
+        share = max(best, key=lambda share: best[share].value)
+        said.append(
+            f"That {late} epochs are better for the best {parts[2]} (least at {share:.0%}: "
+            f"{best[share]:+.3f})."
+        )
     whole = next((one for one in ("does not hold", "is undecided") if one in parts), "holds")
-    return f"By NNGP validation accuracy at {largest} the claim {whole}: {'; '.join(said)}."
+    return f"By NNGP validation accuracy at {largest} the claim {whole}. {' '.join(said)}"
 
 
 def _figure(curves: dict[str, np.ndarray], thresholds: np.ndarray, above: np.ndarray) -> Figure:
