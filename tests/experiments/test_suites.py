@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from nasproxy import NNGP, Params, Store, Training
+from nasproxy import NNGP, Params, Store, Training, metrics
 from nasproxy.data import from_arrays
 from nasproxy.errors import SettingError, TruthError
 from nasproxy.proxies import Score
@@ -117,6 +117,7 @@ def invented() -> Study:
         requests = {"nngp": Request(nngp, n)}
         requests |= spaces._limits(requests["nngp"], n, n_train=48)
         requests |= spaces._members(requests["nngp"], n, ensemble=(1, 2))
+        requests |= spaces._by_seeds(requests["nngp"], n)
         if name == ACCEL:
             requests["nngp, 10 labels"] = Request(dataclasses.replace(nngp, n_train=32), n)
             requests["training"] = Request(Training(epochs=5), 10)
@@ -149,7 +150,29 @@ def test_what_limits_names_every_space(ranked: Study, tmp_path: Path) -> None:
     rankings = finding.tables["rankings"]
     assert set(rankings["space"]) == {TOPOLOGY, ACCEL, MACRO}
     assert (rankings["cells"] == 12).all()
-    assert f"on {TOPOLOGY} 2 instead of 1 rank" in finding.verdict
+    assert f"On {TOPOLOGY} 2 members instead of 1 rank" in finding.verdict
+
+
+def test_seeds_are_of_every_space_and_truth(ranked: Study, tmp_path: Path) -> None:
+    finding = written("nngp_mnas", "by_seeds", ranked, tmp_path)
+    table = finding.tables["ranking"]
+    assert set(table["space"]) == {TOPOLOGY, ACCEL, MACRO}
+    assert set(table["predicts"]) == {"accuracy", "reward"}
+    assert (table["networks"] == 12).all()
+    kept = pd.read_parquet(tmp_path / "by_seeds" / "scores.parquet")
+    own = kept[kept["space"] == MACRO]
+    row = table[(table["space"] == MACRO) & (table["predicts"] == "accuracy")]
+    setting = "(32, 32, 1)"
+    name = f"NNGP −validation MSE {setting}"
+    taus = [
+        metrics.kendall_tau(own[f"{name}, seed {seed}"], own["accuracy"]) for seed in spaces.SEEDS
+    ]
+    found = row.set_index("score")["τ"]
+    assert found[name] == pytest.approx(np.mean(taus))
+    assert found["parameters"] == pytest.approx(
+        metrics.kendall_tau(own["parameters"], own["accuracy"])
+    )
+    assert found["parameters"] > 0.8
 
 
 @pytest.mark.slow

@@ -3,7 +3,14 @@
 from nasproxy_experiments.nngp_mnas.study import prepare
 
 PAPER = "the same paper's MNAS part, on Accel-NASBench, and two more spaces"
-EXPERIMENTS = ("top_networks", "accel_nasbench", "nasbench_macro", "nasbench201", "what_limits")
+EXPERIMENTS = (
+    "top_networks",
+    "accel_nasbench",
+    "nasbench_macro",
+    "nasbench201",
+    "what_limits",
+    "by_seeds",
+)
 
 CLAIMS = ("claims",)
 

@@ -1,7 +1,7 @@
 """What the experiments share: three benchmarks, each with its draw, images, truth and scores."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +38,7 @@ class Columns:
         accuracy: columns whose mean is the truth, in the table's unit.
         unit: 100 for percent.
         latency: column of milliseconds, if there is one.
+        repeats: a table's file and its columns of single trainings, if there is one.
         said: what the truth is, in words.
     """
 
@@ -46,6 +47,7 @@ class Columns:
     unit: float
     said: str
     latency: str | None = None
+    repeats: tuple[str, tuple[str, ...]] | None = None
 
 
 COLUMNS = {
@@ -56,16 +58,37 @@ COLUMNS = {
         "ImageNet top-1 after 16 epochs of proxy training, one seed (nine networks stand in the "
         "table twice: their means)",
         "latency_zcu102_latency_mean",
+        ("accel_nasbench_seeds.parquet", tuple(f"proxified_seed{i}_top1" for i in (1, 2, 3))),
     ),
     MACRO: Columns(
         "nasbench_macro.parquet",
         tuple(f"test_accuracy_seed{i}" for i in range(3)),
         100.0,
         "CIFAR-10 test accuracy, mean of three seeds",
+        repeats=("nasbench_macro.parquet", tuple(f"test_accuracy_seed{i}" for i in range(3))),
     ),
-    TOPOLOGY: Columns("nasbench201.parquet", ("test_cifar10",), 100.0, "CIFAR-10 test accuracy"),
+    TOPOLOGY: Columns(
+        "nasbench201.parquet",
+        ("test_cifar10",),
+        100.0,
+        "CIFAR-10 test accuracy",
+        repeats=(
+            "nasbench201_seeds.parquet",
+            ("cifar10_valid_200ep_seed777", "cifar10_valid_200ep_seed888"),
+        ),
+    ),
 }
 PAPER = NNGP.presets["paper"]
+SEEDS = (2, 3, 4)
+"""Of the large scores; the others have 0 and 1."""
+LARGE: dict[str, dict[str, Any]] = {
+    ACCEL: {"n_train": 1000, "n_valid": 5000, "ensemble": (1, 4)},
+    MACRO: {"n_train": 1000, "n_valid": 500, "ensemble": (1, 4)},
+    TOPOLOGY: {"n_train": 1000, "n_valid": 500, "ensemble": (1, 4)},
+}
+LARGE_CELLS = 300
+FEWEST_REPEATED = 10
+"""Drawn networks that were trained several times, of which a ceiling is known."""
 TRUTH = Request(spelled(Training, RECIPE, epochs=4), 10**6, seed=1)
 """Truth where none is published."""
 
@@ -81,6 +104,9 @@ class Benchmark(Scored):
         latency: milliseconds by key, where a table has them.
         said: the truth in words.
         requests: named scores; the first is the main one.
+        others: pools of requests whose images are others.
+        repeats: accuracies of single trainings, ``[networks, trainings]``, of the drawn networks
+            if any of them was trained twice.
     """
 
     name: str
@@ -90,6 +116,7 @@ class Benchmark(Scored):
     said: str
     requests: Mapping[str, Request]
     others: Mapping[str, Pool] = dataclasses.field(default_factory=dict)
+    repeats: pd.DataFrame | None = None
 
     trained: ClassVar[tuple[Request, ...]] = (TRUTH,)
 
@@ -230,7 +257,9 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
         members = {"n_train": 200, "n_valid": 200, "ensemble": (1, 4, 16, 32)}
         requests |= _members(request, min(150 if name == MACRO else 120, n), **members)
         pool = Pool(space, architectures, images, store, drawn, options.progress)
-    return Benchmark(name, pool, accuracy, latency, columns.said, requests, others)
+    requests |= _by_seeds(request, min(LARGE_CELLS, n), **({} if options.quick else LARGE[name]))
+    repeats = _repeats(options.truth, space, columns, keys)
+    return Benchmark(name, pool, accuracy, latency, columns.said, requests, others, repeats)
 
 
 def _embedded(name: str, options: Options, store: Store) -> Benchmark:
@@ -249,6 +278,7 @@ def _embedded(name: str, options: Options, store: Store) -> Benchmark:
     request = Request(dataclasses.replace(nngp, width=16), n)
     requests = {"nngp": request} | _limits(request, n, n_train=(100, 300), n_valid=200)
     requests |= _members(request, n, ensemble=(1, 4, 8))
+    requests |= _by_seeds(request, n)
     others: dict[str, Pool] = {}
     if name == ACCEL:
         requests["nngp, 10 labels"] = Request(dataclasses.replace(nngp, n_train=200, width=16), n)
@@ -269,6 +299,30 @@ def _members(request: Request, first: int, **sizes: Any) -> dict[str, Request]:
     """Ever more draws of the same networks."""
     proxy = dataclasses.replace(request.proxy, **sizes)
     return {"members": dataclasses.replace(request, proxy=proxy, cells=first)}
+
+
+def of_seed(seed: int) -> str:
+    """What the large scores of a seed are called."""
+    return f"seed {seed}"
+
+
+def _by_seeds(request: Request, first: int, **sizes: Any) -> dict[str, Request]:
+    """The first few by several seeds, each with images and weights of its own."""
+    proxy = dataclasses.replace(request.proxy, **sizes)
+    return {of_seed(seed): Request(proxy, first, seed) for seed in SEEDS}
+
+
+def _repeats(
+    truth: Path, space: Any, columns: Columns, drawn: Iterable[str]
+) -> pd.DataFrame | None:
+    """Single trainings of the drawn networks, of all that there are if none of them has several."""
+    if columns.repeats is None or not (truth / columns.repeats[0]).is_file():
+        return None
+    file, names = columns.repeats
+    read = {name: tables.read(truth / file, name, spaces=[space], average=True) for name in names}
+    frame = pd.DataFrame(read).dropna()
+    own = frame.loc[frame.index.intersection(list(drawn))]
+    return own if len(own) >= FEWEST_REPEATED else frame
 
 
 def _enlarged(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

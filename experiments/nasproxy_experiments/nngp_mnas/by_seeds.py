@@ -1,0 +1,234 @@
+"""NNGP of 1,000 images and four members, by three seeds, against size, counts and the ceiling
+
+What figure 7 has on MNAS, here on three spaces; a search's share is scaled with the subset.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from nasproxy import metrics
+from nasproxy.proxies import Counts
+from nasproxy.reproduce import figures
+from nasproxy.reproduce.scores import MEASURES, Request
+from nasproxy.reproduce.statistics import Estimate, columns, mean, student
+from nasproxy.reproduce.suites import Finding
+from nasproxy_experiments.nngp_mnas.study import (
+    ACCEL,
+    MACRO,
+    SEEDS,
+    TARGET_RANGE,
+    TOPOLOGY,
+    Benchmark,
+    Study,
+    of_seed,
+)
+
+CLAIM = (
+    "On MNAS the NNGP's accuracy correlates with the reward, yet the ten that it puts first hold "
+    "none as good as the best of ten random. Rules, written before a score was read, by accuracy "
+    "at the largest setting: the first holds if the interval of τ, over networks and seeds, is "
+    "above 0; the second if that of the gain over random is below 0."
+)
+SPACES = (ACCEL, MACRO, TOPOLOGY)
+NEEDS = tuple(f"{space}/{of_seed(seed)}" for space in SPACES for seed in SEEDS)
+SUBSET, TOP = 100, 3
+"""Networks of a subset, and how many of them a search looks at."""
+OVER = "over the best of size and counts"
+MIXED = "mean rank of the best of size and counts with"
+REWARD, ACCURACY = "reward", "accuracy"
+Seeds = dict[str, np.ndarray]
+"""Scores by name, ``[seeds, networks]``; one seed of what no seed changes."""
+
+
+def run(study: Study) -> Finding:
+    tables, ceilings, kept = [], {}, []
+    for space in SPACES:
+        benchmark = study.benchmarks[space]
+        scores, frame = _scores(benchmark)
+        for predicted, truth in truths(benchmark).items():
+            keys = frame.index.intersection(truth.dropna().index)
+            places = frame.index.get_indexer(keys)
+            own = {name: matrix[:, places] for name, matrix in scores.items()}
+            table = ranked(own, truth[keys].to_numpy(float))
+            tables.append(table.assign(space=space, predicts=predicted))
+            frame[predicted] = truth.reindex(frame.index)
+        kept.append(frame.assign(space=space).reset_index())
+        ceilings[space] = ceiling(benchmark.repeats)
+    table = pd.concat(tables, ignore_index=True)
+    table.insert(0, "space", table.pop("space"))
+    table.insert(1, "predicts", table.pop("predicts"))
+    return Finding(
+        _verdict(table),
+        {"ranking": table, "ceilings": _ceilings(ceilings)},
+        _figure(table, ceilings),
+        (
+            f"Scores are by {len(SEEDS)} seeds, each with images and weights of its own; τ is the "
+            "mean over seeds, and intervals are over networks and seeds. The best count is the one "
+            "that ranks best on these very networks, which flatters it. A mean rank is that of "
+            "NNGP and of the best of parameters, multiply-adds and counts, the gain of everything "
+            "over that one.",
+            f"`finds more than random`: the best of the {TOP} that a score puts first, of "
+            f"{SUBSET} networks, less the best of {TOP} random ones (expected), over disjoint "
+            "subsets; a quarter of what ten are of a thousand. Intervals are Student's t over the "
+            f"subsets. {TARGET_RANGE}",
+            "The ceiling is τ between single trainings of the same networks, which no score of "
+            "theirs can be sure to pass; of Accel-NASBench it is known of 117 other networks.",
+        ),
+        {"scores": pd.concat(kept, ignore_index=True)},
+    )
+
+
+def truths(benchmark: Benchmark) -> dict[str, pd.Series]:
+    """Accuracy, and the MNAS reward where latency is known."""
+    found = {ACCURACY: benchmark.truth}
+    if benchmark.latency is not None:
+        pair = pd.concat([benchmark.truth, benchmark.latency], axis=1, join="inner").dropna()
+        target = float(benchmark.latency.median())
+        reward = metrics.mnas_reward(pair.iloc[:, 0], pair.iloc[:, 1], target=target)
+        found[REWARD] = pd.Series(reward, index=pair.index)
+    return found
+
+
+def _scores(benchmark: Benchmark) -> tuple[Seeds, pd.DataFrame]:
+    """Scores of networks that have them all, and the same as columns."""
+    by_seed = {seed: benchmark.scores(of_seed(seed)) for seed in SEEDS}
+    frame = pd.DataFrame(
+        {
+            f"NNGP {text} {setting}, seed {seed}": scores.column(setting, measure)
+            for seed, scores in by_seed.items()
+            for setting in scores.settings
+            for measure, text in MEASURES.items()
+        }
+    )
+    sizes = benchmark.pool.sizes
+    counts = benchmark.pool.frame(Request(Counts(), len(frame))).select_dtypes("number")
+    counts = counts.drop(columns=[c for c in counts if c.endswith((" seconds", " flops"))])
+    lower = tuple(f"[{name}]" for name in Counts.lower)
+    counts = counts.apply(lambda column: -column if column.name.endswith(lower) else column)
+    singles = counts.assign(**{"parameters": sizes["params"], "multiply-adds": sizes["flops"] / 2})
+    frame = frame.join(singles).dropna().rename_axis("architecture")
+    scores = {
+        f"NNGP {text} {setting}": np.stack(
+            [frame[f"NNGP {text} {setting}, seed {seed}"].to_numpy(float) for seed in SEEDS]
+        )
+        for setting in by_seed[SEEDS[0]].settings
+        for text in MEASURES.values()
+    }
+    scores |= {name: frame[[name]].to_numpy(float).T for name in singles}
+    return scores, frame
+
+
+def ranked(scores: Mapping[str, np.ndarray], truth: np.ndarray) -> pd.DataFrame:
+    """A row a score: τ, its gain over the best of size and counts, what a search finds by it.
+
+    Args:
+        scores: ``[seeds, networks]`` by name; those that begin with NNGP are by several seeds.
+        truth: ``[networks]``.
+    """
+    singles = {n: m[0] for n, m in scores.items() if not n.startswith("NNGP")}
+    taus = {name: metrics.kendall_tau(values, truth) for name, values in singles.items()}
+    rival = max(taus, key=taus.__getitem__)
+    sizes = [n for n in ("parameters", "multiply-adds") if n in singles]
+    count = max((n for n in singles if n not in sizes), key=taus.__getitem__, default=None)
+    shown = {n: m for n, m in scores.items() if n.startswith("NNGP") or n in (*sizes, count)}
+    mixed = {
+        f"{MIXED} {n}": np.stack(
+            [metrics.rank_mean(np.column_stack([one, singles[rival]])) for one in m]
+        )
+        for n, m in scores.items()
+        if n.startswith("NNGP")
+    }
+    rows = []
+    for name, matrix in (shown | mixed).items():
+        row: dict[str, object] = {"score": name, "networks": len(truth), "seeds": len(matrix)}
+        row |= columns("τ", Estimate(*metrics.over_seeds(metrics.kendall_tau, matrix, truth)[:3]))
+        if name != rival:
+            gain = metrics.paired_gain(matrix, singles[rival], truth)
+            row |= columns(OVER, Estimate(*gain[:3]))
+        rows.append(row | columns("finds more than random", found(matrix, truth)))
+    return pd.DataFrame(rows).sort_values("τ", ascending=False, ignore_index=True)
+
+
+def found(scores: np.ndarray, truth: np.ndarray) -> Estimate:
+    """By how much the best of the first is better than the best of as many random ones.
+
+    Args:
+        scores: ``[seeds, networks]``; a subset's gain is the mean over seeds.
+        truth: ``[networks]``.
+    """
+    size = min(SUBSET, len(truth) // 2)
+    gains = []
+    for part in metrics.disjoint_parts(len(truth), size, len(truth) // size):
+        best = [_best(one[part], truth[part]) for one in scores]
+        gains.append(np.mean(best) - _best(np.zeros(len(part)), truth[part]))
+    return student(mean(gains), len(gains))
+
+
+def _best(score: np.ndarray, truth: np.ndarray) -> float:
+    """The best truth of the first ``TOP``, expected over the orders of ties."""
+    return metrics.discovered_performance(score, truth, top=TOP).mean
+
+
+def ceiling(repeats: pd.DataFrame | None) -> Estimate | None:
+    """Mean τ between single trainings, ``[networks, trainings]``; over networks."""
+    if repeats is None:
+        return None
+    whole = repeats.dropna().to_numpy(float)
+    pairs = [(i, j) for i in range(whole.shape[1]) for j in range(i)]
+
+    def between(*trainings: np.ndarray) -> float:
+        return float(np.mean([metrics.kendall_tau(trainings[i], trainings[j]) for i, j in pairs]))
+
+    low, high = metrics.bootstrap(between, *whole.T, n_resamples=200)
+    return Estimate(between(*whole.T), low, high)
+
+
+def _ceilings(found: Mapping[str, Estimate | None]) -> pd.DataFrame:
+    rows = [{"space": n} | columns("τ of two trainings", e) for n, e in found.items() if e]
+    return pd.DataFrame(rows, columns=None if rows else ["space"])
+
+
+def _verdict(table: pd.DataFrame) -> str:
+    said = []
+    for (space, predicts), rows in table.groupby(["space", "predicts"], sort=False):
+        nngp = rows[rows["score"].str.startswith("NNGP")]
+        both = rows[rows["score"].str.startswith(MIXED)].iloc[0]
+        own = nngp[nngp["score"].str.contains(MEASURES["accuracy"], regex=False)]
+        largest = own.iloc[own["score"].map(_members).argmax()]
+        tau, gain = (
+            Estimate(*(row[n] for n in (name, f"{name} low", f"{name} high")))
+            for row, name in ((largest, "τ"), (both, OVER))
+        )
+        said.append(
+            f"On {space} {largest['score']} ranks {predicts} with τ {tau}; the best of size and "
+            f"counts gains {gain:+.3f} by a mean rank with {both['score'].removeprefix(MIXED)[1:]}."
+        )
+    return " ".join(said)
+
+
+def _members(score: str) -> int:
+    """M of a setting that ends a score's name."""
+    return int(score.rpartition(", ")[2].rstrip(")"))
+
+
+def _figure(table: pd.DataFrame, ceilings: Mapping[str, Estimate | None]) -> Figure:
+    accuracy = table[table["predicts"] == ACCURACY]
+    spaces = list(dict.fromkeys(accuracy["space"]))
+    figure, axes = figures.panels(len(spaces), sharey=True)
+    for one, space in zip(axes, spaces, strict=True):
+        rows = accuracy[accuracy["space"] == space]
+        rows = rows[~rows["score"].str.startswith(MIXED)].iloc[::-1]
+        estimates = rows[["τ", "τ low", "τ high"]].to_numpy(float)
+        figures.intervals(one, np.arange(len(rows)), estimates, figures.COLOURS[0])
+        names = rows["score"].str.replace("NNGP ", "")
+        one.set_xticks(range(len(rows)), names, rotation=60, ha="right", fontsize=6)
+        top = ceilings.get(space)
+        if top is not None:
+            one.axhline(top.value, color="0.3", ls="--", lw=1, label="between two trainings")
+        one.axhline(0, color="0.5", ls=":", lw=1)
+        figures.label(one, "", "Kendall τ with accuracy", space)
+    figures.legend(axes[0], loc="upper left")
+    return figure
