@@ -55,10 +55,10 @@ def test_every_number_is_recomputed() -> None:
     frame = kept(0.3)
     own = equal_rank.compared(frame)
     row = own[(own["score"] == MEASURES["loo_accuracy"]) & (own["width"] == 128)].iloc[0]
-    score = {
-        (width, seed): of.set_index("architecture")["loo_accuracy"].loc[lambda s: s.index]
-        for (width, members, seed), of in frame.groupby(["width", "M", "seed"])
-        if width * members == 128
+    last = frame[frame["width"] * frame["M"] == 128]
+    score: dict[Any, pd.Series] = {
+        key: of.set_index("architecture")["loo_accuracy"]
+        for key, of in last.groupby(["width", "seed"])
     }
     truth = frame.drop_duplicates("architecture").set_index("architecture")["truth"]
     shared = score[128, study.RANK_SEEDS[0]].index

@@ -82,10 +82,10 @@ def compared(kept: pd.DataFrame) -> pd.DataFrame:
     truth = kept.drop_duplicates("architecture").set_index("architecture")["truth"]
     for measure, text in MEASURES.items():
         values = {
-            (int(width), int(members)): own.pivot_table(measure, "seed", "architecture").dropna(
-                axis="columns"
-            )
-            for (width, members), own in kept.groupby(["width", "M"])
+            (width, members): kept[(kept["width"] == width) & (kept["M"] == members)]
+            .pivot_table(measure, "seed", "architecture")
+            .dropna(axis="columns")
+            for width, members in kept[["width", "M"]].drop_duplicates().to_numpy(int).tolist()
         }
         for (width, members), own in values.items():
             row: dict[str, object] = {"score": text, "width": width, "M": members}
@@ -104,9 +104,8 @@ def compared(kept: pd.DataFrame) -> pd.DataFrame:
             rows.append(row)
     params = kept.drop_duplicates("architecture").set_index("architecture")["params"]
     size = pd.DataFrame([params])
-    rows.append(
-        {"score": "parameters", "cells": len(params), "seeds": 1} | columns("τ", _tau(size, truth))
-    )
+    last: dict[str, object] = {"score": "parameters", "cells": len(params), "seeds": 1}
+    rows.append(last | columns("τ", _tau(size, truth)))
     return pd.DataFrame(rows)
 
 
@@ -126,7 +125,7 @@ def _agreement(pairs: object) -> float:
 def _judged(table: pd.DataFrame) -> Sequence[pd.Series]:
     """The rows that the rule is about: each wide network at its largest M."""
     own = table[(table["score"] == MEASURES[MEASURE]) & table["gain"].notna()]
-    return [rows.loc[rows["M"].idxmax()] for _, rows in own.groupby("width")]
+    return [rows.sort_values("M").iloc[-1] for _, rows in own.groupby("width")]
 
 
 def _verdict(table: pd.DataFrame) -> str:

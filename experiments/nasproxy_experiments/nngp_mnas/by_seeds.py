@@ -105,7 +105,7 @@ def _scores(benchmark: Benchmark) -> tuple[Seeds, pd.DataFrame]:
     )
     sizes = benchmark.pool.sizes
     counts = benchmark.pool.frame(Request(Counts(), len(frame))).select_dtypes("number")
-    counts = counts.drop(columns=[c for c in counts if c.endswith((" seconds", " flops"))])
+    counts = counts.drop(columns=[c for c in counts if str(c).endswith((" seconds", " flops"))])
     lower = tuple(f"[{name}]" for name in Counts.lower)
     counts = counts.apply(lambda column: -column if column.name.endswith(lower) else column)
     singles = counts.assign(**{"parameters": sizes["params"], "multiply-adds": sizes["flops"] / 2})
@@ -117,7 +117,7 @@ def _scores(benchmark: Benchmark) -> tuple[Seeds, pd.DataFrame]:
         for setting in by_seed[SEEDS[0]].settings
         for text in MEASURES.values()
     }
-    scores |= {name: frame[[name]].to_numpy(float).T for name in singles}
+    scores |= {name: frame[[name]].to_numpy(float).T for name in map(str, singles)}
     return scores, frame
 
 
