@@ -3,6 +3,7 @@
 What figure 7 has on MNAS, here on three spaces; a search's share is scaled with the subset.
 """
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -197,21 +198,22 @@ def _verdict(table: pd.DataFrame) -> str:
         nngp = rows[rows["score"].str.startswith("NNGP")]
         both = rows[rows["score"].str.startswith(MIXED)].iloc[0]
         own = nngp[nngp["score"].str.contains(MEASURES["accuracy"], regex=False)]
-        largest = own.iloc[own["score"].map(_members).argmax()]
+        largest = max(own.to_dict("records"), key=lambda row: _sizes(str(row["score"])))
         tau, gain = (
             Estimate(*(row[n] for n in (name, f"{name} low", f"{name} high")))
             for row, name in ((largest, "τ"), (both, OVER))
         )
         said.append(
-            f"On {space} {largest['score']} ranks {predicts} with τ {tau}; the best of size and "
-            f"counts gains {gain:+.3f} by a mean rank with {both['score'].removeprefix(MIXED)[1:]}."
+            f"On {space} {largest['score']} ranks {predicts} with τ {tau}. The best of size and "
+            f"counts gains {gain:+.3f} at best, by a mean rank with "
+            f"{both['score'].removeprefix(MIXED)[1:]}."
         )
     return " ".join(said)
 
 
-def _members(score: str) -> int:
-    """M of a setting that ends a score's name."""
-    return int(score.rpartition(", ")[2].rstrip(")"))
+def _sizes(score: str) -> tuple[int, ...]:
+    """The setting that ends a score's name."""
+    return tuple(map(int, re.findall(r"\d+", score.rpartition("(")[2])))
 
 
 def _figure(table: pd.DataFrame, ceilings: Mapping[str, Estimate | None]) -> Figure:
