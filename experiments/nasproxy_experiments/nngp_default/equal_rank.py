@@ -5,11 +5,12 @@ width costs a sixteenth, so that four of them cost a quarter: if they rank alike
 nothing by itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from nasproxy import metrics
 from nasproxy.reproduce import figures
@@ -117,8 +118,9 @@ def _tau(scores: pd.DataFrame, truth: pd.Series) -> Estimate:
     return Estimate(*found[:3])
 
 
-def _agreement(pairs: object) -> float:
-    found = [metrics.kendall_tau(one, other) for one, other in pairs]  # type: ignore[attr-defined]
+def _agreement(pairs: Iterable[tuple[ArrayLike, ArrayLike]]) -> float:
+    """Mean τ of pairs of scores; NaN of none."""
+    found = [metrics.kendall_tau(one, other) for one, other in pairs]
     return float(np.mean(found)) if found else float("nan")
 
 

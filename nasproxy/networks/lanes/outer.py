@@ -11,7 +11,7 @@ import llvmlite.ir as ir
 from numba import types
 from numba.core import cgutils
 
-from nasproxy.networks.lanes.tile import I64, LANES, VECTOR, splat, written
+from nasproxy.networks.lanes.tile import I64, LANES, VECTOR, either, splat, written
 
 TAPS = 3
 """Most places read at once; otherwise it is one, so that there is less to compile."""
@@ -87,16 +87,8 @@ def outer(context, taps, channels, maps, cots, grads, places, spaces, sizes, ste
                     summed = b.call(add_up, [zero, b.load(register)], fastmath=("reassoc",))
                     b.store(b.fadd(b.load(place), summed), place)
 
-        done = b.append_basic_block("done")
-        switch = b.switch(b.add(b.mul(taps, I64(256)), channels), done)
-        for k in (1, TAPS):
-            for m in (2**i for i in range(OUTPUTS.bit_length())):
-                block = b.append_basic_block(f"outer_{k}_{m}")
-                switch.add_case(I64(k * 256 + m), block)
-                b.position_at_end(block)
-                case(k, m)
-                b.branch(done)
-        b.position_at_end(done)
+        sides = [(k, 2**i) for k in (1, TAPS) for i in range(OUTPUTS.bit_length())]
+        either(b, taps, channels, sides, case)
         return context.get_dummy_value()
 
     return signature, code

@@ -8,7 +8,7 @@ serves all pixels, each pixel all channels.
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from inspect import unwrap
 from pathlib import Path
@@ -184,16 +184,8 @@ def tile(context, pixels, channels, maps, weights, places, kernel, steps, bounds
                                 value = b.fadd(value, b.load(at(b.add(z, place)), align=4))
                             b.store(value, at(b.add(y, place)), align=4)
 
-        done = b.append_basic_block("done")
-        switch = b.switch(b.add(b.mul(pixels, I64(256)), channels), done)
         sides = [(p, c) for p in range(1, PIXELS + 1) for c in range(1, channels_of(p) + 1)]
-        for p, c in [*sides, (WIDE, 1)]:
-            block = b.append_basic_block(f"tile_{p}_{c}")
-            switch.add_case(I64(p * 256 + c), block)
-            b.position_at_end(block)
-            case(p, c)
-            b.branch(done)
-        b.position_at_end(done)
+        either(b, pixels, channels, [*sides, (WIDE, 1)], case)
         return context.get_dummy_value()
 
     return signature, code
@@ -262,6 +254,21 @@ def float_of_bits(context, bits):
         return b.bitcast(args[0], ir.FloatType())
 
     return types.float32(types.int32), code
+
+
+def either(
+    b: Any, one: Any, other: Any, sides: Iterable[tuple[int, int]], case: Callable[[int, int], None]
+) -> None:
+    """The case of a tile's two sides, each written for itself; nothing if there is none."""
+    done = b.append_basic_block("done")
+    switch = b.switch(b.add(b.mul(one, I64(256)), other), done)
+    for first, second in sides:
+        block = b.append_basic_block(f"sides_{first}_{second}")
+        switch.add_case(I64(first * 256 + second), block)
+        b.position_at_end(block)
+        case(first, second)
+        b.branch(done)
+    b.position_at_end(done)
 
 
 def splat(b: Any, scalar: Any) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from numba import types
 from numba.core import cgutils
 
-from nasproxy.networks.lanes.tile import I64, LANES, PIXELS, VECTOR, helper, splat, written
+from nasproxy.networks.lanes.tile import I64, LANES, PIXELS, VECTOR, either, helper, splat, written
 
 SIDE = 4
 """Of a tile that is read; tiles that are written are half as wide."""
@@ -185,15 +185,8 @@ def product(context, tiles, channels, maps, weights, x, w, y, inputs, plane):
                     place = b.add(b.add(y, b.mul(plane, I64(i))), I64(j * LANES))
                     b.store(b.load(register), _at(b, maps, place), align=4)
 
-        done = b.append_basic_block("done")
-        switch = b.switch(b.add(b.mul(tiles, I64(256)), channels), done)
-        for p, c in ((p, c) for p in range(1, TILES + 1) for c in range(1, BLOCK + 1)):
-            block = b.append_basic_block(f"product_{p}_{c}")
-            switch.add_case(I64(p * 256 + c), block)
-            b.position_at_end(block)
-            case(p, c)
-            b.branch(done)
-        b.position_at_end(done)
+        sides = [(p, c) for p in range(1, TILES + 1) for c in range(1, BLOCK + 1)]
+        either(b, tiles, channels, sides, case)
         return context.get_dummy_value()
 
     return signature, code
