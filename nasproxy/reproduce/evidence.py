@@ -68,14 +68,15 @@ def cell(
     high: str = "",
     n: int | str,
     of: str = "cells",
-    seeds: int | None = 1,
+    seeds: int | str | None = 1,
 ) -> Find:
-    """Evidence that stands in a row of a table, its n there too (a column) or given."""
+    """Evidence that stands in a row of a table; n and seeds are there too (a column) or given."""
 
     def find(results: Path) -> Evidence:
         found = row(results, table, where)
         count = int(found[n]) if isinstance(n, str) else n
-        return Evidence(estimate_of(found, name, low, high), count, of, seeds)
+        drawn = int(found[seeds]) if isinstance(seeds, str) else seeds
+        return Evidence(estimate_of(found, name, low, high), count, of, drawn)
 
     return find
 

@@ -156,5 +156,6 @@ def test_a_page_of_few_cells(tmp_path: Path) -> None:
     assert "0 subsets of 1,000" in text
     assert "nan" not in text
     for claim in claims_of_space.CLAIMS:
-        assert claim.find is not None
-        assert claim.find(tmp_path).n in (250, 0, 9)
+        if claim.report.startswith(f"{claims_of_space.REPORT}/"):
+            assert claim.find is not None
+            assert claim.find(tmp_path).n in (250, 0, 9)

@@ -306,7 +306,7 @@ def write(out: Path, found: dict[str, pd.DataFrame], about: dict[str, object]) -
         error = np.abs(shown[["τ low", "τ high"]].to_numpy().T - shown["τ"].to_numpy())
         places = np.arange(len(shown))
         axis.errorbar(shown["τ"], places, xerr=error, fmt="o", ms=3, lw=0.8)
-        axis.set_yticks(places, [_short(name) for name in shown.index], fontsize=6)
+        axis.set_yticks(places, [short(name) for name in shown.index], fontsize=6)
         figures.label(axis, "Kendall τ", "", title)
     figure.set_size_inches(8.5, 3.6)
     figure.savefig(out / "figure.png", dpi=150)
@@ -326,11 +326,11 @@ def write(out: Path, found: dict[str, pd.DataFrame], about: dict[str, object]) -
         "",
         "## Against accuracy after 108 epochs",
         "",
-        _markdown(ranking, ("τ", "τ given counts", "AUROC 50 %", "AUROC 1 %", "discovered")),
+        markdown(ranking, ("τ", "τ given counts", "AUROC 50 %", "AUROC 1 %", "discovered")),
         "",
         "## Beside shortened training",
         "",
-        _markdown(trained, ("τ", "τ over 12 epochs", "AUROC 1 %", "discovered")),
+        markdown(trained, ("τ", "τ over 12 epochs", "AUROC 1 %", "discovered")),
         "",
         "All columns, thresholds between the top 29 and 92 % (`ranges.csv`), what keeping a share "
         "costs (`reduction.csv`, 1e-4 of accuracy) and residual connections of competitive cells "
@@ -346,24 +346,26 @@ def _many(table: pd.DataFrame) -> str:
     return f"{count} subset{'s' * (count != 1)}"
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A score's name where there is little room."""
     return name.replace(NNGP, "NNGP, mean rank").replace(COUNTS, "counts, mean rank")
 
 
 def _sentence(ranking: pd.DataFrame, trained: pd.DataFrame) -> str:
     def said(table: pd.DataFrame, name: str, of: str) -> str:
-        return _interval(table.loc[[name]].iloc[0], of)
+        return interval(table.loc[[name]].iloc[0], of)
 
     best = ranking["τ"].idxmax()
     return (
         f"Against long training NNGP ranks with τ {said(ranking, NNGP, 'τ')}, size with "
-        f"{said(ranking, SIZE, 'τ')}; {_short(str(best))} ranks best. Over 12 epochs alone the "
+        f"{said(ranking, SIZE, 'τ')}; {short(str(best))} ranks best. Over 12 epochs alone the "
         f"mean rank with NNGP gains {said(trained, f'12 epochs + {NNGP}', 'τ over 12 epochs')}, "
         f"that with counts {said(trained, f'12 epochs + {COUNTS}', 'τ over 12 epochs')}."
     )
 
 
-def _interval(row: pd.Series, of: str) -> str:
+def interval(row: pd.Series, of: str) -> str:
+    """A number with its interval; a dash where it is unknown."""
     if np.isnan(row[of]):
         return "–"
     if np.isnan(row[f"{of} low"]):
@@ -372,14 +374,15 @@ def _interval(row: pd.Series, of: str) -> str:
     return f"{row[of]:.{digits}f} [{row[f'{of} low']:.{digits}f}, {row[f'{of} high']:.{digits}f}]"
 
 
-def _markdown(table: pd.DataFrame, shown: tuple[str, ...]) -> str:
+def markdown(table: pd.DataFrame, shown: tuple[str, ...]) -> str:
+    """These columns with their intervals, the best τ first."""
     ordered = table.sort_values("τ", ascending=False)
     made = pd.DataFrame(
         {
-            of: [_interval(row, of) if of in row else "–" for _, row in ordered.iterrows()]
+            of: [interval(row, of) if of in row else "–" for _, row in ordered.iterrows()]
             for of in shown
         },
-        index=[_short(str(name)) for name in ordered.index],
+        index=[short(str(name)) for name in ordered.index],
     )
     return made.rename_axis("score").reset_index().to_markdown(index=False)
 
