@@ -9,7 +9,9 @@ EXPERIMENTS = (
     "nasbench_macro",
     "nasbench201",
     "what_limits",
-    "by_seeds",
+    "accel_nasbench_by_seeds",
+    "nasbench_macro_by_seeds",
+    "nasbench201_by_seeds",
 )
 
 CLAIMS = ("claims",)

@@ -1,6 +1,6 @@
-"""NNGP of 1,000 images and four members, by three seeds, against size, counts and the ceiling
+"""NNGP of large sizes by several seeds against size, counts and the ceiling; shared by spaces.
 
-What figure 7 has on MNAS, here on three spaces; a search's share is scaled with the subset.
+What figure 7 has on MNAS; a search's share is scaled with the subset.
 """
 
 import re
@@ -17,24 +17,12 @@ from nasproxy.reproduce.scores import MEASURES, Request
 from nasproxy.reproduce.statistics import Estimate, columns, mean, student
 from nasproxy.reproduce.suites import Finding
 from nasproxy_experiments.nngp_mnas.study import (
-    ACCEL,
-    MACRO,
     SEEDS,
     TARGET_RANGE,
-    TOPOLOGY,
     Benchmark,
-    Study,
     of_seed,
 )
 
-CLAIM = (
-    "On MNAS the NNGP's accuracy correlates with the reward, yet the ten that it puts first hold "
-    "none as good as the best of ten random. Rules, written before a score was read, by accuracy "
-    "at the largest setting: the first holds if the interval of τ, over networks and seeds, is "
-    "above 0; the second if that of the gain over random is below 0."
-)
-SPACES = (ACCEL, MACRO, TOPOLOGY)
-NEEDS = tuple(f"{space}/{of_seed(seed)}" for space in SPACES for seed in SEEDS)
 SUBSET, TOP = 100, 3
 """Networks of a subset, and how many of them a search looks at."""
 OVER = "over the best of size and counts"
@@ -44,27 +32,32 @@ Seeds = dict[str, np.ndarray]
 """Scores by name, ``[seeds, networks]``; one seed of what no seed changes."""
 
 
-def run(study: Study) -> Finding:
-    tables, ceilings, kept = [], {}, []
-    for space in SPACES:
-        benchmark = study.benchmarks[space]
-        scores, frame = _scores(benchmark)
-        for predicted, truth in truths(benchmark).items():
-            keys = frame.index.intersection(truth.dropna().index)
-            places = frame.index.get_indexer(keys)
-            own = {name: matrix[:, places] for name, matrix in scores.items()}
-            table = ranked(own, truth[keys].to_numpy(float))
-            tables.append(table.assign(space=space, predicts=predicted))
-            frame[predicted] = truth.reindex(frame.index)
-        kept.append(frame.assign(space=space).reset_index())
-        ceilings[space] = ceiling(benchmark.repeats)
+def needs(space: str) -> tuple[str, ...]:
+    """The scores of a space that a report reads."""
+    return tuple(f"{space}/{of_seed(seed)}" for seed in SEEDS)
+
+
+def report(benchmark: Benchmark) -> Finding:
+    """What the scores by all seeds say of one space."""
+    scores, frame = _scores(benchmark)
+    tables = []
+    for predicted, truth in truths(benchmark).items():
+        keys = frame.index.intersection(truth.dropna().index)
+        places = frame.index.get_indexer(keys)
+        own = {name: matrix[:, places] for name, matrix in scores.items()}
+        table = ranked(own, truth[keys].to_numpy(float))
+        table.insert(0, "predicts", predicted)
+        tables.append(table)
+        frame[predicted] = truth.reindex(frame.index)
     table = pd.concat(tables, ignore_index=True)
-    table.insert(0, "space", table.pop("space"))
-    table.insert(1, "predicts", table.pop("predicts"))
+    top = ceiling(benchmark.repeats)
+    written = {"ranking": table}
+    if benchmark.repeats is not None and top is not None:
+        written["ceiling"] = _ceiling(benchmark.repeats, top, frame.index)
     return Finding(
-        _verdict(table),
-        {"ranking": table, "ceilings": _ceilings(ceilings)},
-        _figure(table, ceilings),
+        _verdict(table, top),
+        written,
+        _figure(table, top),
         (
             f"Scores are by {len(SEEDS)} seeds, each with images and weights of its own; τ is the "
             "mean over seeds, and intervals are over networks and seeds. The best count is the one "
@@ -74,11 +67,11 @@ def run(study: Study) -> Finding:
             f"`finds more than random`: the best of the {TOP} that a score puts first, of "
             f"{SUBSET} networks, less the best of {TOP} random ones (expected), over disjoint "
             "subsets; a quarter of what ten are of a thousand. Intervals are Student's t over the "
-            f"subsets. {TARGET_RANGE}",
+            f"subsets. {TARGET_RANGE if REWARD in frame else ''}".strip(),
             "The ceiling is τ between single trainings of the same networks, which no score of "
-            "theirs can be sure to pass; of Accel-NASBench it is known of 117 other networks.",
+            "theirs can be sure to pass; `ceiling.csv` has it, and of how many of these networks.",
         ),
-        {"scores": pd.concat(kept, ignore_index=True)},
+        {"scores": frame.reset_index()},
     )
 
 
@@ -187,14 +180,15 @@ def ceiling(repeats: pd.DataFrame | None) -> Estimate | None:
     return Estimate(between(*whole.T), low, high)
 
 
-def _ceilings(found: Mapping[str, Estimate | None]) -> pd.DataFrame:
-    rows = [{"space": n} | columns("τ of two trainings", e) for n, e in found.items() if e]
-    return pd.DataFrame(rows, columns=None if rows else ["space"])
+def _ceiling(repeats: pd.DataFrame, top: Estimate, scored: pd.Index) -> pd.DataFrame:
+    whole = repeats.dropna()
+    row = {"networks": len(whole), "of them scored here": len(whole.index.intersection(scored))}
+    return pd.DataFrame([row | {"trainings": whole.shape[1]} | columns("τ of two trainings", top)])
 
 
-def _verdict(table: pd.DataFrame) -> str:
+def _verdict(table: pd.DataFrame, top: Estimate | None) -> str:
     said = []
-    for (space, predicts), rows in table.groupby(["space", "predicts"], sort=False):
+    for predicts, rows in table.groupby("predicts", sort=False):
         nngp = rows[rows["score"].str.startswith("NNGP")]
         both = rows[rows["score"].str.startswith(MIXED)].iloc[0]
         own = nngp[nngp["score"].str.contains(MEASURES["accuracy"], regex=False)]
@@ -204,10 +198,12 @@ def _verdict(table: pd.DataFrame) -> str:
             for row, name in ((largest, "τ"), (both, OVER))
         )
         said.append(
-            f"On {space} {largest['score']} ranks {predicts} with τ {tau}. The best of size and "
-            f"counts gains {gain:+.3f} at best, by a mean rank with "
+            f"{largest['score']} ranks {predicts} with τ {tau}. The best of size and counts gains "
+            f"{gain:+.3f} at best, by a mean rank with "
             f"{both['score'].removeprefix(MIXED)[1:]}."
         )
+    if top is not None:
+        said.append(f"Two trainings of the same networks agree with τ {top}.")
     return " ".join(said)
 
 
@@ -216,21 +212,19 @@ def _sizes(score: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", score.rpartition("(")[2])))
 
 
-def _figure(table: pd.DataFrame, ceilings: Mapping[str, Estimate | None]) -> Figure:
-    accuracy = table[table["predicts"] == ACCURACY]
-    spaces = list(dict.fromkeys(accuracy["space"]))
-    figure, axes = figures.panels(len(spaces), sharey=True)
-    for one, space in zip(axes, spaces, strict=True):
-        rows = accuracy[accuracy["space"] == space]
-        rows = rows[~rows["score"].str.startswith(MIXED)].iloc[::-1]
+def _figure(table: pd.DataFrame, top: Estimate | None) -> Figure:
+    predicted = list(dict.fromkeys(table["predicts"]))
+    figure, axes = figures.panels(len(predicted), sharey=True)
+    for one, name in zip(axes, predicted, strict=True):
+        rows = table[(table["predicts"] == name) & ~table["score"].str.startswith(MIXED)]
+        rows = rows.iloc[::-1]
         estimates = rows[["τ", "τ low", "τ high"]].to_numpy(float)
         figures.intervals(one, np.arange(len(rows)), estimates, figures.COLOURS[0])
         names = rows["score"].str.replace("NNGP ", "")
         one.set_xticks(range(len(rows)), names, rotation=60, ha="right", fontsize=6)
-        top = ceilings.get(space)
-        if top is not None:
+        if top is not None and name == ACCURACY:
             one.axhline(top.value, color="0.3", ls="--", lw=1, label="between two trainings")
         one.axhline(0, color="0.5", ls=":", lw=1)
-        figures.label(one, "", "Kendall τ with accuracy", space)
+        figures.label(one, "", f"Kendall τ with {name}")
     figures.legend(axes[0], loc="upper left")
     return figure
