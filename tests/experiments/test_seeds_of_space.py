@@ -78,7 +78,7 @@ def scored(signal: float = 1.0) -> tuple[list[pd.DataFrame], Published]:
 
 
 def row(frame: pd.DataFrame, score: str) -> pd.Series:
-    return frame.set_index("score").loc[score]
+    return frame.set_index("score").loc[[score]].iloc[0]
 
 
 def test_a_row_is_the_mean_over_seeds() -> None:

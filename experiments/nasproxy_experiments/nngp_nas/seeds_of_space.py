@@ -215,7 +215,7 @@ def _figure(ranking: pd.DataFrame) -> Figure:
     figure, (axis,) = figures.panels(1)
     shown = ranking.sort_values("τ")
     places = np.arange(len(shown))
-    singles = shown[[c for c in shown if c.startswith("τ of seed")]].to_numpy(float)
+    singles = shown.filter(like="τ of seed").to_numpy(float)
     several = shown["seeds"].to_numpy() > 1
     for column in singles.T:
         axis.plot(column[several], places[several], "|", ms=7, color=figures.COLOURS[1])
