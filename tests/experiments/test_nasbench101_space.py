@@ -8,10 +8,11 @@ import pytest
 
 from nasproxy import NNGP, data, score
 from nasproxy.errors import StoreError
-from nasproxy_experiments.nasbench101_space import assemble, choose, parts
+from nasproxy_experiments.nasbench101_space import assemble, choose, parts, setting
 from nasproxy_experiments.nasbench101_space.family import Family
 from search_spaces import NASBench101
 from search_spaces.nasbench101.enumeration import all_cells
+from tests.conftest import ROOT
 
 SMALL = NNGP(n_train=40, n_valid=0, width=4, norm_images=16, measure="loo_accuracy")
 
@@ -54,6 +55,35 @@ def test_parts_come_together_in_the_space_s_order(tmp_path: Path) -> None:
     alone = score([all_cells()[4]], NASBench101(), [SMALL], data.load("digits"))
     assert whole["negative_gcv"][4] == np.float32(alone["nngp[negative_gcv]"].iloc[0])
     assert whole["loo_accuracy"][4] == np.float32(alone["nngp"].iloc[0])
+
+
+@pytest.mark.usefixtures("few")
+def test_one_file_takes_the_place_of_all_parts(tmp_path: Path) -> None:
+    for part in range(2):
+        parts.write(tmp_path, made(part))
+    found = assemble.joined(tmp_path)
+    assemble.settle(tmp_path, found)
+    assert parts.finished(tmp_path) == []
+    whole, *others = assemble.joined(tmp_path)
+    pd.testing.assert_frame_equal(whole, found[0], check_exact=True)
+    assert others == list(found[1:])
+    assemble.settle(tmp_path, found)
+    short = pd.read_parquet(tmp_path / parts.TABLE)
+    short.iloc[1:].to_parquet(tmp_path / parts.TABLE)
+    with pytest.raises(StoreError, match="is not the whole table"):
+        assemble.joined(tmp_path)
+
+
+def test_the_committed_table_is_whole() -> None:
+    whole, about, failures = assemble.joined(ROOT / setting.OUT)
+    assert len(whole) == len(all_cells()) == parts.CELLS
+    missing = whole[list(parts.MEASURED)].isna()
+    assert (missing.any(axis=1) == missing.all(axis=1)).all(), "a cell has all measures or none"
+    assert missing.all(axis=1).sum() == sum(failures.values()) > 0
+    assert about["proxy"].startswith("nngp:n_train=700,")
+    assert about["parts"] == parts.PARTS
+    readme = (ROOT / setting.OUT / "README.md").read_text()
+    assert f"Failed cells: {sum(failures.values())};" in readme
 
 
 @pytest.mark.usefixtures("few")

@@ -4,7 +4,8 @@
     python -m nasproxy_experiments.nasbench101_space.assemble --truth … --data-dir DIR --check 200
 
 With --check so many cells of all finished parts are computed again, and must agree to TOLERANCE.
-While parts are missing the report is of those that are there: a uniform draw.
+While parts are missing the report is of those that are there: a uniform draw. Once all are there,
+one file takes their place.
 """
 
 import argparse
@@ -30,7 +31,9 @@ TOLERANCE = 1e-3
 """Of a score computed again, relative to its standard deviation over cells; a leave-one-out
 accuracy may differ by one image of the n_t. The same processor repeats every bit; another adds in
 another order, and 2e-4 was seen between two."""
-TABLE = "nngp.parquet"
+FURTHER = "by_seed"
+"""Folder of the same cells by further seeds, see
+:mod:`nasproxy_experiments.nngp_nas.seeds_of_space`."""
 
 
 def main() -> None:
@@ -49,12 +52,18 @@ def main() -> None:
     report(args.out, whole, about, failures, checked, args.truth)
 
 
-def joined(folder: Path) -> tuple[pd.DataFrame, dict[str, Any], dict[str, int]]:
-    """All finished parts in the space's own order, what made them, and reasons of failures.
+Joined = tuple[pd.DataFrame, dict[str, Any], dict[str, int]]
+"""Cells in the space's own order, what made them, and reasons of failures."""
+
+
+def joined(folder: Path) -> Joined:
+    """The whole table, or all finished parts of it.
 
     Raises:
-        StoreError: no part, a damaged one, or parts of different settings.
+        StoreError: no part, a damaged one, or parts of different settings; a damaged table.
     """
+    if (folder / parts.TABLE).exists():
+        return _table(folder / parts.TABLE)
     done = parts.finished(folder)
     if not done:
         raise StoreError(f"{folder.name} has no part yet: run compute")
@@ -76,10 +85,43 @@ def joined(folder: Path) -> tuple[pd.DataFrame, dict[str, Any], dict[str, int]]:
     whole = whole.sort_values(parts.ROW, ignore_index=True)
     if whole[parts.ROW].duplicated().any():
         raise StoreError("a cell is in two parts: the parts' order has changed")
+    _explained(whole, failures)
+    return whole, about, failures
+
+
+def _explained(whole: pd.DataFrame, failures: dict[str, int]) -> None:
     missing = int(whole[parts.MEASURED[0]].isna().sum())
     if missing != sum(failures.values()):
         raise StoreError(f"{missing} cells have no score, {sum(failures.values())} say why")
+
+
+def _table(path: Path) -> Joined:
+    whole = pd.read_parquet(path)
+    about = dict(whole.attrs)
+    wrong = list(whole.columns) != [parts.ROW, *parts.MEASURED] or "failures" not in about
+    if wrong or not np.array_equal(whole[parts.ROW], np.arange(parts.CELLS)):
+        raise StoreError(f"{path.name} is not the whole table: delete it and assemble the parts")
+    failures = about.pop("failures")
+    _explained(whole, failures)
+    whole.attrs.clear()
     return whole, about, failures
+
+
+def settle(folder: Path, found: Joined) -> None:
+    """Writes a complete table, and removes the parts when it reads back as they were.
+
+    Raises:
+        StoreError: it does not.
+    """
+    whole, about, failures = found
+    made = whole.copy()
+    made.attrs.update(about | {"failures": failures})
+    truth.write_table(made, folder / parts.TABLE)
+    again, *others = _table(folder / parts.TABLE)
+    if not again.equals(whole) or others != [about, failures]:
+        raise StoreError(f"{parts.TABLE} reads back otherwise than its parts: check the disk")
+    for part in parts.finished(folder):
+        parts.path(folder, part).unlink()
 
 
 def again(whole: pd.DataFrame, about: dict[str, Any], count: int, data_dir: str) -> dict[str, Any]:
@@ -160,7 +202,8 @@ def report(
         f"{', '.join(about['commits'])}, "
         + ", ".join(f"{name} {version}" for name, version in about["versions"].items())
         + ". The choice of the setting is in [choice.md](choice.md). One seed alone: an interval "
-        "here is over cells, and says nothing of another seed.",
+        "here is over cells, and says nothing of another seed"
+        + (f"; [{FURTHER}]({FURTHER}/README.md) does." if (out / FURTHER).is_dir() else "."),
         "",
         ranking.to_markdown(index=False, floatfmt=".4f"),
         "",
@@ -170,7 +213,7 @@ def report(
         "",
         sure,
         "",
-        (f"`{TABLE}` has" if complete else f"`parts/`, and `{TABLE}` once all are done, have")
+        (f"`{parts.TABLE}` has" if complete else f"`parts/`, later `{parts.TABLE}`, have")
         + " a row a cell, `row` its number in the space's own order: "
         "`search_spaces.nasbench101.enumeration.all_cells()[row]`, whose `.key` is the module "
         "hash. To continue it at another setting:",
@@ -183,8 +226,7 @@ def report(
         statement("python -m nasproxy_experiments.nasbench101_space.assemble"),
     ]
     if complete:
-        whole.attrs.update(about | {"failures": failures})
-        truth.write_table(whole, out / TABLE)
+        settle(out, (whole, about, failures))
     _figure(whole[best["score"]].to_numpy(float)[told], true[told], str(best["score"])).savefig(
         out / "ranking.png", dpi=150
     )

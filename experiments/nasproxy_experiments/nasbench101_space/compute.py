@@ -51,6 +51,8 @@ def main() -> None:
     wanted = range(int(first), int(last or first) + 1)
     if not wanted or wanted[0] < 0 or wanted[-1] >= parts.PARTS:
         parser.error(f"--parts {args.parts}: give FIRST-LAST within 0-{parts.PARTS - 1}")
+    if (args.out / parts.TABLE).exists():
+        parser.error(f"{parts.TABLE} has every cell: give another --out for another setting")
     proxy = as_proxy(args.proxy) if args.proxy else setting.PROXY
     if not isinstance(proxy, NNGP):
         parser.error(f"--proxy {args.proxy}: give nngp with settings")

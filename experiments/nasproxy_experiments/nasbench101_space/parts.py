@@ -20,6 +20,8 @@ SEED = 0
 """Of subsets and initialisations: another number is another table."""
 MEASURED = tuple(measure for measure in MEASURES if measure not in OF_VALIDATION)
 ROW = "row"
+TABLE = "nngp.parquet"
+"""All parts in one file, which takes their place."""
 
 
 def rows(part: int) -> np.ndarray:

@@ -38,7 +38,7 @@ from nasproxy_experiments.nngp_nas.subsets import (
 )
 from search_spaces.nasbench101.enumeration import all_cells
 
-FOLDER = "by_seed"
+FOLDER = assemble.FURTHER
 """Of the table's folder, where a folder a seed is."""
 TOGETHER = "NNGP, mean rank over all seeds"
 BUDGETS = (4, 12)
@@ -200,7 +200,7 @@ def write(out: Path, found: dict[str, pd.DataFrame], seeds: Sequence[int]) -> No
         markdown(added, ("τ", "gain")),
         "",
         "All columns, τ by seed among them, are in `ranking.csv` and `complementary.csv`; raw "
-        f"scores are the parts of this folder and of the table's, seeds {_listed(seeds)}.",
+        f"scores are in the table and the parts of this folder, seeds {_listed(seeds)}.",
         "",
         statement("python -m nasproxy_experiments.nngp_nas.seeds_of_space"),
     ]
