@@ -129,6 +129,9 @@ def test_claims_come_out_either_way(tmp_path: Path, signal: float, word: str) ->
     text = (tmp_path / claims_of_space.BY_SEED / "README.md").read_text()
     assert f"{N} cells, each scored by {SEEDS} seeds" in text
     assert "nan" not in text
+    for name in (subsets.NNGP, subsets.COUNTS, f"12 epochs + {subsets.NNGP}"):
+        assert f"| {subsets.short(name)} " in text
+    assert subsets.COUNTS not in text, "a heading as short as a row"
     judged = {
         claim.number: judge(claim, tmp_path).verdict
         for claim in claims_of_space.CLAIMS

@@ -175,7 +175,7 @@ def write(out: Path, found: dict[str, pd.DataFrame], seeds: Sequence[int]) -> No
         truth.write_table(table, out / f"{name}.csv")
     ranking, added = found["ranking"], found["complementary"]
     _figure(ranking).savefig(out / "figure.png", dpi=150)
-    by_name = {row["score"]: row for _, row in ranking.iterrows()}
+    by_name = {str(row["score"]): row for _, row in ranking.iterrows()}
     nngp, together = by_name[NNGP], by_name[TOGETHER]
     lines = [
         "# What another seed does to what the table of all cells says",
@@ -193,11 +193,11 @@ def write(out: Path, found: dict[str, pd.DataFrame], seeds: Sequence[int]) -> No
         "scores as in [subsets](../subsets/README.md), which are of all finished cells and one "
         "seed.",
         "",
-        markdown(ranking, ("τ", f"τ over {SIZE}", f"τ over {COUNTS}", GIVEN)),
+        markdown(ranking.set_index("score"), ("τ", f"τ over {SIZE}", f"τ over {COUNTS}", GIVEN)),
         "",
         "Beside shortened training, on the cells that it is published of, by mean rank:",
         "",
-        markdown(added, ("τ", "gain")),
+        markdown(added.set_index("score"), ("τ", "gain")),
         "",
         "All columns, τ by seed among them, are in `ranking.csv` and `complementary.csv`; raw "
         f"scores are in the table and the parts of this folder, seeds {_listed(seeds)}.",

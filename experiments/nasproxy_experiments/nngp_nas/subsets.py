@@ -375,11 +375,11 @@ def interval(row: pd.Series, of: str) -> str:
 
 
 def markdown(table: pd.DataFrame, shown: tuple[str, ...]) -> str:
-    """These columns with their intervals, the best τ first."""
+    """These columns of a table by score with their intervals, the best τ first."""
     ordered = table.sort_values("τ", ascending=False)
     made = pd.DataFrame(
         {
-            of: [interval(row, of) if of in row else "–" for _, row in ordered.iterrows()]
+            short(of): [interval(row, of) if of in row else "–" for _, row in ordered.iterrows()]
             for of in shown
         },
         index=[short(str(name)) for name in ordered.index],
