@@ -197,10 +197,11 @@ def _verdict(table: pd.DataFrame, top: Estimate | None) -> str:
             Estimate(*(row[n] for n in (name, f"{name} low", f"{name} high")))
             for row, name in ((largest, "τ"), (both, OVER))
         )
+        single = rows[~rows["score"].str.startswith(("NNGP", MIXED))].iloc[0]
         said.append(
-            f"{largest['score']} ranks {predicts} with τ {tau}. The best of size and counts gains "
-            f"{gain:+.3f} at best, by a mean rank with "
-            f"{both['score'].removeprefix(MIXED)[1:]}."
+            f"{largest['score']} ranks {predicts} with τ {tau}, {single['score']} with "
+            f"{single['τ']:.3f}. A mean rank of both changes the latter's by {gain:+.3f} at best, "
+            f"with {both['score'].removeprefix(MIXED)[1:]}."
         )
     if top is not None:
         said.append(f"Two trainings of the same networks agree with τ {top}.")
