@@ -97,7 +97,7 @@ def _explained(whole: pd.DataFrame, failures: dict[str, int]) -> None:
 
 def _table(path: Path) -> Joined:
     whole = pd.read_parquet(path)
-    about = dict(whole.attrs)
+    about = {str(name): value for name, value in whole.attrs.items()}
     wrong = list(whole.columns) != [parts.ROW, *parts.MEASURED] or "failures" not in about
     if wrong or not np.array_equal(whole[parts.ROW], np.arange(parts.CELLS)):
         raise StoreError(f"{path.name} is not the whole table: delete it and assemble the parts")
