@@ -322,8 +322,8 @@ def write(out: Path, found: dict[str, pd.DataFrame], about: dict[str, object]) -
         f"One seed of images and weights; others are in [{assemble.FURTHER}]"
         f"(../{assemble.FURTHER}/README.md). Intervals (95 %) are Student's t over disjoint "
         "subsets; a cell whose network fails is ranked last. Of 10,000 cells a search looks at "
-        "the ten best by score, of 1,000 at the best. `τ given counts` is over pairs with equal counts of 3×3 "
-        "convolutions, pools and edges leaving the input. Mean ranks are of no fit.",
+        "the ten best by score, of 1,000 at the best. `τ given counts` is over pairs with equal "
+        "counts of 3×3 convolutions, pools and edges leaving the input. Mean ranks are of no fit.",
         "",
         "## Against accuracy after 108 epochs",
         "",
