@@ -72,6 +72,10 @@ def test_one_file_takes_the_place_of_all_parts(tmp_path: Path) -> None:
     short.iloc[1:].to_parquet(tmp_path / parts.TABLE)
     with pytest.raises(StoreError, match="is not the whole table"):
         assemble.joined(tmp_path)
+    cut = (tmp_path / parts.TABLE).read_bytes()[:-100]
+    (tmp_path / parts.TABLE).write_bytes(cut)
+    with pytest.raises(StoreError, match=r"nngp.parquet is damaged .* restore it"):
+        assemble.joined(tmp_path)
 
 
 def test_the_committed_table_is_whole() -> None:

@@ -96,7 +96,10 @@ def _explained(whole: pd.DataFrame, failures: dict[str, int]) -> None:
 
 
 def _table(path: Path) -> Joined:
-    whole = pd.read_parquet(path)
+    try:
+        whole = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # Arrow's own are ValueErrors.
+        raise StoreError(f"{path.name} is damaged ({error}): restore it, or delete it") from error
     about = {str(name): value for name, value in whole.attrs.items()}
     wrong = list(whole.columns) != [parts.ROW, *parts.MEASURED] or "failures" not in about
     if wrong or not np.array_equal(whole[parts.ROW], np.arange(parts.CELLS)):

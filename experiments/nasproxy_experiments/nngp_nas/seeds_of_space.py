@@ -9,7 +9,6 @@ its own. A number is the mean over seeds, and its interval (95 %, bootstrap) is 
 seeds. Of the whole table, by one seed, is :mod:`nasproxy_experiments.nngp_nas.subsets`.
 """
 
-import argparse
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -19,18 +18,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nasproxy import files, metrics, truth
-from nasproxy.errors import SettingError, StoreError
+from nasproxy.errors import StoreError
 from nasproxy.reproduce import figures
 from nasproxy.reproduce.provenance import statement
 from nasproxy.reproduce.statistics import RESAMPLES, Estimate, columns
 from nasproxy_experiments.nasbench101_space import assemble, parts, setting
-from nasproxy_experiments.nngp_nas.published import Published, read_published
+from nasproxy_experiments.nngp_nas.published import Published
 from nasproxy_experiments.nngp_nas.subsets import (
     CONVOLUTIONS,
     COUNTS,
     NNGP,
     OWN,
     SIZE,
+    asked,
     interval,
     markdown,
     short,
@@ -49,27 +49,18 @@ OUT = setting.OUT / FOLDER
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--truth", type=Path, required=True, help="folder of published accuracies")
-    parser.add_argument("--parts", type=Path, default=setting.OUT, help="folder of the table")
-    parser.add_argument("--out", type=Path, default=OUT)
-    args = parser.parse_args()
-    published = read_published(args.truth)
-    if published.parameters is None:
-        raise SettingError(f"{args.truth.name} counts no parameters: give a table that does")
+    folder, out, published, parameters = asked(__doc__, OUT)
     table = all_cells()
-    by_seed = read(args.parts)
+    by_seed = read(folder)
     rows = next(iter(by_seed.values()))[parts.ROW].to_numpy()
     keys, cells = table.hashes[rows].astype(str), [table[int(row)] for row in rows]
-    sizes = published.parameters.reindex(keys)
+    sizes = parameters.reindex(keys)
     scored = [signals(one.set_index(keys), cells, sizes) for one in by_seed.values()]
     found = {
         "ranking": ranked(scored, published.truth.reindex(keys).to_numpy(float)),
         "complementary": complementary(scored, published),
     }
-    write(args.out, found, list(by_seed))
+    write(out, found, list(by_seed))
 
 
 def read(folder: Path) -> dict[int, pd.DataFrame]:

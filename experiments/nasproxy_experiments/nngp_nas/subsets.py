@@ -55,29 +55,43 @@ OUT = setting.OUT / "subsets"
 Parts = list[np.ndarray]
 
 
-def main() -> None:
+def asked(text: str | None, out: Path) -> tuple[Path, Path, Published, pd.Series]:
+    """What a page on the table is asked for: its folder, where to write, truth and parameters.
+
+    Args:
+        text: what ``--help`` says.
+        out: where to write by default.
+
+    Raises:
+        SettingError: the truth counts no parameters.
+    """
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--truth", type=Path, required=True, help="folder of published accuracies")
     parser.add_argument("--parts", type=Path, default=setting.OUT, help="folder of the table")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--out", type=Path, default=out)
     args = parser.parse_args()
     published = read_published(args.truth)
     if published.parameters is None:
         raise SettingError(f"{args.truth.name} counts no parameters: give a table that does")
-    whole, about, _ = assemble.joined(args.parts)
+    return args.parts, args.out, published, published.parameters
+
+
+def main() -> None:
+    folder, out, published, parameters = asked(__doc__, OUT)
+    whole, about, _ = assemble.joined(folder)
     table = all_cells()
     whole = whole.set_index(table.hashes[whole[parts.ROW].to_numpy()].astype(str))
     cells = [table[int(row)] for row in whole[parts.ROW]]
-    scores = signals(whole, cells, published.parameters.reindex(whole.index))
+    scores = signals(whole, cells, parameters.reindex(whole.index))
     trained = truth_of(table.hashes.astype(str), published)
     found = {
         "final": final(scores, published.truth.reindex(scores.index)),
         **shortened(scores, published),
         "residual": residual(trained, {key: table.find(key) for key in trained.index}),
     }
-    write(args.out, found, about)
+    write(out, found, about)
 
 
 def signals(whole: pd.DataFrame, cells: list[Cell], parameters: pd.Series) -> pd.DataFrame:
