@@ -101,7 +101,8 @@ def ranked(by_seed: Sequence[pd.DataFrame], true: np.ndarray) -> pd.DataFrame:
         scores[name] = by_seed[0][name].to_numpy(float)[None]
     rows = []
     for name, matrix in scores.items():
-        row: dict[str, object] = {"score": name, "cells": len(true), "seeds": len(matrix)}
+        seeds = len(by_seed) if name == TOGETHER else len(matrix)
+        row: dict[str, object] = {"score": name, "cells": len(true), "seeds": seeds}
         taus = metrics.over_seeds(metrics.kendall_tau, matrix, true, n_resamples=RESAMPLES)
         row |= columns("τ", Estimate(*taus[:3]))
         for other in (SIZE, COUNTS, NNGP):
@@ -207,7 +208,7 @@ def _figure(ranking: pd.DataFrame) -> Figure:
     shown = ranking.sort_values("τ")
     places = np.arange(len(shown))
     singles = shown.filter(like="τ of seed").to_numpy(float)
-    several = shown["seeds"].to_numpy() > 1
+    several = shown["score"].isin(_own()).to_numpy()
     for column in singles.T:
         axis.plot(column[several], places[several], "|", ms=7, color=figures.COLOURS[1])
     error = np.abs(shown[["τ low", "τ high"]].to_numpy().T - shown["τ"].to_numpy())
