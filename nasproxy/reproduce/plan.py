@@ -9,6 +9,10 @@ SMALLEST_RESOLVED = 0.2
 that the papers' claims rest on are of .05 to .15."""
 
 
+SHOWN = 3
+"""Needs that a sentence names; the lines before it have them all."""
+
+
 class Planned(NamedTuple):
     """Scores that experiments need.
 
@@ -74,10 +78,18 @@ class Plan(NamedTuple):
         """How long the rest takes, in words."""
         if not any(one.left for one in self.scores):
             return "estimate: nothing is left to compute"
-        said = f"estimate: about {duration(self.seconds)} on this machine, one process"
-        if self.unknown:
-            said += f", and what {', '.join(self.unknown)} take"
-        return said
+        unknown = self.unknown
+        if not unknown:
+            return f"estimate: about {duration(self.seconds)} on this machine, one process"
+        shown = unknown[:SHOWN]
+        more = f" and {len(unknown) - SHOWN} more" if unknown[SHOWN:] else ""
+        why = f"no score of {', '.join(shown)}{more} is stored, of which to read the seconds"
+        if self.seconds == 0:
+            return f"estimate: none yet: {why}"
+        return (
+            f"estimate: about {duration(self.seconds)} on this machine, one process, for a part: "
+            f"{why}"
+        )
 
 
 def resolution(n: int) -> float:

@@ -28,7 +28,13 @@ def test_scores_that_several_needs_share_count_once() -> None:
         "  ntk: 3, 0 stored",
     ]
     assert "about 38 s" in plan.estimate()
-    assert "what ntk take" in plan.estimate()
+    assert "for a part: no score of ntk is stored" in plan.estimate()
+
+
+def test_an_estimate_is_none_where_no_score_says_how_long_one_takes() -> None:
+    scores = [Planned(f"width {i}", (*A[:3], i), 5, 0, None) for i in range(5)]
+    said = Plan.of(scores, 5).estimate()
+    assert said.startswith("estimate: none yet: no score of width 0, width 1, width 2 and 2 more")
 
 
 def test_nothing_left() -> None:
