@@ -11,7 +11,15 @@ from nasproxy import data
 from nasproxy.errors import SettingError
 from nasproxy.reproduce.claims import FAILS, HOLDS, UNDECIDED, Claim, judge
 from nasproxy.reproduce.suites import Options
-from nasproxy_experiments.fc_ntk import fixed_point, memory, modes, prepare, preprocessing, timing
+from nasproxy_experiments.fc_ntk import (
+    fixed_point,
+    memory,
+    modes,
+    paper_steps,
+    prepare,
+    preprocessing,
+    timing,
+)
 
 CLAIMS: dict[str, Claim] = {
     claim.number: claim
@@ -146,6 +154,35 @@ def test_memory_that_grows_with_the_square_refutes(
     ]
     pd.DataFrame(rows).to_csv(folder / "raw.csv")
     assert judged("23", tmp_path) == verdict
+
+
+@pytest.mark.parametrize(
+    ("first", "fifth", "fiftieth", "verdicts"),
+    [
+        (0.55, 0.50, 0.80, (HOLDS, HOLDS)),
+        (0.50, 0.55, 0.40, (FAILS, FAILS)),
+        (0.50, 0.50, np.nan, (UNDECIDED, UNDECIDED)),
+    ],
+)
+def test_networks_by_the_papers_steps_decide(
+    first: float, fifth: float, fiftieth: float, verdicts: tuple[str, str], tmp_path: Path
+) -> None:
+    """Networks that diverge leave open what rests on their mean."""
+    folder = tmp_path / "fc_ntk/paper_steps"
+    folder.mkdir(parents=True)
+    rows = [
+        {"depth": depth, "seed": seed, "error": error + 0.002 * seed, "seconds": 1.0}
+        for depth, error in ((1, first), (5, fifth), (50, fiftieth))
+        for seed in range(3)
+    ]
+    raw = pd.DataFrame(rows)
+    raw.to_parquet(folder / "scores.parquet")
+    assert tuple(judged(number, tmp_path) for number in ("15", "16")) == verdicts
+    table = paper_steps.by_depth(raw).set_index("depth")
+    assert table.loc[1, "error"] == pytest.approx(first + 0.002)
+    assert table.loc[1, "error high"] == pytest.approx(
+        first + 0.002 + 4.303 * 0.002 / np.sqrt(3), abs=1e-6
+    )
 
 
 def test_memory_is_that_of_a_process_of_its_own() -> None:

@@ -25,6 +25,7 @@ from nasproxy_experiments import fc_ntk, nngp_mnas
 from nasproxy_experiments.fc_ntk import (
     finite_networks,
     fixed_point,
+    paper_steps,
     spectrum,
     timing,
 )
@@ -60,6 +61,9 @@ def test_kernels_of_wide_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(kernels, "SEEDS", (0, 1))
     monkeypatch.setattr(finite_networks, "WIDTHS", (8,))
     monkeypatch.setattr(finite_networks, "SEEDS", (0, 1))
+    monkeypatch.setattr(paper_steps, "SEEDS", (0, 1))
+    monkeypatch.setattr(kernels, "STEPS_WIDTH", 8)
+    monkeypatch.setattr(kernels, "PASSES", 1)
     monkeypatch.setattr(timing, "REPEATS", 2)
     monkeypatch.setattr(timing, "WIDTH", 8)
     monkeypatch.setattr(timing, "MOST_EPOCHS", 2)

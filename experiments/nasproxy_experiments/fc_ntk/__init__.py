@@ -12,6 +12,7 @@ EXPERIMENTS = (
     "timing",
     "memory",
     "finite_networks",
+    "paper_steps",
     "accuracy",
 )
 

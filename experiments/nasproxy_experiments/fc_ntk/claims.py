@@ -1,7 +1,8 @@
 """Claims of Bordelon et al., kernels of wide fully-connected networks, and what judges them.
 
 Most of these rules were written when the reports that they read had been made; those of
-preprocessing, modes, fixed_point, timing, memory and of what stands for CIFAR-100 before. There are
+preprocessing, modes, fixed_point, timing, memory, paper_steps and of what stands for CIFAR-100
+before. There are
 5,000 training images, 40,000 where it is said. Errors are on 5,000 validation images unless the
 table says on how many, and intervals are a binomial's.
 """
@@ -17,7 +18,7 @@ from nasproxy.reproduce import claims, evidence
 from nasproxy.reproduce.claims import Evidence, Rule
 from nasproxy.reproduce.evidence import Find, difference, exact, row, share
 from nasproxy.reproduce.statistics import Estimate
-from nasproxy_experiments.fc_ntk import fixed_point, memory, modes, timing
+from nasproxy_experiments.fc_ntk import fixed_point, memory, modes, paper_steps, timing
 
 PAPER = "Bordelon et al. (000)"
 ruled = partial(claims.ruled, PAPER)
@@ -33,6 +34,7 @@ STAND_IN = "fc_ntk_tiny_imagenet100"
 _SPECTRUM, _ACCURACY = "fc_ntk/spectrum", "fc_ntk/accuracy"
 _DEPTH, _FINITE = "fc_ntk/depth", "fc_ntk/finite_networks"
 _SCALINGS, _MODES = "fc_ntk/preprocessing", "fc_ntk/modes"
+_STEPS = "fc_ntk/paper_steps"
 _FIXED, _TIMING, _MEMORY = "fc_ntk/fixed_point", "fc_ntk/timing", "fc_ntk/memory"
 
 
@@ -178,6 +180,17 @@ def _finite(trained: str, depth: int, other: int, width: int = 128, suite: str =
     return find
 
 
+def _after_steps(depth: int, other: int) -> Find:
+    """By how much the error at one depth is above that at another, by the paper's steps."""
+
+    def find(results: Path) -> Evidence:
+        raw = pd.read_parquet(results / f"{_STEPS}/scores.parquet")
+        gain = paper_steps.beyond(raw, depth, other)
+        return Evidence(gain, SEEDS, "networks of each depth", SEEDS)
+
+    return find
+
+
 def _order(results: Path) -> Evidence:
     found = row(results, f"{_FINITE}/rankings.csv", {"trained": "5 epochs", "width": 128})
     order = Estimate(float(found["τ"]), float(found["τ low"]), float(found["τ high"]))
@@ -270,12 +283,12 @@ CLAIMS = (
     ruled(
         "15", _FINITES, "after 5 epochs finite networks are best at depth 5", "5",
         "the error at depth 1 less that at depth 5, width 128,", Rule(above=0),
-        _finite("5 epochs", 1, 5), _FINITE, STEPS,
+        _after_steps(1, 5), _STEPS,
     ),
     ruled(
         "16", _FINITES, "depth 50 is poor after few epochs", "figure only",
         "the error at depth 50 less that at depth 1, width 128,", Rule(above=0),
-        _finite("5 epochs", 50, 1), _FINITE,
+        _after_steps(50, 1), _STEPS,
     ),
     ruled(
         "18", _FINITES, "trained to 80 %, deeper networks are better", "figure only",

@@ -29,6 +29,9 @@ DEEPEST_TRAINED = 50
 """Deeper networks take hours on two processors and, without batch norm, do not train."""
 EPOCHS, MOST_EPOCHS = 5, 15
 """Of the short training, and in which networks must fit 80 % of the training images."""
+STEPS_WIDTH, PASSES = 128, 6
+"""Of networks on all images: six passes over CIFAR-10's 40,000 (10,000 validate) are 7,500 steps of
+32, five over all 50,000 would be 7,812."""
 LOSSES = ("squared", "cross_entropy")
 SEEDS = (0, 1, 2)
 POINTS, VALID = 5000, 5000
@@ -74,7 +77,8 @@ class Study:
 
     Attributes:
         name: the folder of results.
-        pools: the depth grid, for kernels under ``kernel`` and for networks by their width.
+        pools: the depth grid, for kernels under ``kernel`` and for networks by their width, and on
+            all images under ``whole`` and ``steps``.
         requests: named scores: the pool, and what is asked of it.
         tops: k, the numbers of damped eigenvalues.
     """
@@ -145,6 +149,7 @@ class Study:
             for name, images, drawn in (
                 ("kernel", self.images, "class-balanced subsets"),
                 ("whole", self.pools["whole"].images, "all there are"),
+                ("steps", self.pools["steps"].images, "all there are"),
             )
             if name in used
         )
@@ -195,6 +200,7 @@ def prepare(options: Options) -> Study:
         for key, width in (("kernel", 512), *((w, w) for w in WIDTHS))
     }
     pools["whole"] = _pool(512, BEST_DEPTHS, source, store, options.progress)
+    pools["steps"] = _pool(STEPS_WIDTH, depths, source, store, options.progress)
     tops = tuple(min(top, points * top // 5000) for top in (350, 500, 700))
     requests = _requests(len(depths), points, images, tops)
     requests |= {f"whole {loss}": ("whole", _whole(source, loss, tops[1])) for loss in LOSSES}
@@ -281,4 +287,7 @@ def _requests(
                 str(width),
                 Request(spelled(Training, RECIPE, epochs=MOST_EPOCHS, until=0.8), n_trained, seed),
             )
+    for seed in SEEDS:
+        longer = spelled(Training, RECIPE, epochs=PASSES, until=None)
+        requests[f"steps {seed}"] = "steps", Request(longer, n_trained, seed)
     return requests
