@@ -78,7 +78,7 @@ def _verdict(raw: pd.DataFrame, table: pd.DataFrame, images: int, steps: int) ->
     known = table.dropna(subset=["error"])
     if known.empty:
         return f"After {steps:,} steps not one depth has {len(SEEDS)} networks that converged."
-    best = known.loc[known["error"].idxmin()]
+    best = known.nsmallest(1, "error").to_dict("records")[0]
     said = (
         f"After {steps:,} steps on {images:,} images the least error, {best['error']:.3f}, is at "
         f"depth {best['depth']:.0f}."
