@@ -1,5 +1,6 @@
 """Widths at equal rank: the comparison, its seeds and cells, and the report from end to end."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from nasproxy.reproduce import claims
 from nasproxy.reproduce import suites as reproduction
 from nasproxy.reproduce.claims import FAILS, HOLDS
 from nasproxy.reproduce.scores import MEASURES
+from nasproxy.reproduce.statistics import Estimate
 from nasproxy.reproduce.suites import Options
 from nasproxy_experiments import nngp_default
 from nasproxy_experiments.nngp_default import equal_rank, study
@@ -77,6 +79,19 @@ def test_every_number_is_recomputed() -> None:
     assert own["gain"].notna().sum() == 3 * len(MEASURES)  # M 1 and 2 of width 64, M 1 of 128.
 
 
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        ((-0.02, -0.04, 0.01), "rank as well as"),
+        ((-0.10, -0.14, -0.04), "rank better than"),
+        ((0.10, 0.01, 0.20), "rank worse than"),
+        ((0.02, -0.06, 0.10), "are not told apart from"),
+    ],
+)
+def test_intervals_in_words(gain: tuple[float, float, float], said: str) -> None:
+    assert equal_rank._compared(Estimate(*gain)) == said
+
+
 def test_widths_have_equal_rank() -> None:
     assert {wide.width * wide.members[-1] for wide in study.WIDTHS} == {128}
     seeds = {*study.SEEDS, *(s for half in study.HALVES.values() for s in half)}
@@ -102,9 +117,7 @@ def test_the_report_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     finally:
         own.close()
     report = (tmp_path / "equal_rank" / "README.md").read_text(encoding="utf-8")
-    assert (
-        "At equal rank of the kernel, over width 5, by leave-one-out accuracy: width 20" in report
-    )
+    assert re.search(r"accuracy, 4 networks of width 5 .* 1 of width 20 \(of which τ is", report)
     raw = pd.read_parquet(tmp_path / "equal_rank" / "scores.parquet")
     found = equal_rank.compared(raw)
     plain(finding.verdict)

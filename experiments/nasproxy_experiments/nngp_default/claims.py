@@ -4,11 +4,11 @@ from nasproxy.reproduce import claims
 from nasproxy.reproduce.claims import Rule
 from nasproxy.reproduce.evidence import cell
 from nasproxy.reproduce.scores import MEASURES
-from nasproxy_experiments.nngp_default.equal_rank import MEASURE, NARROW
+from nasproxy_experiments.nngp_default.equal_rank import MARGIN, MEASURE, NARROW
 from nasproxy_experiments.nngp_default.study import RANK_SEEDS, WIDTHS
 
 REPORT = "nngp_default/equal_rank"
-ALIKE = Rule(-0.05, 0.05)
+ALIKE = Rule(-MARGIN, MARGIN)
 """A margin that was chosen here: what M 8 gains over M 1 is more."""
 
 CLAIMS = tuple(
