@@ -117,7 +117,7 @@ def test_the_report_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     finally:
         own.close()
     report = (tmp_path / "equal_rank" / "README.md").read_text(encoding="utf-8")
-    assert re.search(r"accuracy, 4 networks of width 5 .* 1 of width 20 \(of which τ is", report)
+    assert re.search(r"accuracy, 4 networks of width 5 .* 1 of width 20 \(τ [-+]", report)
     raw = pd.read_parquet(tmp_path / "equal_rank" / "scores.parquet")
     found = equal_rank.compared(raw)
     plain(finding.verdict)

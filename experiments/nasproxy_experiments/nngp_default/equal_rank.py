@@ -136,7 +136,7 @@ def _verdict(table: pd.DataFrame) -> str:
         narrow = row["width"] * row["M"] / NARROW
         said.append(
             f"{narrow:.0f} networks of width {NARROW} {_compared(gain)} {row['M']:.0f} of width "
-            f"{row['width']:.0f} (of which τ is {gain:+.3f} higher, on {row['cells']:.0f} cells)"
+            f"{row['width']:.0f} (τ {gain:+.3f} for the latter, on {row['cells']:.0f} cells)"
         )
     return (
         f"At equal rank of the kernel, by {MEASURES[MEASURE]}, {'; '.join(said)}. "
