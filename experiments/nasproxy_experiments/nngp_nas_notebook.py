@@ -5,7 +5,7 @@
 The notebook's published outputs: Kendall .1828, Pearson .2163, discovered performance .93376, and
 5.44 s an architecture on a V100, against mean 108-epoch test accuracy, at the benchmark's width of
 128. Its sampler draws random matrices and passes over those whose hash was drawn before: its 250
-cells are distinct, and so are these. Costs about 15 processor-seconds a cell at width 128.
+cells are distinct, and so are these. Costs about 8 processor-seconds a cell at width 128.
 
 It also scores one cell, like a module of Inception, at n_t 500, n_v 200, M 4: .38 there. Here by
 five seeds.

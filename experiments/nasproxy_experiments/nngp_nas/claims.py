@@ -32,7 +32,6 @@ NEAR_CELL = Rule(0.38 - 0.07, 0.38 + 0.07)
 """Two standard errors of a share of 200 images."""
 NEAR_TAU = Rule(0.183 - 0.12, 0.183 + 0.12)
 """Two standard errors of the difference of two draws of 250 cells, .043 each."""
-NARROW = "width 16, where the notebook's is 128"
 SQUARE_ROOT = Rule(finite_width.SLOPE - finite_width.NEAR, finite_width.SLOPE + finite_width.NEAR)
 """Of exponents, by the law of large numbers; the rule of the experiment, written before it ran."""
 
@@ -44,7 +43,7 @@ _NTK = f"{HERE}/ntk_against_nngp"
 _SIZE = f"{HERE}/network_size"
 _LESS = f"{HERE}/search_space_reduction"
 _WHOLE = f"{HERE}/whole_table"
-_NOTEBOOK = "nngp_nas_notebook/width16"
+_NOTEBOOK = "nngp_nas_notebook/width128"
 _WIDTHS = "kernel_scale/finite_width"
 _NETWORKS = {
     "relu-3-flatten": "3 convolutions, flattened",
@@ -399,7 +398,7 @@ CLAIMS = (
         "40", "The notebook", "an Inception-like cell scores .38 at 500 + 200 images, M 4", ".38",
         "its accuracy, over seeds,", NEAR_CELL,
         cell(f"{_NOTEBOOK}/inception.csv", {}, "accuracy", n=1, of="cell", seeds=5),
-        _NOTEBOOK, NARROW,
+        _NOTEBOOK,
     ),
     ruled(
         "41", "The notebook", "τ is .183 over 250 distinct random specs", ".183",
@@ -408,7 +407,7 @@ CLAIMS = (
             f"{_NOTEBOOK}/distinct.csv", {"proxy": "nngp"}, "kendall_tau",
             low="kendall_tau_low", high="kendall_tau_high", n="n",
         ),
-        _NOTEBOOK, NARROW,
+        _NOTEBOOK,
     ),
     ruled(
         "38", "Section 2.1", "results vary strongly with ε", "strongly",
