@@ -81,15 +81,15 @@ def _verdict(study: Study, table: pd.DataFrame, largest: str) -> str:
 
     early, late = gain("accuracy", short), gain("accuracy", long)
     others = [
-        f"{text} {gain(measure, short):+.4f}"
+        f"{gain(measure, short):+.4f} ({text})"
         for measure, text in MEASURES.items()
         if measure != "accuracy"
     ]
     return (
         f"The claim {settled(-early, -late)}. NNGP accuracy at {largest} finds {early:+.4f} "
         f"{short} (that it is at most as good {settled(-early)}) and {late:+.4f} {long} (that it "
-        f"is worse {settled(-late)}). The same kernels' other measures find {' and '.join(others)} "
-        f"{short}."
+        f"is worse {settled(-late)}). By other measures the same kernels find "
+        f"{' and '.join(others)} {short}."
     )
 
 
