@@ -7,8 +7,6 @@ from typing import NamedTuple
 SMALLEST_RESOLVED = 0.2
 """Half-width of a 95 % interval of Kendall's τ from which on nothing is decided: the differences
 that the papers' claims rest on are of .05 to .15."""
-
-
 SHOWN = 3
 """Needs that a sentence names; the lines before it have them all."""
 

@@ -8,7 +8,7 @@ from nasproxy.reproduce import figures
 from nasproxy.reproduce.evidence import difference
 from nasproxy.reproduce.statistics import Estimate, columns, mean, student
 from nasproxy.reproduce.suites import Finding
-from nasproxy_experiments.fc_ntk.study import PASSES, SEEDS, STEPS_WIDTH, Study
+from nasproxy_experiments.fc_ntk.study import PASSES, RECIPE, SEEDS, STEPS_WIDTH, Study
 
 CLAIM = (
     "After 5 epochs finite networks are best at depth 5, and depth 50 is poor. Rules, committed "
@@ -16,7 +16,7 @@ CLAIM = (
     "interval of the difference of mean errors, by Student's t over seeds, is above 0."
 )
 NEEDS = ("steps",)
-BATCH = 32
+BATCH: int = RECIPE["batch"]
 PAIRS = ((1, 5), (50, 1))
 """Depths that the rules are about: the first errs more than the other, as the paper has it."""
 
