@@ -66,15 +66,18 @@ def cell(
     *,
     low: str = "",
     high: str = "",
-    n: int | str,
+    n: int | str | Callable[[Path], int],
     of: str = "cells",
     seeds: int | str | None = 1,
 ) -> Find:
-    """Evidence that stands in a row of a table; n and seeds are there too (a column) or given."""
+    """Evidence that stands in a row of a table.
+
+    n and seeds are there too (a column) or given; n may also be counted in the results.
+    """
 
     def find(results: Path) -> Evidence:
         found = row(results, table, where)
-        count = int(found[n]) if isinstance(n, str) else n
+        count = int(found[n]) if isinstance(n, str) else n(results) if callable(n) else n
         drawn = int(found[seeds]) if isinstance(seeds, str) else seeds
         return Evidence(estimate_of(found, name, low, high), count, of, drawn)
 

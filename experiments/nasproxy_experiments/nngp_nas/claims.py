@@ -5,6 +5,7 @@ read had been made (those of the notebook, 40 and 41, before), at n_t of a few h
 cells: what only the paper's sizes could refute is not refuted here.
 """
 
+from collections.abc import Callable
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -83,14 +84,29 @@ def _exponent(network: str, of: str) -> evidence.Find:
     return find
 
 
+def _counted(report: str, every: bool = False) -> Callable[[Path], int]:
+    """Cells with a finite score at the largest setting, or at every one, of a report's own."""
+
+    def count(results: Path) -> int:
+        raw = pd.read_parquet(results / report / "scores_many.parquet")
+        own = [n for n in raw if str(n).startswith("nngp") and (every or "n_train" not in str(n))]
+        return len(raw[own].dropna())
+
+    return count
+
+
 def _exceeds(epochs: int, percent: int) -> evidence.Find:
     where: evidence.Where = {"score": ACCURACY, "against": f"{epochs} epochs"}
-    return cell(f"{_ABOVE}/ranges.csv", where, f"gain at {percent}%", n=5000)
+    return cell(
+        f"{_ABOVE}/ranges.csv", where, f"gain at {percent}%", n=_counted(_ABOVE, every=True)
+    )
 
 
 def _discovers(epochs: int, score: str = ACCURACY, setting: str = MANY) -> evidence.Find:
     where: evidence.Where = {"score": score, "setting": setting}
-    return cell(f"{_FOUND}/discovered.csv", where, f"over {epochs} epochs", n=5000)
+    return cell(
+        f"{_FOUND}/discovered.csv", where, f"over {epochs} epochs", n=_counted(_FOUND, every=True)
+    )
 
 
 def _peaks(results: Path) -> Evidence:
@@ -128,17 +144,18 @@ def _within_clusters(results: Path) -> Evidence:
 
 def _reduced(epochs: int, kept: float, over: str) -> evidence.Find:
     where: evidence.Where = {"epochs": epochs, "kept by": ACCURACY, "kept": kept}
-    return cell(f"{_LESS}/reduction.csv", where, f"over {over}", n=5000)
+    return cell(f"{_LESS}/reduction.csv", where, f"over {over}", n=_counted(_LESS))
 
 
 def _hybrid(name: str) -> evidence.Find:
     def find(results: Path) -> Evidence:
         table = f"{HERE}/hybrid/hybrids.csv"
+        cells = _counted(f"{HERE}/hybrid")(results)
         both = row(results, table, {"score": f"4 epochs + {ACCURACY}"})
         if name != "τ":
-            return Evidence(estimate_of(both, name), 5000)
+            return Evidence(estimate_of(both, name), cells)
         alone = row(results, table, {"score": "4 epochs"})
-        return Evidence(difference(estimate_of(both, "τ"), estimate_of(alone, "τ")), 5000)
+        return Evidence(difference(estimate_of(both, "τ"), estimate_of(alone, "τ")), cells)
 
     return find
 
@@ -273,7 +290,7 @@ CLAIMS = (
                     row(results, f"{_SIZE}/size.csv", {"score": f"{ACCURACY} {MANY}"}), "τ"
                 ),
             ),
-            5000,
+            _counted(_SIZE, every=True)(results),
         ),
         _SIZE, SMALL,
     ),
@@ -291,7 +308,8 @@ CLAIMS = (
             number, FIG6, f"under 10M parameters size's finds decline more than those of {score}",
             "figure only", f"how much more they decline than those of {score}", POSITIVE,
             cell(
-                f"{HERE}/small_networks/declines.csv", {"score": score}, "size's more", n=5000
+                f"{HERE}/small_networks/declines.csv", {"score": score}, "size's more",
+                n=_counted(f"{HERE}/small_networks"),
             ),
             f"{HERE}/small_networks", SUBSETS,
         )

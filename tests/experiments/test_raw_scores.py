@@ -1,0 +1,59 @@
+"""Numbers of committed reports, computed again from the raw scores beside them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nasproxy import metrics
+from nasproxy_experiments.fc_ntk import paper_steps
+from nasproxy_experiments.nngp_default import equal_rank
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+def test_widths_at_equal_rank() -> None:
+    folder = RESULTS / "nngp_default/equal_rank"
+    raw = pd.read_parquet(folder / "scores.parquet")
+    printed = pd.read_csv(folder / "widths.csv")
+    for row in printed[printed["score"] == "leave-one-out accuracy"].to_dict("records"):
+        own = raw[(raw["width"] == row["width"]) & (raw["M"] == row["M"])]
+        taus = [metrics.kendall_tau(o["loo_accuracy"], o["truth"]) for _, o in own.groupby("seed")]
+        assert sum(taus) / len(taus) == pytest.approx(row["τ"], abs=1e-5)
+    gain = equal_rank.compared(raw).set_index(["score", "width", "M"])["gain"]
+    assert gain["leave-one-out accuracy", 64, 2] == pytest.approx(-0.0953, abs=1e-4)
+
+
+@pytest.mark.parametrize("space", ["nasbench201", "nasbench_macro"])
+def test_spaces_by_seeds(space: str) -> None:
+    folder = RESULTS / f"nngp_mnas/{space}_by_seeds"
+    raw = pd.read_parquet(folder / "scores.parquet")
+    printed = pd.read_csv(folder / "ranking.csv").set_index("score")["τ"]
+    score = "NNGP validation accuracy (1000, 500, 4)"
+    columns = [name for name in raw if str(name).startswith(f"{score}, seed ")]
+    assert len(columns) == 3
+    taus = [metrics.kendall_tau(raw[name], raw["accuracy"]) for name in columns]
+    assert sum(taus) / 3 == pytest.approx(printed[score], abs=1e-5)
+    assert metrics.kendall_tau(raw["parameters"], raw["accuracy"]) == pytest.approx(
+        printed["parameters"], abs=1e-5
+    )
+
+
+def test_networks_by_the_papers_steps() -> None:
+    folder = RESULTS / "fc_ntk/paper_steps"
+    again = paper_steps.by_depth(pd.read_parquet(folder / "scores.parquet"))
+    pd.testing.assert_frame_equal(
+        again, pd.read_csv(folder / "networks.csv"), check_dtype=False, rtol=1e-5
+    )
+
+
+def test_cells_of_a_ranking_on_5000() -> None:
+    """Cells without a score at some setting are left out, and the report counts the rest."""
+    folder = RESULTS / "nngp_nas/network_size"
+    raw = pd.read_parquet(folder / "scores_many.parquet")
+    own = raw.dropna(subset=[name for name in raw if str(name).startswith("nngp")])
+    printed = pd.read_csv(folder / "size.csv").set_index("score").loc["12 epochs"]
+    assert len(own) == printed["cells"] < len(raw)
+    assert metrics.kendall_tau(own["12 epochs"], own["truth"]) == pytest.approx(
+        printed["τ"], abs=1e-5
+    )
