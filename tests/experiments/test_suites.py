@@ -238,6 +238,12 @@ def test_data_is_the_imagenet_like_set(tmp_path: Path, monkeypatch: pytest.Monke
     few, small = used["nngp, 10 labels"], used["training"]
     assert (few.classes, few.image_shape) == (10, (40, 40, 3))
     assert (small.classes, small.image_shape) == (10, (32, 32, 3))
+    assert used["seed 2"].name == used["nngp"].name
+    larger = nngp_mnas.prepare(dataclasses.replace(options, data=f"{pets}:valid_fraction=0.25"))
+    larger.close()
+    drawn = larger.benchmarks[ACCEL]
+    names = [drawn.pool_of(label).images.name for label in ("more", "seed 2", "seed 4")]
+    assert names == ["pets:valid_fraction=0.25", *["pets:valid_fraction=0.34"] * 2]
     assert {study.benchmarks[n].pool.images.name for n in (MACRO, TOPOLOGY)} == {"cifar10"}
     with pytest.raises(SettingError, match=r"--data digits: .*ten of its labels"):
         nngp_mnas.prepare(dataclasses.replace(options, data="digits"))

@@ -86,6 +86,8 @@ LARGE: dict[str, dict[str, Any]] = {
     MACRO: {"n_train": 1000, "n_valid": 500, "ensemble": (1, 4)},
     TOPOLOGY: {"n_train": 1000, "n_valid": 500, "ensemble": (1, 4)},
 }
+LARGE_FRACTION = 0.34
+"""Of 15,000 training images, to validate on: 5,000 and no fewer."""
 LARGE_CELLS = 300
 FEWEST_REPEATED = 10
 """Drawn networks that were trained several times, of which a ceiling is known."""
@@ -233,7 +235,7 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
     drawn = f"uniform from the table's {len(accuracy):,}, n={n}, seed={options.seed}"
     others: dict[str, Pool] = {}
     if name == ACCEL:
-        images, fewer, small = _imagenet_like(options)
+        images, fewer, small, larger = _imagenet_like(options)
         sizes: dict[str, Any] = {"n_valid": 250, "norm_images": 16, "width": 16}
         nngp = spelled(NNGP, PAPER, n_train=(200, 500), ensemble=(1, 2), **sizes)
         request = Request(nngp, n)
@@ -245,7 +247,11 @@ def _published(name: str, options: Options, store: Store) -> Benchmark:
         pool = Pool(space, architectures, images, store, drawn, options.progress)
         others = {
             label: Pool(space, architectures, other, store, drawn, options.progress)
-            for label, other in (("nngp, 10 labels", fewer), ("training", small))
+            for label, other in (
+                ("nngp, 10 labels", fewer),
+                ("training", small),
+                *((of_seed(seed), larger) for seed in SEEDS),
+            )
         }
     else:
         images = data.load("cifar10", data_dir=options.data_dir)
@@ -330,8 +336,8 @@ def _enlarged(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
     return images.repeat(4, axis=1).repeat(4, axis=2), labels
 
 
-def _imagenet_like(options: Options) -> tuple[Dataset, Dataset, Dataset]:
-    """The set that ``--data`` names; ten of its labels; and these at 32×32 pixels."""
+def _imagenet_like(options: Options) -> tuple[Dataset, Dataset, Dataset, Dataset]:
+    """The set that ``--data`` names; ten of its labels; these at 32×32; more to validate on."""
     text = options.data or "tiny_imagenet100"
     name, settings = data_settings(text)
     few = settings | {"labels": 10}
@@ -340,12 +346,16 @@ def _imagenet_like(options: Options) -> tuple[Dataset, Dataset, Dataset]:
             data.load(name, data_dir=options.data_dir, **chosen)
             for chosen in (settings, few, few | {"resolution": 32})
         )
+        larger = whole
+        if whole.valid_fraction is not None and len(whole.valid_labels) < LARGE[ACCEL]["n_valid"]:
+            more = settings | {"valid_fraction": max(LARGE_FRACTION, whole.valid_fraction)}
+            larger = data.load(name, data_dir=options.data_dir, **more)
     except SettingError as error:
         raise SettingError(
             f"--data {text}: {error} (nngp_mnas also scores on ten of its labels, and on these at "
             "32×32 pixels)"
         ) from error
-    return whole, fewer, small
+    return whole, fewer, small, larger
 
 
 def _read(path: Path, space: Any, columns: Columns) -> tuple[pd.Series, pd.Series | None]:
