@@ -239,11 +239,13 @@ def test_data_is_the_imagenet_like_set(tmp_path: Path, monkeypatch: pytest.Monke
     assert (few.classes, few.image_shape) == (10, (40, 40, 3))
     assert (small.classes, small.image_shape) == (10, (32, 32, 3))
     assert used["seed 2"].name == used["nngp"].name
-    larger = nngp_mnas.prepare(dataclasses.replace(options, data=f"{pets}:valid_fraction=0.25"))
+    text = f"{pets}:resolution=40,valid_fraction=0.25"
+    larger = nngp_mnas.prepare(dataclasses.replace(options, data=text))
     larger.close()
     drawn = larger.benchmarks[ACCEL]
     names = [drawn.pool_of(label).images.name for label in ("more", "seed 2", "seed 4")]
-    assert names == ["pets:valid_fraction=0.25", *["pets:valid_fraction=0.34"] * 2]
+    fractions = [0.25, 0.34, 0.34]
+    assert names == [f"pets:resolution=40,valid_fraction={part}" for part in fractions]
     assert {study.benchmarks[n].pool.images.name for n in (MACRO, TOPOLOGY)} == {"cifar10"}
     with pytest.raises(SettingError, match=r"--data digits: .*ten of its labels"):
         nngp_mnas.prepare(dataclasses.replace(options, data="digits"))
