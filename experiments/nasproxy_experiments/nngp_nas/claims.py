@@ -45,6 +45,7 @@ _SIZE = f"{HERE}/network_size"
 _LESS = f"{HERE}/search_space_reduction"
 _WHOLE = f"{HERE}/whole_table"
 _NOTEBOOK = "nngp_nas_notebook/width128"
+_KERNELS = "NTK", "NNGP"
 _WIDTHS = "kernel_scale/finite_width"
 _NETWORKS = {
     "relu-3-flatten": "3 convolutions, flattened",
@@ -111,8 +112,12 @@ def _discovers(epochs: int, score: str = ACCURACY, setting: str = MANY) -> evide
 
 def _peaks(results: Path) -> Evidence:
     table = f"{_NTK}/regularisers.csv"
-    peaks = [_extreme(results, table, kernel, True) for kernel in ("NTK", "NNGP")]
-    return Evidence(difference(*peaks), 300)
+    peaks = [_extreme(results, table, kernel, True) for kernel in _KERNELS]
+    return Evidence(difference(*peaks), min(int(_kernel(results, k)["cells"]) for k in _KERNELS))
+
+
+def _kernel(results: Path, kernel: str) -> pd.Series:
+    return row(results, f"{_NTK}/scores.csv", {"score": f"{kernel}: validation accuracy"})
 
 
 def _extreme(results: Path, table: str, kernel: str, largest: bool) -> Estimate:
@@ -124,16 +129,13 @@ def _extreme(results: Path, table: str, kernel: str, largest: bool) -> Estimate:
 def _spread(results: Path) -> Evidence:
     table = f"{_NTK}/regularisers.csv"
     ends = [_extreme(results, table, "NNGP", largest) for largest in (True, False)]
-    return Evidence(difference(*ends), 300)
+    return Evidence(difference(*ends), int(_kernel(results, "NNGP")["cells"]))
 
 
 def _dearer(results: Path) -> Evidence:
-    table = f"{_NTK}/scores.csv"
-    costs = [
-        float(row(results, table, {"score": f"{kernel}: validation accuracy"})["PFLOPs"])
-        for kernel in ("NTK", "NNGP")
-    ]
-    return Evidence(exact(costs[0] / costs[1]), 300)
+    own = [_kernel(results, kernel) for kernel in _KERNELS]
+    ratio = float(own[0]["PFLOPs"]) / float(own[1]["PFLOPs"])
+    return Evidence(exact(ratio), min(int(one["cells"]) for one in own))
 
 
 def _within_clusters(results: Path) -> Evidence:
