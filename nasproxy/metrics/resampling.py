@@ -1,6 +1,6 @@
 """Intervals: architectures and seeds resampled together, two scores by the same resamples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +45,8 @@ def bootstrap(
     """Percentile-bootstrap interval of ``statistic(*arrays)`` over the architectures.
 
     Each resample draws n architectures with replacement, the same ones from every array.
+    Of more than 10,000 architectures τ is by its linear part, see ``nasproxy.metrics.resamples``,
+    which keeps all but some 10/n of an interval's width.
     A resample on which the statistic is NaN (one class for ``pqetp``, a constant array) is left
     out, so that the interval is conditional on the statistic being defined; where that happens to
     more than half of them, the interval is NaN.
@@ -181,11 +183,15 @@ def _estimate(
     n_resamples = whole("n_resamples", n_resamples, 1)
     seed = whole("seed", seed, 0)
     # Architectures are those of `bootstrap`, whatever the number of seeds.
-    rng, n = np.random.default_rng(seed), matrices[0].shape[1]
-    draws = [np.arange(n), *(rng.integers(n, size=n) for _ in range(n_resamples))]
+    n = matrices[0].shape[1]
     # By matrix, (1 + resamples, seeds).
     values = [
-        np.column_stack([resamples.values(statistic, [s, *arrays], draws) for s in matrix])
+        np.column_stack(
+            [
+                resamples.values(statistic, [s, *arrays], _draws(n, n_resamples, seed))
+                for s in matrix
+            ]
+        )
         for matrix in matrices
     ]
     chosen = {
@@ -199,6 +205,14 @@ def _estimate(
     if len(alike) == 1 and alike != {1}:
         deviation = float(np.std(combine(*(of[0] for of in values)), ddof=1))
     return Estimate(whole_value, *_interval(resampled, confidence), deviation)
+
+
+def _draws(n: int, n_resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """All, then the resamples; drawn again for every score, as all at once are n times as many."""
+    yield np.arange(n)
+    rng = np.random.default_rng(seed)
+    for _ in range(n_resamples):
+        yield rng.integers(n, size=n)
 
 
 def _seed_means(values: Vector, drawn: NDArray[np.int64]) -> Vector:
