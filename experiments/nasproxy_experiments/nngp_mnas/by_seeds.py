@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from nasproxy import metrics
 from nasproxy.proxies import Counts
-from nasproxy.reproduce import figures
+from nasproxy.reproduce import evidence, figures
 from nasproxy.reproduce.scores import MEASURES, Request
 from nasproxy.reproduce.statistics import Estimate, columns, mean, student
 from nasproxy.reproduce.suites import Finding
@@ -51,11 +51,12 @@ def report(benchmark: Benchmark) -> Finding:
         frame[predicted] = truth.reindex(frame.index)
     table = pd.concat(tables, ignore_index=True)
     top = ceiling(benchmark.repeats)
-    written = {"ranking": table}
+    written, said = {"ranking": table}, _verdict(table)
     if benchmark.repeats is not None and top is not None:
         written["ceiling"] = _ceiling(benchmark.repeats, top, frame.index)
+        said.append(_agreement(written["ceiling"].iloc[0]))
     return Finding(
-        _verdict(table, top),
+        " ".join(said),
         written,
         _figure(table, top),
         (
@@ -186,26 +187,35 @@ def _ceiling(repeats: pd.DataFrame, top: Estimate, scored: pd.Index) -> pd.DataF
     return pd.DataFrame([row | {"trainings": whole.shape[1]} | columns("τ of two trainings", top)])
 
 
-def _verdict(table: pd.DataFrame, top: Estimate | None) -> str:
+def _agreement(row: pd.Series) -> str:
+    """Of a row of the ceiling's table."""
+    same = "the same networks" if row["of them scored here"] else f"{row['networks']} others"
+    top = evidence.estimate_of(row, "τ of two trainings")
+    return f"Two trainings of {same} agree with τ {top}."
+
+
+def _verdict(table: pd.DataFrame) -> list[str]:
     said = []
     for predicts, rows in table.groupby("predicts", sort=False):
         nngp = rows[rows["score"].str.startswith("NNGP")]
         both = rows[rows["score"].str.startswith(MIXED)].iloc[0]
         own = nngp[nngp["score"].str.contains(MEASURES["accuracy"], regex=False)]
         largest = max(own.to_dict("records"), key=lambda row: _sizes(str(row["score"])))
-        tau, gain = (
-            Estimate(*(row[n] for n in (name, f"{name} low", f"{name} high")))
-            for row, name in ((largest, "τ"), (both, OVER))
-        )
+        tau = evidence.estimate_of(pd.Series(largest), "τ")
+        gain = evidence.estimate_of(both, OVER)
         single = rows[~rows["score"].str.startswith(("NNGP", MIXED))].iloc[0]
         said.append(
             f"{largest['score']} ranks {predicts} with τ {tau}, {single['score']} with "
             f"{single['τ']:.3f}. A mean rank of both changes the latter's by {gain:+.3f} at best, "
             f"with {both['score'].removeprefix(MIXED)[1:]}."
         )
-    if top is not None:
-        said.append(f"Two trainings of the same networks agree with τ {top}.")
-    return " ".join(said)
+        if predicts == REWARD:
+            more = evidence.estimate_of(pd.Series(largest), "finds more than random")
+            said.append(
+                f"Of {SUBSET} networks, the best of the {TOP} that its accuracy puts first has a "
+                f"reward {more:+.2f} above that of the best of {TOP} random ones."
+            )
+    return said
 
 
 def _sizes(score: str) -> tuple[int, ...]:
@@ -226,6 +236,8 @@ def _figure(table: pd.DataFrame, top: Estimate | None) -> Figure:
         if top is not None and name == ACCURACY:
             one.axhline(top.value, color="0.3", ls="--", lw=1, label="between two trainings")
         one.axhline(0, color="0.5", ls=":", lw=1)
-        figures.label(one, "", f"Kendall τ with {name}")
+        several = len(predicted) > 1
+        truth = "the truth" if several else name
+        figures.label(one, "", f"Kendall τ with {truth}", name if several else "")
     figures.legend(axes[0], loc="upper left")
     return figure
