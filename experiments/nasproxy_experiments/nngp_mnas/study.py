@@ -348,7 +348,8 @@ def _imagenet_like(options: Options) -> tuple[Dataset, Dataset, Dataset, Dataset
         )
         larger = whole
         if whole.valid_fraction is not None and len(whole.valid_labels) < LARGE[ACCEL]["n_valid"]:
-            more = settings | {"valid_fraction": max(LARGE_FRACTION, whole.valid_fraction)}
+            fraction: Any = max(LARGE_FRACTION, whole.valid_fraction)
+            more = settings | {"valid_fraction": fraction}
             larger = data.load(name, data_dir=options.data_dir, **more)
     except SettingError as error:
         raise SettingError(
