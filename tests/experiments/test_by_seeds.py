@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from nasproxy import metrics
+from nasproxy.reproduce.statistics import Estimate, columns
 from nasproxy_experiments.nngp_mnas import by_seeds
 from nasproxy_experiments.nngp_mnas.study import LARGE, SEEDS
 
@@ -73,6 +74,14 @@ def test_a_ceiling_is_between_trainings() -> None:
     assert top.value == pytest.approx(np.mean(expected))
     assert top.low < top.value < top.high
     assert by_seeds.ceiling(None) is None
+
+
+@pytest.mark.parametrize(("scored", "said"), [(0, "117 others"), (117, "the same networks")])
+def test_whose_trainings_agree_is_said(scored: int, said: str) -> None:
+    row = pd.Series({"networks": 117, "of them scored here": scored})
+    row = pd.concat([row, pd.Series(columns("τ of two trainings", Estimate(0.9, 0.8, 0.95)))])
+    expected = f"Two trainings of {said} agree with τ 0.900 [0.800, 0.950]."
+    assert by_seeds.agreement(row) == expected
 
 
 def test_settings_are_those_that_were_asked_for() -> None:

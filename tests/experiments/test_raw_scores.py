@@ -24,19 +24,27 @@ def test_widths_at_equal_rank() -> None:
     assert gain["leave-one-out accuracy", 64, 2] == pytest.approx(-0.0953, abs=1e-4)
 
 
-@pytest.mark.parametrize("space", ["nasbench201", "nasbench_macro"])
-def test_spaces_by_seeds(space: str) -> None:
+@pytest.mark.parametrize(
+    ("space", "setting", "truths"),
+    [
+        ("accel_nasbench", "(1000, 5000, 4)", ["accuracy", "reward"]),
+        ("nasbench201", "(1000, 500, 4)", ["accuracy"]),
+        ("nasbench_macro", "(1000, 500, 4)", ["accuracy"]),
+    ],
+)
+def test_spaces_by_seeds(space: str, setting: str, truths: list[str]) -> None:
     folder = RESULTS / f"nngp_mnas/{space}_by_seeds"
     raw = pd.read_parquet(folder / "scores.parquet")
-    printed = pd.read_csv(folder / "ranking.csv").set_index("score")["τ"]
-    score = "NNGP validation accuracy (1000, 500, 4)"
+    printed = pd.read_csv(folder / "ranking.csv").set_index(["predicts", "score"])["τ"]
+    score = f"NNGP validation accuracy {setting}"
     columns = [name for name in raw if str(name).startswith(f"{score}, seed ")]
     assert len(columns) == 3
-    taus = [metrics.kendall_tau(raw[name], raw["accuracy"]) for name in columns]
-    assert sum(taus) / 3 == pytest.approx(printed[score], abs=1e-5)
-    assert metrics.kendall_tau(raw["parameters"], raw["accuracy"]) == pytest.approx(
-        printed["parameters"], abs=1e-5
-    )
+    for truth in truths:
+        known = raw.dropna(subset=truth)
+        taus = [metrics.kendall_tau(known[name], known[truth]) for name in columns]
+        assert sum(taus) / 3 == pytest.approx(printed[truth, score], abs=1e-5)
+        size = metrics.kendall_tau(known["parameters"], known[truth])
+        assert size == pytest.approx(printed[truth, "parameters"], abs=1e-5)
 
 
 def test_networks_by_the_papers_steps() -> None:

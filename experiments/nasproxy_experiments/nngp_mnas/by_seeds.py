@@ -54,7 +54,7 @@ def report(benchmark: Benchmark) -> Finding:
     written, said = {"ranking": table}, _verdict(table)
     if benchmark.repeats is not None and top is not None:
         written["ceiling"] = _ceiling(benchmark.repeats, top, frame.index)
-        said.append(_agreement(written["ceiling"].iloc[0]))
+        said.append(agreement(written["ceiling"].iloc[0]))
     return Finding(
         " ".join(said),
         written,
@@ -187,9 +187,9 @@ def _ceiling(repeats: pd.DataFrame, top: Estimate, scored: pd.Index) -> pd.DataF
     return pd.DataFrame([row | {"trainings": whole.shape[1]} | columns("τ of two trainings", top)])
 
 
-def _agreement(row: pd.Series) -> str:
-    """Of a row of the ceiling's table."""
-    same = "the same networks" if row["of them scored here"] else f"{row['networks']} others"
+def agreement(row: pd.Series) -> str:
+    """How well trainings agree, of a row of the ceiling's table."""
+    same = "the same networks" if row["of them scored here"] else f"{int(row['networks'])} others"
     top = evidence.estimate_of(row, "τ of two trainings")
     return f"Two trainings of {same} agree with τ {top}."
 
