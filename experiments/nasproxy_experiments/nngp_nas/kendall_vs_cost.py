@@ -149,7 +149,9 @@ def _verdict(study: Study, groups: list[Group]) -> str:
     ratio = cost / max(group.scores.costs[setting] for group, setting in chosen)
     paper, others = (
         {
-            (m, group.need): [group.gain((m, s), e, len(chosen) * len(measures)) for e in budgets]
+            (m, f"{s} on {group.cells:,} cells"): [
+                group.gain((m, s), e, len(chosen) * len(measures)) for e in budgets
+            ]
             for m in measures
             for group, s in chosen
         }
@@ -166,9 +168,9 @@ def _verdict(study: Study, groups: list[Group]) -> str:
 
 def _best(gains: dict[tuple[str, str], list[Estimate]], budgets: list[int]) -> str:
     """The setting and measure that are nearest to training."""
-    (measure, need), best = max(gains.items(), key=lambda item: item[1][0].value)
+    (measure, setting), best = max(gains.items(), key=lambda item: item[1][0].value)
     said = " and ".join(f"{g:+.3f} over {e} epochs" for g, e in zip(best, budgets, strict=True))
-    return f"By {MEASURES[measure]} the most is gained by `{need}`, {said}."
+    return f"By {MEASURES[measure]} the most is gained at {setting}, {said}."
 
 
 def outcomes(budgets: list[int], gains: list[list[Estimate]]) -> str:
@@ -220,7 +222,7 @@ def _figure(study: Study, groups: list[Group]) -> Figure:
         for ensemble in group.ensembles:
             _settings(one, group, ensemble, colours[ensemble])
         for epochs, style in zip(study.budgets, ("--", "-.", ":"), strict=False):
-            label = f"{epochs} epochs, {study.training_cost(epochs):.2g} FLOPs"
+            label = f"{epochs} epochs, {short(study.training_cost(epochs))} FLOPs"
             one.axhline(study.population[epochs], color="0.3", ls=style, lw=0.9, label=label)
         size = group.estimate(("parameters", None)).value
         one.axhline(size, color="#b08900", lw=0.9, label="parameters")
@@ -263,5 +265,5 @@ def _settings(axes: Axes, group: Group, ensemble: int, colour: str) -> None:
                 ha="center",
                 fontsize=7,
             )
-    axes.set_xscale("log")
+    figures.logarithmic(axes)
     axes.margins(x=0.12)
