@@ -165,8 +165,8 @@ def _agreement(x: np.ndarray, y: np.ndarray) -> str:
 
 def short(value: float) -> str:
     """A number for an axis: 50000 as 50k."""
-    for size, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if size <= abs(value) < 1e15:
+    for size, suffix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if size <= abs(value) < 1e18:
             return f"{value / size:g}{suffix}"
     return f"{value:g}"
 

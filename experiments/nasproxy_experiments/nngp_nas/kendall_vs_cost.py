@@ -222,7 +222,8 @@ def _figure(study: Study, groups: list[Group]) -> Figure:
         for ensemble in group.ensembles:
             _settings(one, group, ensemble, colours[ensemble])
         for epochs, style in zip(study.budgets, ("--", "-.", ":"), strict=False):
-            label = f"{epochs} epochs, {short(study.training_cost(epochs))} FLOPs"
+            cost = short(float(f"{study.training_cost(epochs):.2g}"))
+            label = f"{epochs} epochs, {cost} FLOPs"
             one.axhline(study.population[epochs], color="0.3", ls=style, lw=0.9, label=label)
         size = group.estimate(("parameters", None)).value
         one.axhline(size, color="#b08900", lw=0.9, label="parameters")
