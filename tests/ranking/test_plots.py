@@ -150,3 +150,11 @@ def test_long_names_break_at_commas() -> None:
 def test_pyplot_stays_out() -> None:
     code = "import sys, nasproxy.ranking.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(50_000, "50k"), (1.4e15, "1.4P"), (2e12, "2T"), (0.5, "0.5"), (-3e6, "-3M"), (1e18, "1e+18")],
+)
+def test_numbers_of_an_axis_are_short(value: float, said: str) -> None:
+    assert plots.short(value) == said
