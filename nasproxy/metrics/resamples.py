@@ -119,13 +119,13 @@ def _blocks(group: Draw) -> Iterator[Draw]:
     if len(order) <= MOST:
         yield order
         return
-    packed: list[Draw] = []
-    for own in np.split(order, np.cumsum(np.bincount(group))[:-1]):
-        if packed and sum(map(len, packed)) + len(own) > PACKED:
-            yield np.concatenate(packed)
-            packed = []
-        packed.append(own)
-    yield np.concatenate(packed)
+    start = last = 0
+    for end in np.cumsum(np.bincount(group)).tolist():
+        if last > start and end - start > PACKED:
+            yield order[start:last]
+            start = last
+        last = end
+    yield order[start:]
 
 
 def _agreement(x: Draw, y: Draw, group: Draw) -> Float32[np.ndarray, "n n"]:
