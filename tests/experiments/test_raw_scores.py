@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from nasproxy import metrics
+from nasproxy.reproduce import evidence
 from nasproxy_experiments.fc_ntk import paper_steps
 from nasproxy_experiments.nngp_default import equal_rank
 
@@ -65,3 +66,41 @@ def test_cells_of_a_ranking_on_5000() -> None:
     assert metrics.kendall_tau(own["12 epochs"], own["truth"]) == pytest.approx(
         printed["τ"], abs=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "score", "table", "row"),
+    [
+        ("ntk_against_nngp/scores_ntk", "ntk", "scores", {"score": "NTK: validation accuracy"}),
+        (
+            "reduced_width/scores_wide",
+            "nngp",
+            "widths",
+            {"network": "width 128, seed 0", "score": "validation accuracy"},
+        ),
+        (
+            "batch_norm_momentum/scores_momentum_0",
+            "nngp[loo_accuracy]",
+            "momentum",
+            {"momentum": 0, "score": "leave-one-out accuracy"},
+        ),
+        (
+            "one_at_a_time/scores_other_seed",
+            "nngp",
+            "changes",
+            {"changed": "other seed", "score": "validation accuracy"},
+        ),
+        (
+            "kendall_vs_cost/scores_members",
+            "nngp",
+            "settings",
+            {"of": "members", "score": "NNGP validation accuracy", "setting": "(1000, 200, 8)"},
+        ),
+    ],
+)
+def test_cells_of_one_need(file: str, score: str, table: str, row: dict[str, object]) -> None:
+    raw = pd.read_parquet(RESULTS / f"nngp_nas/{file}.parquet").dropna(subset=[score])
+    report = file.partition("/")[0]
+    printed = evidence.row(RESULTS, f"nngp_nas/{report}/{table}.csv", row)
+    assert len(raw) == printed["cells"]
+    assert metrics.kendall_tau(raw[score], raw["truth"]) == pytest.approx(printed["τ"], abs=1e-4)
