@@ -12,6 +12,8 @@ from nasproxy.errors import SettingError
 from nasproxy.reproduce.claims import FAILS, HOLDS, UNDECIDED, Claim, judge
 from nasproxy.reproduce.suites import Options
 from nasproxy_experiments.fc_ntk import (
+    accuracy,
+    finite_networks,
     fixed_point,
     memory,
     modes,
@@ -183,6 +185,43 @@ def test_networks_by_the_papers_steps_decide(
     assert table.loc[1, "error high"] == pytest.approx(
         first + 0.002 + 4.303 * 0.002 / np.sqrt(3), abs=1e-6
     )
+
+
+def test_networks_that_diverge_are_counted_and_not_averaged() -> None:
+    """A kernel that orders depths as the others do has τ 1 beside the half that failed."""
+    short, fitted = finite_networks.KINDS.values()
+    rows = [
+        {"trained": trained, "width": 64, "depth": depth, "seed": seed, "seconds": 1.0 + seed}
+        | {"error": 0.1 * depth + 0.01 * seed, "kernel error": 0.2 * depth}
+        | {"epochs": 15.0 if (depth, seed) == (3, 1) else 9.0}
+        for trained in (short, fitted)
+        for depth in (1, 2, 3)
+        for seed in (0, 1, 2)
+    ]
+    raw = pd.DataFrame(rows)
+    raw.loc[(raw["depth"] == 1) & (raw["seed"] == 2) & (raw["trained"] == short), "error"] = np.nan
+    table = finite_networks.by_depth(raw).set_index(["trained", "depth"])
+    assert table.loc[(short, 1), ["error", "failed"]].tolist() == pytest.approx([0.105, 1])
+    assert table.loc[(fitted, 1), "error"] == pytest.approx(0.11)
+    assert table.loc[fitted, "reached"].tolist() == ["3/3", "3/3", "2/3"]
+    assert set(table.loc[short, "reached"]) == {""}
+    found = finite_networks.ranked(raw).set_index("trained")
+    assert found.loc[fitted, "τ"] == pytest.approx(1)
+    # A network that diverged errs always: the mean at depth 1 is (.1 + .11 + 1) / 3 then.
+    assert found.loc[short, "τ"] == pytest.approx(-1 / 3)
+
+
+def test_the_most_accurate_depth_of_each_number_of_images() -> None:
+    rows = [
+        {"solver": "direct", "images": images, "validated": 100, "depth": depth, "accuracy": value}
+        for images, values in ((10, (0.3, 0.5, 0.4)), (20, (0.6, 0.5, 0.4)))
+        for depth, value in zip((1, 2, 3), values, strict=True)
+    ]
+    table = accuracy.best(pd.DataFrame(rows).assign(**{accuracy.TRAINED: 0.99}))
+    assert table["best depth"].tolist() == [2, 1]
+    assert table["accuracy"].tolist() == [0.5, 0.6]
+    assert table["standard error"].iloc[0] == pytest.approx(0.05)
+    assert set(table["of depths"]) == {"1, 2 and 3"}
 
 
 def test_memory_is_that_of_a_process_of_its_own() -> None:

@@ -16,21 +16,12 @@ CLAIMED = {"squared": 0.84, "cross_entropy": 0.87}
 MOST = 40_000
 """Training images that are left of CIFAR-10 beside those that it is judged on."""
 NEEDS = ("eigenpro", "direct", "whole")
+TRAINED = "training accuracy"
 
 
 def run(study: Study) -> Finding:
-    rows = []
-    n_valid = len(study.images.valid_labels)
-    for kind in ("ntk", "nngp"):
-        for n, values in study.direct(kind).items():
-            rows.append(_row(f"direct, {kind.upper()}, best ε", n, values, n_valid))
-    for loss in LOSSES:
-        for label in (f"eigenpro {loss} {study.tops[1]}", f"whole {loss}"):
-            frame, (n, held_out) = study.frame(label), study.size(label)
-            reached = float(frame["infinite_width[train_accuracy]"].min())
-            row = _row(f"EigenPro, {loss}", n, frame["infinite_width"], held_out)
-            rows.append(row | {"least training accuracy": reached})
-    table = pd.DataFrame(rows)
+    raw = by_depth(study)
+    table = best(raw)
     return Finding(
         _verdict(table, study),
         {"accuracy": table},
@@ -40,21 +31,48 @@ def run(study: Study) -> Finding:
             "which flatters it a little. EigenPro stops at a training accuracy of "
             f"{STOP:.0%}; the last column is the least that a depth came to.",
         ),
+        {"scores": raw},
     )
 
 
-def _row(solver: str, n: int, values: pd.Series, n_valid: int) -> dict[str, object]:
-    """The best of accuracies by depth."""
-    depths, accuracies = values.index.to_numpy(int), values.to_numpy(float)
-    value = accuracies.max()
-    return {
-        "solver": solver,
-        "images": n,
-        "best depth": int(depths[accuracies.argmax()]),
-        "of depths": named(depths),
-        "accuracy": float(value),
-        "standard error": float(np.sqrt(value * (1 - value) / n_valid)),
-    }
+def by_depth(study: Study) -> pd.DataFrame:
+    """A row a solver, number of images and depth."""
+    parts, n_valid = [], len(study.images.valid_labels)
+    for kind in ("ntk", "nngp"):
+        for n, values in study.direct(kind).items():
+            part = values.rename("accuracy").reset_index()
+            parts.append(part.assign(solver=f"direct, {kind.upper()}, best ε", images=n))
+    for loss in LOSSES:
+        for label in (f"eigenpro {loss} {study.tops[1]}", f"whole {loss}"):
+            frame, (n, held_out) = study.frame(label), study.size(label)
+            named = {"infinite_width": "accuracy", "infinite_width[train_accuracy]": TRAINED}
+            part = frame[list(named)].rename(columns=named).reset_index()
+            part = part.assign(solver=f"EigenPro, {loss}", images=n, validated=held_out)
+            parts.append(part)
+    raw = pd.concat(parts, ignore_index=True)
+    raw = raw.assign(validated=raw["validated"].fillna(n_valid).astype(int))
+    return raw[["solver", "images", "validated", "depth", "accuracy", TRAINED]]
+
+
+def best(raw: pd.DataFrame) -> pd.DataFrame:
+    """Of each solver and number of images the most accurate depth."""
+    rows = []
+    for (solver, images), own in raw.groupby(["solver", "images"], sort=False):
+        top = own.loc[own["accuracy"].idxmax()].to_dict()
+        value, n_valid = float(top["accuracy"]), int(top["validated"])
+        rows.append(
+            {
+                "solver": solver,
+                "images": images,
+                "validated": n_valid,
+                "best depth": int(top["depth"]),
+                "of depths": named(own["depth"].to_numpy(int)),
+                "accuracy": value,
+                "standard error": float(np.sqrt(value * (1 - value) / n_valid)),
+                "least training accuracy": own[TRAINED].min(),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def reached(shown: Mapping[str, Mapping[Any, Any]]) -> str:

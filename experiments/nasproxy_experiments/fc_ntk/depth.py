@@ -12,7 +12,7 @@ from nasproxy import metrics
 from nasproxy.kernels import FullyConnected
 from nasproxy.reproduce import figures
 from nasproxy.reproduce.suites import Finding, markdown
-from nasproxy_experiments.fc_ntk.study import LOSSES, STOP, Study
+from nasproxy_experiments.fc_ntk.study import LOSSES, SOLVER_EPOCHS, STOP, Study, named
 
 CLAIM = (
     "To 99 % training accuracy on CIFAR-10, error has a local optimum near depth 5 and is best at "
@@ -68,7 +68,7 @@ def run(study: Study) -> Finding:
             f"{0.5 / np.sqrt(len(study.images.valid_labels)):.3f}. Kernel seconds are those of the "
             "training block up to that depth, float32, one pass; fit seconds those of "
             "preconditioner and iterations. Where the training error stays above "
-            f"{1 - STOP:g}, 400 epochs did not do.",
+            f"{1 - STOP:g}, {SOLVER_EPOCHS} epochs did not do.",
             "Is the ranking of depths robust to k?",
             markdown(rankings),
         ),
@@ -120,9 +120,11 @@ def _robust(rankings: pd.DataFrame) -> str:
     losses = rankings[["one", "other"]].map(lambda text: text.split(",")[0])
     same = losses["one"] == losses["other"]
     within, between = (rankings.loc[chosen, "τ of depths"].min() for chosen in (same, ~same))
+    largest = rankings.loc[same, "largest difference in error"].max()
+    alike = "alike" if within > 0.8 else "differently"
     return (
-        f"Of one loss, any two k order the depths {'alike' if within > 0.8 else 'differently'}, "
-        f"with τ of at least {within:.2f}; across losses and k it is at least {between:.2f}"
+        f"Any two k of one loss order the depths {alike} (τ of at least {within:.2f}, errors that "
+        f"differ by at most {largest:.3f}); across the losses τ is at least {between:.2f}."
     )
 
 
@@ -153,33 +155,31 @@ def deepest_best(table: pd.DataFrame, n_valid: int) -> str:
     return "holds" if min(least) > 0 else "is undecided"
 
 
-def _quickest(depths: list[int], cost: np.ndarray) -> str:
+def _quickest(part: pd.DataFrame) -> str:
     """The depths of least time, as far as single runs tell them apart."""
-    near = [depth for depth, one in zip(depths, cost, strict=True) if one <= ALIKE * cost.min()]
-    named = f"depth {near[0]}" if len(near) == 1 else f"depths {', '.join(map(str, near))} alike"
-    return f"{named} ({cost.min():.1f} s; {cost[-1]:.1f} s at depth {depths[-1]})"
+    cost = (part["fit seconds"] + part["kernel seconds"]).set_axis(part["depth"])
+    near = named(cost.index[cost <= ALIKE * cost.min()].to_numpy())
+    return f"depth {near} ({cost.min():.1f} s; {cost.iloc[-1]:.1f} s at depth {cost.index[-1]})"
 
 
 def _verdict(table: pd.DataFrame, rankings: pd.DataFrame, study: Study) -> str:
-    said = []
+    errors, times = [], []
     for loss in LOSSES:
         part = table[(table["solver"] == NAMES[loss]) & (table["k"] == study.tops[1])]
         best = part.nsmallest(1, "error").to_dict("records")[0]
         deepest = part.nlargest(1, "depth").to_dict("records")[0]
-        spread = table[table["solver"] == NAMES[loss]].groupby("depth")["error"].agg(np.ptp).max()
-        cost = (part["fit seconds"] + part["kernel seconds"]).to_numpy()
-        said.append(
-            f"{NAMES[loss]} (k = {study.tops[1]}): least error {best['error']:.3f} at depth "
-            f"{best['depth']}, {deepest['error']:.3f} at depth {deepest['depth']}, least time at "
-            f"{_quickest(part['depth'].tolist(), cost)}; over the k, errors differ by at most "
-            f"{spread:.3f}"
+        errors.append(
+            f"by {NAMES[loss]} depth {best['depth']} errs least ({best['error']:.3f}; depth "
+            f"{deepest['depth']} {deepest['error']:.3f})"
         )
+        times.append(f"by {NAMES[loss]} at {_quickest(part)}")
     direct = table[table["solver"] == _direct("ntk", study.points)].nsmallest(1, "error")
     row = direct.to_dict("records")[0]
     return (
-        f"That depth {DEEPEST} is best {deepest_best(table, len(study.images.valid_labels))} here. "
-        f"{_robust(rankings)}. {'; '.join(said)}. A direct solve with the best of 20 regularisers "
-        f"has {row['error']:.3f} at depth {row['depth']}."
+        f"That depth {DEEPEST} is best {deepest_best(table, len(study.images.valid_labels))} here: "
+        f"{', '.join(errors)}, both with k = {study.tops[1]}, and solved directly, by the best of "
+        f"20 regularisers, depth {row['depth']} ({row['error']:.3f}). {_robust(rankings)} Time is "
+        f"least {', '.join(times)}; depths within a factor of {ALIKE:g} are not told apart."
     )
 
 

@@ -1,5 +1,6 @@
 """Finite networks against their kernels, by depth: error, time, ranking (figures 2, 3, 6, 7)."""
 
+import itertools
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.stats import kendalltau
 from nasproxy import metrics
 from nasproxy.reproduce import figures
 from nasproxy.reproduce.statistics import RESAMPLES
-from nasproxy.reproduce.suites import Finding
+from nasproxy.reproduce.suites import Finding, markdown
 from nasproxy_experiments.fc_ntk.study import (
     DEEPEST_TRAINED,
     EPOCHS,
@@ -26,36 +27,14 @@ CLAIM = (
 )
 NEEDS = ("epochs", "fitted", "direct")
 KINDS = {"epochs": "5 epochs", "fitted": f"to 80 % training accuracy or {MOST_EPOCHS} epochs"}
+FOR = {KINDS["epochs"]: f"for {KINDS['epochs']}", KINDS["fitted"]: KINDS["fitted"]}
+"""As a sentence has it."""
 
 
 def run(study: Study) -> Finding:
-    trained = study.frame(f"epochs {WIDTHS[0]} {SEEDS[0]}").index
-    kernel = (1 - study.direct("ntk")[study.points])[trained]
-    rows, taus = [], []
-    for kind, text in KINDS.items():
-        for width in WIDTHS:
-            frames = {seed: study.frame(f"{kind} {width} {seed}") for seed in SEEDS}
-            errors = pd.DataFrame({s: 1 - f["training"] for s, f in frames.items()})
-            seconds = pd.DataFrame({s: f["training seconds"] for s, f in frames.items()})
-            made = pd.DataFrame({s: _made(kind, f) for s, f in frames.items()})
-            for depth in errors.index:
-                error = errors.loc[depth].to_numpy(float)
-                rows.append(
-                    {
-                        "trained": text,
-                        "width": width,
-                        "depth": depth,
-                        "error": float(np.nanmean(error)),
-                        "standard error": float(np.nanstd(error, ddof=1) / np.sqrt(len(SEEDS))),
-                        "epochs": float(made.loc[depth].mean()),
-                        "reached": _reached(kind, made.loc[depth]),
-                        "seconds": float(seconds.loc[depth].median()),
-                        "failed": int(np.isnan(error).sum()),
-                        "kernel error": kernel[depth],
-                    }
-                )
-            taus.append({"trained": text, "width": width, **_tau(kernel, errors)})
-    table, rankings = pd.DataFrame(rows), pd.DataFrame(taus)
+    raw = trained(study)
+    table, rankings = by_depth(raw), ranked(raw)
+    kernel = _kernel(raw)
     return Finding(
         _verdict(table, rankings, kernel),
         {"networks": table, "rankings": rankings},
@@ -66,6 +45,7 @@ def run(study: Study) -> Finding:
             "regularisers. τ is between the kernel's order of depths and that of the networks' "
             "mean error, with the range of 95 % of its values over depths and seeds drawn again; "
             "rankings.csv has each seed's own.",
+            markdown(rankings[["trained", "width", "τ", "τ low", "τ high", "p", "depths"]]),
             f"`reached` counts the seeds that came to 80 % before the last of {MOST_EPOCHS} "
             "epochs; one that made them all counts as not, and is judged as it was then (hollow in "
             "the figure): its error says nothing about networks trained to 80 %. Depths beyond "
@@ -73,7 +53,63 @@ def run(study: Study) -> Finding:
             "without batch norm, do not train. Seconds were measured as the store was filled, "
             "beside other work: differences below a factor of two say nothing.",
         ),
+        {"scores": raw},
     )
+
+
+def trained(study: Study) -> pd.DataFrame:
+    """A row a network: how it was trained, its depth, width and seed, and its kernel's error."""
+    kernel = (1 - study.direct("ntk")[study.points]).rename("kernel error")
+    parts = []
+    for (kind, text), width, seed in itertools.product(KINDS.items(), WIDTHS, SEEDS):
+        frame = study.frame(f"{kind} {width} {seed}")
+        part = pd.DataFrame(
+            {
+                "error": 1 - frame["training"],
+                "epochs": _made(kind, frame),
+                "seconds": frame["training seconds"],
+                "kernel error": kernel[frame.index],
+            }
+        )
+        parts.append(part.reset_index().assign(trained=text, width=width, seed=seed))
+    raw = pd.concat(parts, ignore_index=True)
+    return raw[["trained", "width", "depth", "seed", "error", "epochs", "seconds", "kernel error"]]
+
+
+def by_depth(raw: pd.DataFrame) -> pd.DataFrame:
+    """A row a group of networks that differ by their seed alone."""
+    rows = []
+    for (text, width, depth), own in raw.groupby(["trained", "width", "depth"], sort=False):
+        error = own["error"].to_numpy(float)
+        rows.append(
+            {
+                "trained": text,
+                "width": width,
+                "depth": depth,
+                "error": float(np.nanmean(error)),
+                "standard error": float(np.nanstd(error, ddof=1) / np.sqrt(len(own))),
+                "epochs": float(own["epochs"].mean()),
+                "reached": _reached(text, own["epochs"]),
+                "seconds": float(own["seconds"].median()),
+                "failed": int(np.isnan(error).sum()),
+                "kernel error": own["kernel error"].iloc[0],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def ranked(raw: pd.DataFrame) -> pd.DataFrame:
+    """τ between the kernel's order of depths and that of networks, by training and width."""
+    rows = []
+    for (text, width), own in raw.groupby(["trained", "width"], sort=False):
+        errors = own.pivot_table(index="depth", columns="seed", values="error", dropna=False)
+        rows.append({"trained": text, "width": width, **_tau(_kernel(own), errors)})
+    return pd.DataFrame(rows)
+
+
+def _kernel(raw: pd.DataFrame) -> pd.Series:
+    """The kernel's error by depth."""
+    return raw.groupby("depth")["kernel error"].first()
 
 
 def _made(kind: str, frame: pd.DataFrame) -> pd.Series:
@@ -83,9 +119,9 @@ def _made(kind: str, frame: pd.DataFrame) -> pd.Series:
     return pd.Series(float(EPOCHS), frame.index)
 
 
-def _reached(kind: str, made: pd.Series) -> str:
+def _reached(text: str, made: pd.Series) -> str:
     """How many of the seeds stopped before all epochs; of a fixed budget, nothing."""
-    if kind != "fitted":
+    if text != KINDS["fitted"]:
         return ""
     # A last epoch that is not whole, 14.995 of 15, is an epoch.
     return f"{int((made.round() < MOST_EPOCHS).sum())}/{len(made)}"
@@ -151,11 +187,9 @@ def _verdict(table: pd.DataFrame, rankings: pd.DataFrame, kernel: pd.Series) -> 
     for row in rankings.to_dict("records"):
         part = table[(table["trained"] == row["trained"]) & (table["width"] == row["width"])]
         best = part.nsmallest(1, "error").to_dict("records")[0]
-        deep = part.nlargest(1, "depth").to_dict("records")[0]
         said.append(
-            f"{row['trained']}, width {row['width']}: τ {row['τ']:.2f} "
-            f"[{row['τ low']:.2f}, {row['τ high']:.2f}], least error {best['error']:.3f} at depth "
-            f"{best['depth']}, {deep['error']:.3f} at depth {deep['depth']}"
+            f"{best['depth']} ({best['error']:.3f}) for networks of width {row['width']} trained "
+            f"{FOR[row['trained']]}"
         )
     best = int(kernel.index.to_numpy()[kernel.to_numpy().argmin()])
     worst = table.loc[table.groupby(["trained", "width"])["error"].idxmax(), "depth"]
@@ -165,8 +199,8 @@ def _verdict(table: pd.DataFrame, rankings: pd.DataFrame, kernel: pd.Series) -> 
     return (
         f"Kernel and networks order depths alike beyond chance (p < .05) in {beyond} of "
         f"{len(rankings)} groups, and have the same worst depth in {agree} "
-        f"({rankings['depths'].iloc[0]} depths; the kernel's least error {kernel.min():.3f} is at "
-        f"depth {best}). {_tested(table)}. {'. '.join(said)}."
+        f"({rankings['depths'].iloc[0]} depths). The depth of least error is {best} "
+        f"({kernel.min():.3f}) for the kernel, {', '.join(said)}. {_tested(table)}."
     )
 
 

@@ -40,6 +40,8 @@ QUICK_POINTS, QUICK_DEPTHS = 500, 4
 """Training images and depths of a rehearsal."""
 STOP = 0.99
 """Training accuracy at which the paper stops its kernels."""
+SOLVER_EPOCHS = 400
+"""After which preconditioned descent ends that has not come to ``STOP``."""
 PAPERS_DATA = "cifar10"
 """Results on other data have a folder of their own."""
 REGRESSION: dict[str, Any] = {
@@ -219,7 +221,7 @@ def _whole(source: Dataset, loss: str, top: int) -> Request:
         n_valid=len(source.valid_labels),
         train_accuracy=STOP,
         tolerance=0.0,
-        epochs=400,
+        epochs=SOLVER_EPOCHS,
     )
     return Request(proxy, len(BEST_DEPTHS))
 
@@ -266,7 +268,7 @@ def _requests(
                 subsample=min(points, 2000),
                 train_accuracy=STOP,
                 tolerance=0.0,
-                epochs=400,
+                epochs=SOLVER_EPOCHS,
                 **sizes,
             )
             requests[f"eigenpro {loss} {top}"] = "kernel", Request(proxy, n)
