@@ -16,6 +16,7 @@ from nasproxy.proxies import NNGP
 from nasproxy.reproduce import statistics
 from nasproxy.reproduce.scores import MEASURES, spelled
 from nasproxy.reproduce.statistics import Estimate
+from nasproxy.reproduce.words import listed
 from nasproxy_experiments import nasbench101_cifar10, nngp_nas_notebook
 from nasproxy_experiments.fc_ntk import accuracy, depth, spectrum
 from nasproxy_experiments.nngp_mnas import against_size, top_networks
@@ -315,7 +316,7 @@ def test_size_is_beaten_where_the_interval_says_so(gain: Estimate, said: str, ad
     [
         ([0.01, 0.02], "The claim holds"),
         ([0.97, 0.99], "The claim does not hold"),
-        ([0.01, 0.5], "The claim is not shown: 1 of 2 choices"),
+        ([0.01, 0.5], "The claim is not shown: of 2 choices by NNGP 1 are"),
     ],
 )
 def test_choices_are_compared_with_random_ones(shares: list[float], said: str) -> None:
@@ -325,8 +326,15 @@ def test_choices_are_compared_with_random_ones(shares: list[float], said: str) -
     table[top_networks.SHARE] = [0.5, *shares, 0.9]
     verdict = top_networks._verdict(table, untrained=["all"])
     assert verdict.startswith(said)
-    assert "NNGP a among all" in verdict
-    assert "NNGP b" not in verdict, "where something was trained"
+    assert f"{shares[0]:.0%} of random choices), by parameters 0.60" in verdict
+    assert f"{shares[1]:.0%}" not in verdict, "where something was trained"
+
+
+@pytest.mark.parametrize(
+    ("items", "said"), [((), ""), ((1,), "1"), ((1, 2), "1 and 2"), ((1, 2, 3), "1, 2 and 3")]
+)
+def test_a_sentence_lists(items: tuple[int, ...], said: str) -> None:
+    assert listed(items) == said
 
 
 def test_the_notebooks_cells_are_distinct_and_in_the_order_drawn() -> None:

@@ -154,7 +154,10 @@ def test_what_limits_names_every_space(ranked: Study, tmp_path: Path) -> None:
     rankings = finding.tables["rankings"]
     assert set(rankings["space"]) == {TOPOLOGY, ACCEL, MACRO}
     assert (rankings["cells"] == 12).all()
-    assert f"On {TOPOLOGY} 2 members instead of 1 rank" in finding.verdict
+    by_members, by_size = finding.verdict.split(". ")[1:]
+    for space in (TOPOLOGY, ACCEL, MACRO):
+        assert re.search(rf"{space} \(τ -?0\.\d\d by 2\)", by_members)
+        assert re.search(rf"{space} \([+-]0\.\d\d\d\)", by_size)
 
 
 @pytest.mark.parametrize("space", [TOPOLOGY, ACCEL, MACRO])

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from nasproxy.reproduce import figures
 from nasproxy.reproduce.suites import Finding
-from nasproxy_experiments.fc_ntk.study import LOSSES, STOP, Study, named
+from nasproxy.reproduce.words import listed
+from nasproxy_experiments.fc_ntk.study import LOSSES, STOP, Study
 
 CLAIM = "A fully-connected NTK reaches 84 % on CIFAR-10 by squared loss and 87 % by cross-entropy."
 CLAIMED = {"squared": 0.84, "cross_entropy": 0.87}
@@ -66,7 +67,7 @@ def best(raw: pd.DataFrame) -> pd.DataFrame:
                 "images": images,
                 "validated": n_valid,
                 "best depth": int(top["depth"]),
-                "of depths": named(own["depth"].to_numpy(int)),
+                "of depths": listed(own["depth"]),
                 "accuracy": value,
                 "standard error": float(np.sqrt(value * (1 - value) / n_valid)),
                 "least training accuracy": own[TRAINED].min(),

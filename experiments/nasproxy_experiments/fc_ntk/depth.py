@@ -12,7 +12,8 @@ from nasproxy import metrics
 from nasproxy.kernels import FullyConnected
 from nasproxy.reproduce import figures
 from nasproxy.reproduce.suites import Finding, markdown
-from nasproxy_experiments.fc_ntk.study import LOSSES, SOLVER_EPOCHS, STOP, Study, named
+from nasproxy.reproduce.words import listed
+from nasproxy_experiments.fc_ntk.study import LOSSES, SOLVER_EPOCHS, STOP, Study
 
 CLAIM = (
     "To 99 % training accuracy on CIFAR-10, error has a local optimum near depth 5 and is best at "
@@ -158,7 +159,7 @@ def deepest_best(table: pd.DataFrame, n_valid: int) -> str:
 def _quickest(part: pd.DataFrame) -> str:
     """The depths of least time, as far as single runs tell them apart."""
     cost = (part["fit seconds"] + part["kernel seconds"]).set_axis(part["depth"])
-    near = named(cost.index[cost <= ALIKE * cost.min()].to_numpy())
+    near = listed(cost.index[cost <= ALIKE * cost.min()])
     return f"depth {near} ({cost.min():.1f} s; {cost.iloc[-1]:.1f} s at depth {cost.index[-1]})"
 
 

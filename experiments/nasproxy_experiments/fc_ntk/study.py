@@ -18,6 +18,7 @@ from nasproxy.reproduce.plan import Planned
 from nasproxy.reproduce.pool import Pool
 from nasproxy.reproduce.scores import Request, spelled
 from nasproxy.reproduce.suites import Options
+from nasproxy.reproduce.words import listed
 from nasproxy.settings import describe
 from search_spaces import FullyConnectedNetworks
 
@@ -167,16 +168,10 @@ class Study:
         """A request in words, a Markdown item."""
         pool, request = self.requests[label]
         networks = list(self.pools[pool].architectures.values())[: request.cells]
-        depths = named([network.depth for network in networks])
+        depths = listed(network.depth for network in networks)
         settings = describe(request.proxy, request.proxy.name, full=False)
         images = self.pools[pool].images.name
         return f"- `{label}`: depths {depths} on {images}, `{settings}`, seed {request.seed}"
-
-
-def named(depths: Sequence[int] | np.ndarray) -> str:
-    """Depths as a sentence lists them."""
-    words = [str(depth) for depth in depths]
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def prepare(options: Options) -> Study:

@@ -121,28 +121,31 @@ def _random(truth: np.ndarray, k: int) -> np.ndarray:
 def _verdict(table: pd.DataFrame, untrained: list[str]) -> str:
     """Over all choices by NNGP; one differs from random ones beyond the middle 90 % of these.
 
-    Listed are those of the groups in which nothing was trained.
+    Numbers are given of the groups in which nothing was trained.
     """
-    nngp = table[table["chosen by"].str.startswith("NNGP")]
-    shares = nngp[SHARE]
-    said = [
-        f"{row['chosen by']} among {row['among']} {row['best']:.4g} ({row[SHARE]:.0%} of random "
-        "choices are worse)"
-        for row in nngp[nngp["among"].isin(untrained)].to_dict("records")
-    ]
-    size = table[table["chosen by"] == "parameters"].iloc[0]
+    nngp = table["chosen by"].str.startswith("NNGP")
+    shares = table.loc[nngp, SHARE]
+    said = []
+    for group in untrained:
+        own = table[table["among"] == group]
+        by, size, random = (
+            own[own["chosen by"].str.startswith(name)] for name in ("NNGP", "parameters", "random")
+        )
+        said.append(
+            f"Among {group} the best that a small NNGP chooses has {by['best'].min():.2f} to "
+            f"{by['best'].max():.2f} by its setting (better than {by[SHARE].min():.0%} to "
+            f"{by[SHARE].max():.0%} of random choices), by parameters {size['best'].iloc[0]:.2f}, "
+            f"at random {random['best'].iloc[0]:.2f} on average."
+        )
     judged = (
-        "The claim holds"
+        "The claim holds."
         if (shares < 0.05).all()
-        else "The claim does not hold"
+        else "The claim does not hold."
         if (shares > 0.95).all()
-        else f"The claim is not shown: {(shares < 0.05).sum()} of {len(shares)} choices by NNGP "
-        f"are measurably worse than random ones, {(shares > 0.95).sum()} better"
+        else f"The claim is not shown: of {len(shares)} choices by NNGP {(shares < 0.05).sum()} "
+        f"are measurably worse than random ones, {(shares > 0.95).sum()} better."
     )
-    return (
-        f"{judged}. The best of those chosen by {'; '.join(said)}; by parameters "
-        f"{size['best']:.4g} ({size[SHARE]:.0%}), at random {table['best'].iloc[0]:.4g} on average."
-    )
+    return " ".join((judged, *said))
 
 
 def _figure(chosen: dict[tuple[str, str], np.ndarray], table: pd.DataFrame) -> Figure:

@@ -1,7 +1,8 @@
 """What limits the NNGP here: noise, images, members, or what it measures? (behind the rest)"""
 
-import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from nasproxy.reproduce.pool import joined
 from nasproxy.reproduce.scores import MEASURES
 from nasproxy.reproduce.statistics import Estimate, correlations, estimate, tau, tau_gain
 from nasproxy.reproduce.suites import Finding
+from nasproxy.reproduce.words import listed
 from nasproxy_experiments.nngp_mnas.against_size import cross_fitted
 from nasproxy_experiments.nngp_mnas.study import ACCEL, MACRO, TOPOLOGY, Benchmark, Study
 
@@ -33,7 +35,7 @@ def run(study: Study) -> Finding:
     agreement = pd.concat([f.agreement for f in found], ignore_index=True)
     members = pd.concat([f.rankings for f in drawn], ignore_index=True)
     return Finding(
-        " ".join(one.said for one in (*found, *drawn)),
+        _verdict([f.agree for f in found], drawn),
         {"rankings": ranked, "members": members, "agreement": agreement},
         _figure(members),
         (
@@ -48,14 +50,33 @@ def run(study: Study) -> Finding:
     )
 
 
+class On(NamedTuple):
+    """A number on a space."""
+
+    space: str
+    number: Estimate
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What one space shows: tables, a sentence of the verdict, and a note."""
+    """What another seed and more images show on one space: tables, two seeds' τ, and a note."""
 
     rankings: pd.DataFrame
-    said: str
+    agreement: pd.DataFrame
+    agree: On
     note: str
-    agreement: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+
+
+@dataclass(frozen=True)
+class Members:
+    """What more members show on one space, by accuracy: gain over the fewest, and over size."""
+
+    rankings: pd.DataFrame
+    most: int
+    tau: Estimate
+    gain: On
+    added: On
+    note: str
 
 
 def _limits(benchmark: Benchmark) -> Limits:
@@ -97,16 +118,16 @@ def _limits(benchmark: Benchmark) -> Limits:
     gain = tau_gain(more, first, truth)
     return Limits(
         pd.DataFrame(ranked),
-        f"On {benchmark.name} two seeds of the small score's accuracy agree with τ "
-        f"{tau(first, again)}.",
+        pd.DataFrame(agreement),
+        On(benchmark.name, tau(first, again)),
         f"- {benchmark.name}, {len(truth)} architectures: accuracy {large} ranks with τ "
         f"{tau(more, truth)}, {_said(gain)} than {small} ({gain}); at a given size, "
-        f"{estimate(metrics.partial_kendall, more, truth, params)}.",
-        pd.DataFrame(agreement),
+        f"{estimate(metrics.partial_kendall, more, truth, params)}. Two seeds of "
+        f"accuracy {small} agree with τ {tau(first, again)}.",
     )
 
 
-def _members(benchmark: Benchmark) -> Limits:
+def _members(benchmark: Benchmark) -> Members:
     """The ranking by ever more draws of the same networks, and what it adds to size."""
     scores = benchmark.scores("members")
     columns = {
@@ -133,13 +154,16 @@ def _members(benchmark: Benchmark) -> Limits:
     added = cross_fitted([*size, *(by[measure, many] for measure in MEASURES)], truth)
     mixed = tau_gain(added, alone, truth)
     at_size = estimate(metrics.partial_kendall, by["accuracy", many], truth, params)
-    return Limits(
+    return Members(
         pd.DataFrame(rows),
-        f"On {benchmark.name} {many.ensemble} members instead of {few.ensemble} rank with τ "
-        f"{tau(by['accuracy', many], truth)}, {_said(gain)}, and add {mixed} to a fit on size.",
+        many.ensemble,
+        tau(by["accuracy", many], truth),
+        On(benchmark.name, gain),
+        On(benchmark.name, mixed),
         f"- {benchmark.name}, {len(truth)} architectures with {many.ensemble} members, n_train "
-        f"{many.n_train}, n_valid {many.n_valid}: parameters rank with τ {tau(params, truth)}; "
-        f"accuracy at a given size with {at_size}; "
+        f"{many.n_train}, n_valid {many.n_valid}: parameters rank with τ {tau(params, truth)}, "
+        f"accuracy with {tau(by['accuracy', many], truth)}, {_said(gain)} than with {few.ensemble} "
+        f"({gain}), at a given size with {at_size}; "
         f"a cross-fit on parameters and multiply-adds with {tau(alone, truth)}, the three measures "
         f"added change that by {mixed}.",
     )
@@ -147,6 +171,36 @@ def _members(benchmark: Benchmark) -> Limits:
 
 def _said(gain: Estimate) -> str:
     return "better" if gain.low > 0 else "worse" if gain.high < 0 else "not measurably other"
+
+
+def _verdict(agree: Sequence[On], members: Sequence[Members]) -> str:
+    """A sentence on seeds, on members and on size; intervals are in the notes."""
+    sure = [one.space for one in agree if one.number.low > 0]
+    seeds = listed(f"{one.number.value:.3f} on {one.space}" for one in agree)
+    most = {one.gain.space: f"τ {one.tau.value:.2f} by {one.most}" for one in members}
+    better = _apart([one.gain for one in members], lambda on: most[on.space])
+    added = _apart([one.added for one in members], lambda on: f"{on.number.value:+.3f}")
+    words = ("adds to a fit on size", "takes from it", "does not measurably change it")
+    return (
+        f"Two seeds of the small score's accuracy agree with τ {seeds}, surely above 0 on "
+        f"{listed(sure) or 'none'}. By more members accuracy ranks "
+        + _joined(better, ("better than by one", "worse", "not measurably otherwise"))
+        + ". By all of them the NNGP "
+        + _joined(added, words)
+        + "."
+    )
+
+
+def _apart(numbers: Sequence[On], text: Callable[[On], str]) -> tuple[str, ...]:
+    """Spaces on which a number is surely above 0, below 0, or neither."""
+    parts: dict[str, list[str]] = {"better": [], "worse": [], "not measurably other": []}
+    for one in numbers:
+        parts[_said(one.number)].append(f"{one.space} ({text(one)})")
+    return tuple(listed(part) for part in parts.values())
+
+
+def _joined(parts: Sequence[str], words: Sequence[str]) -> str:
+    return "; ".join(f"{word} on {part}" for part, word in zip(parts, words, strict=True) if part)
 
 
 def _figure(members: pd.DataFrame) -> Figure:
