@@ -59,7 +59,7 @@ def best(raw: pd.DataFrame) -> pd.DataFrame:
     """Of each solver and number of images the most accurate depth."""
     rows = []
     for (solver, images), own in raw.groupby(["solver", "images"], sort=False):
-        top = own.loc[own["accuracy"].idxmax()].to_dict()
+        top = own.nlargest(1, "accuracy").to_dict("records")[0]
         value, n_valid = float(top["accuracy"]), int(top["validated"])
         rows.append(
             {

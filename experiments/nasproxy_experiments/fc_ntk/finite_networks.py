@@ -89,7 +89,7 @@ def by_depth(raw: pd.DataFrame) -> pd.DataFrame:
                 "error": float(np.nanmean(error)),
                 "standard error": float(np.nanstd(error, ddof=1) / np.sqrt(len(own))),
                 "epochs": float(own["epochs"].mean()),
-                "reached": _reached(text, own["epochs"]),
+                "reached": _reached(str(text), own["epochs"]),
                 "seconds": float(own["seconds"].median()),
                 "failed": int(np.isnan(error).sum()),
                 "kernel error": own["kernel error"].iloc[0],
