@@ -396,7 +396,7 @@ CLAIMS = (
     ),
     ruled(
         "37", _SUPPLEMENT, "F_train/F is about 3 for all networks", "3",
-        "the mean ratio, with the least and the largest, ", Rule(2.7, 3.3), _ratio,
+        "the mean ratio, with the least and the largest,", Rule(2.7, 3.3), _ratio,
         f"{HERE}/raw_scores",
     ),
     *(
