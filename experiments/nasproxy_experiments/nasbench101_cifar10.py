@@ -3,27 +3,28 @@
     python -m nasproxy_experiments.nasbench101_cifar10 --data-dir DIR --truth CELLS.parquet
 
 Truth is mean 108-epoch test accuracy. Every cell gets a cheap setting (200 balanced training and
-100 validation images, M = 5: about 2 processor-seconds); every eighth also a dearer one (300
-validation images, M = 8: about 5). Smaller sizes come out of the same features, and show what more
-images and members are worth. Batch norm is the paper's: momentum .997, a pass over 32 images.
-Costs 70 minutes on two cores, and resumes from its store; --shard I/N shares the scoring out among
-processes, then a run without it writes the tables.
+100 validation images, M = 5), every eighth also a dearer one (300 validation images, M = 8).
+Smaller sizes come out of the same features, and show what more images and members are worth. Beside
+them stand size and counts. Batch norm is the paper's: momentum .997, a pass over 32 images.
+Resumes from its store; --shard I/N shares the scoring out among processes, then a run without it
+writes the tables.
 """
 
 import argparse
+import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from nasproxy import NNGP, Flops, Params, Store, data, files, ranking, score, truth
-from nasproxy.proxies.kernel_regression import MEASURES
+from nasproxy import NNGP, Counts, Flops, Params, Store, data, files, ranking, score, truth
 from nasproxy.ranking import plots
 from nasproxy.reproduce.provenance import statement
-from nasproxy.reproduce.scores import spelled
+from nasproxy.reproduce.scores import MEASURES, spelled
 from nasproxy.reproduce.statistics import Estimate, tau_gain
 from nasproxy.reproduce.suites import markdown
+from nasproxy.reproduce.words import listed
 from search_spaces import NASBench101
 
 PAPER = NNGP.presets["paper"] | {"norm_images": 32, "width": 16}
@@ -35,8 +36,11 @@ SHOWN = {
     "NNGP accuracy": "validation accuracy",
     "NNGP leave-one-out": "leave-one-out accuracy",
     "params": "trainable parameters",
-    "flops": "forward FLOPs a sample",
+    "3×3 convolutions": "number in the cell",
 }
+CONVOLUTIONS = "counts[conv3x3]"
+BASELINES = ("params", "flops", "counts", "counts[depth]", CONVOLUTIONS, "counts[input_edges]")
+"""What costs nothing and ranks the better the more there is of it."""
 
 
 def main() -> None:
@@ -58,7 +62,7 @@ def main() -> None:
         cheap = score(
             cells[index::count],
             space,
-            [CHEAP, Params(), Flops()],
+            [CHEAP, Params(), Flops(), Counts()],
             images,
             store=store,
             drawn=drawn,
@@ -68,6 +72,7 @@ def main() -> None:
     if count > 1:
         return
 
+    cheap, dear = _few_measures(cheap), _few_measures(dear)
     published = truth.read(args.truth, COLUMN)
     published = published[published.index.isin(cheap.index)]
     args.out.mkdir(parents=True, exist_ok=True)
@@ -79,7 +84,7 @@ def main() -> None:
             [_table(dear, published), _table(cheap.loc[dear.index], published)]
         ),
     }
-    panels = cheap[["nngp", "nngp[loo_accuracy]", "params", "flops"]].set_axis(
+    panels = cheap[["nngp", "nngp[loo_accuracy]", "params", CONVOLUTIONS]].set_axis(
         list(SHOWN), axis="columns"
     )
     plots.scatter(
@@ -94,17 +99,17 @@ def main() -> None:
         "# NAS-Bench-101 by the NNGP on CIFAR-10",
         "",
         statement("python -m nasproxy_experiments.nasbench101_cifar10"),
-        f"Cells are drawn: {drawn}. Brackets hold 95 % bootstrap intervals over cells. Discovered "
-        "is the best truth of the 10 best by score in a random half: mean ± standard error of 10 "
-        "halves. Seconds are medians of one process on one core; FLOPs are means, as the paper "
-        "counts them (equation 4), of the largest setting of the row's run.",
+        f"Cells are drawn: {drawn}. Brackets hold 95 % bootstrap intervals over cells, of one seed "
+        "of images and weights. Seconds are medians of one process on one core; FLOPs are means, "
+        "as the paper counts them (equation 4), of the largest setting of the row's run. "
+        "scores.parquet has three measures of the solves, and the truth.",
         "",
     ]
     lines += [f"{_finding(*tables.values())} {_worth(cheap, published)}", ""]
     for title, table in tables.items():
         name = title.split()[0].lower()
         truth.write_table(table, args.out / f"{name}.csv")
-        lines += [f"## {title}", "", markdown(_shown(table)), ""]
+        lines += [f"## {title}", "", markdown(_shown(table)), "", _discovered(table), ""]
     lines += ["![scores against truth](ranking.png)", ""]
     files.write_text(args.out / "README.md", "\n".join(lines))
     print("\n".join(lines))
@@ -118,14 +123,17 @@ def _finding(every_cell: pd.DataFrame, subset: pd.DataFrame) -> str:
         low, high = row["kendall_tau_low"], row["kendall_tau_high"]
         return f"{row['kendall_tau']:.3f} [{low:.3f}, {high:.3f}]"
 
+    def value(table: pd.DataFrame, proxy: str) -> str:
+        return tau(table, proxy).partition(" ")[0]
+
     best, dearest = every_cell.iloc[0]["proxy"], subset.iloc[0]["proxy"]
     accuracies = [f"nngp[n_train=200,n_valid=100,ensemble={m}]" for m in (1, 2, 5)]
-    members = ", ".join(tau(every_cell, name) for name in accuracies)
+    members = listed(value(every_cell, name) for name in accuracies)
     return (
-        f"On all cells the best measure is {best}: τ {tau(every_cell, best)}, against "
-        f"{tau(every_cell, 'params')} for parameters. On the subset it is {dearest}: "
-        f"{tau(subset, dearest)}, against {tau(subset, 'params')}. Validation accuracy with 1, 2 "
-        f"and 5 members: {members}."
+        f"On all cells the best score is {best}: τ {tau(every_cell, best)}. Parameters have "
+        f"{tau(every_cell, 'params')}, 3×3 convolutions {tau(every_cell, CONVOLUTIONS)}. On the "
+        f"subset the best is {dearest}: {tau(subset, dearest)}, where 3×3 convolutions have "
+        f"{tau(subset, CONVOLUTIONS)}. Validation accuracy with 1, 2 and 5 members: {members}."
     )
 
 
@@ -136,6 +144,7 @@ def _worth(scores: pd.DataFrame, published: pd.Series) -> str:
         "five members over one": (many, one),
         "−MSE over accuracy": ("nngp[negative_mse]", many),
         "leave-one-out over accuracy": ("nngp[loo_accuracy]", many),
+        "leave-one-out over 3×3 convolutions": ("nngp[loo_accuracy]", CONVOLUTIONS),
     }
     gains = {}
     for name, columns in pairs.items():
@@ -164,9 +173,11 @@ def _table(scores: pd.DataFrame, published: pd.Series) -> pd.DataFrame:
     """A row of measures for each column of scores, the best τ first."""
     rows = []
     for column in scores.columns:
-        if column.endswith((" seconds", " flops")):
-            continue
         proxy = column.split("[")[0]
+        if column.endswith((" seconds", " flops")) or not (
+            proxy == CHEAP.name or column in BASELINES
+        ):
+            continue
         cost = {
             "seconds": scores[f"{proxy} seconds"].median(),
             "flops": scores[f"{proxy} flops"].mean(),
@@ -185,6 +196,26 @@ def _named(column: str, scores: pd.DataFrame) -> str:
     if column in {f"nngp[{measure}]" for measure in MEASURES}:
         return column.replace("[", f"[{largest},")
     return column
+
+
+def _few_measures(scores: pd.DataFrame) -> pd.DataFrame:
+    """Without the measures of a solve that this report does not compare."""
+    of_solves = re.compile(r"nngp\[(?:.*,)?(\w+)\]")
+    return scores[
+        [
+            column
+            for column in scores.columns
+            if (found := of_solves.fullmatch(column)) is None or found[1] in MEASURES
+        ]
+    ]
+
+
+def _discovered(table: pd.DataFrame) -> str:
+    parts, subset, top = table[["parts", "subset", "top"]].iloc[0].astype(int)
+    return (
+        f"Discovered: the best truth of the {top} best by score, mean ± standard error over "
+        f"{parts} disjoint random parts of {subset} cells."
+    )
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
