@@ -7,7 +7,7 @@ import pytest
 
 from nasproxy import metrics
 from nasproxy.reproduce import evidence
-from nasproxy_experiments.fc_ntk import paper_steps
+from nasproxy_experiments.fc_ntk import accuracy, finite_networks, paper_steps
 from nasproxy_experiments.nngp_default import equal_rank
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -54,6 +54,55 @@ def test_networks_by_the_papers_steps() -> None:
     pd.testing.assert_frame_equal(
         again, pd.read_csv(folder / "networks.csv"), check_dtype=False, rtol=1e-5
     )
+
+
+def test_finite_networks_and_kernels() -> None:
+    folder = RESULTS / "fc_ntk/finite_networks"
+    raw = pd.read_parquet(folder / "scores.parquet")
+    for again, name in (
+        (finite_networks.by_depth(raw), "networks"),
+        (finite_networks.ranked(raw), "rankings"),
+    ):
+        printed = pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=["nan"])
+        pd.testing.assert_frame_equal(again, printed, check_dtype=False, rtol=1e-5)
+
+
+def test_the_most_accurate_kernels() -> None:
+    folder = RESULTS / "fc_ntk/accuracy"
+    again = accuracy.best(pd.read_parquet(folder / "scores.parquet"))
+    printed = pd.read_csv(folder / "accuracy.csv")
+    pd.testing.assert_frame_equal(again, printed, check_dtype=False, rtol=1e-5)
+
+
+@pytest.mark.parametrize("space", ["accel_nasbench", "nasbench_macro", "nasbench201"])
+def test_members_and_two_seeds(space: str) -> None:
+    folder = RESULTS / "nngp_mnas/what_limits"
+    members, *seeds, more = (
+        pd.read_parquet(folder / f"scores_{space}_{need}.parquet")
+        for need in ("members", "nngp", "again", "more")
+    )
+    most = 16 if space == "accel_nasbench" else 32
+    where = {"space": space, "measure": "validation accuracy", "members": most}
+    printed = evidence.row(RESULTS, "nngp_mnas/what_limits/members.csv", where)
+    known = members[["nngp", "truth"]].dropna()
+    assert len(known) == printed["cells"]
+    assert metrics.kendall_tau(known["nngp"], known["truth"]) == pytest.approx(
+        printed["τ"], abs=1e-4
+    )
+    about = {"space": space, "measure": "validation accuracy", "between": "two seeds"}
+    printed = evidence.row(RESULTS, "nngp_mnas/what_limits/agreement.csv", about)
+    shared = pd.concat([one["nngp"] for one in (*seeds, more)], axis=1, join="inner").dropna()
+    first, again, _ = shared.to_numpy().T
+    assert metrics.kendall_tau(first, again) == pytest.approx(printed["value"], abs=1e-4)
+
+
+def test_the_ten_largest_networks() -> None:
+    folder = RESULTS / "nngp_mnas/top_networks"
+    raw = pd.read_parquet(folder / "scores_accel_nasbench_nngp.parquet")
+    chosen = raw["params"].to_numpy().argsort()[::-1][:10]
+    where = {"among": f"all {len(raw)}", "chosen by": "parameters"}
+    printed = evidence.row(RESULTS, "nngp_mnas/top_networks/top.csv", where)
+    assert raw["truth"].iloc[chosen].max() == pytest.approx(printed["best"], abs=1e-4)
 
 
 def test_cells_of_a_ranking_on_5000() -> None:
