@@ -185,7 +185,7 @@ def _verdict(agree: Sequence[On], members: Sequence[Members]) -> str:
         f"Two seeds of the small score's accuracy agree with τ {seeds}, surely above 0 on "
         f"{listed(sure) or 'none'}. By more members accuracy ranks "
         + _joined(better, ("better than by one", "worse", "not measurably otherwise"))
-        + ". By all of them the NNGP "
+        + ". With all of them the NNGP "
         + _joined(added, words)
         + "."
     )
