@@ -211,6 +211,20 @@ def test_networks_that_diverge_are_counted_and_not_averaged() -> None:
     assert found["τ"].to_dict() == pytest.approx({fitted: 1, short: -1 / 3})
 
 
+@pytest.mark.parametrize(
+    ("reached", "said"),
+    [
+        ("2/3", ", 2 of 3 at depth 10 came to 80 %"),
+        ("3/3", ""),
+        ("", ""),
+        (float("nan"), ""),
+        (None, ""),
+    ],
+)
+def test_networks_short_of_80_percent_are_named(reached: object, said: str) -> None:
+    assert finite_networks.short(reached, 10) == said
+
+
 def test_the_most_accurate_depth_of_each_number_of_images() -> None:
     rows = [
         {"solver": "direct", "images": images, "validated": 100, "depth": depth, "accuracy": value}

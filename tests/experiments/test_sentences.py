@@ -19,6 +19,7 @@ from nasproxy.reproduce.statistics import Estimate
 from nasproxy.reproduce.words import listed
 from nasproxy_experiments import nasbench101_cifar10, nngp_nas_notebook
 from nasproxy_experiments.fc_ntk import accuracy, depth, spectrum
+from nasproxy_experiments.fc_ntk.study import NAMES
 from nasproxy_experiments.nngp_mnas import against_size, top_networks
 from nasproxy_experiments.nngp_nas import (
     batch_norm_momentum,
@@ -238,7 +239,7 @@ def test_the_deepest_is_best_where_errors_say_so(at_200: float | None, said: str
     errors = {5: 0.5, 50: 0.6} | ({} if at_200 is None else {200: at_200})
     rows = [
         {"solver": solver, "k": k, "depth": d, "error": e}
-        for solver in depth.NAMES.values()
+        for solver in NAMES.values()
         for k in (350, 500)
         for d, e in errors.items()
     ]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from nasproxy.reproduce import figures
 from nasproxy.reproduce.suites import Finding
 from nasproxy.reproduce.words import listed
-from nasproxy_experiments.fc_ntk.study import LOSSES, STOP, Study
+from nasproxy_experiments.fc_ntk.study import LOSSES, NAMES, STOP, Study
 
 CLAIM = "A fully-connected NTK reaches 84 % on CIFAR-10 by squared loss and 87 % by cross-entropy."
 CLAIMED = {"squared": 0.84, "cross_entropy": 0.87}
@@ -100,27 +100,32 @@ def _verdict(table: pd.DataFrame, study: Study) -> str:
     shown = {loss: last[f"EigenPro, {loss}"] for loss in LOSSES}
     images = shown[LOSSES[0]]["images"]
     text = (
-        f"direct with {direct['images']:,} images {direct['accuracy']:.3f} ± "
-        f"{direct['standard error']:.3f}; EigenPro with {images:,} to {STOP:.0%} training accuracy "
-        + ", ".join(
-            f"{row['accuracy']:.3f} ± {row['standard error']:.3f} ({loss}, depth "
-            f"{row['best depth']}, the best of {row['of depths']})"
+        f"with {images:,} images EigenPro reaches "
+        + listed(
+            f"{row['accuracy']:.3f} ± {row['standard error']:.3f} by {NAMES[loss]}"
             for loss, row in shown.items()
         )
+        + f", at {STOP:.0%} training accuracy and depth "
+        + listed(dict.fromkeys(row["best depth"] for row in shown.values()))
+        + f", the best of {shown[LOSSES[0]]['of depths']}"
+    )
+    directly = (
+        f"A direct solve with {direct['images']:,} images has {direct['accuracy']:.3f} ± "
+        f"{direct['standard error']:.3f}."
     )
     if not study.images.name.startswith("cifar10-"):
-        return f"{text[0].upper()}{text[1:]}. The claim is about CIFAR-10."
+        return f"{text[0].upper()}{text[1:]}. {directly} The claim is about CIFAR-10."
     said = reached(shown)
     if said != "does not hold":
-        return f"The claim {said}: {text}."
+        return f"The claim {said}: {text}. {directly}"
     leak = {
         loss: (CLAIMED[loss] - r["accuracy"]) / (STOP - r["accuracy"]) for loss, r in shown.items()
     }
     return (
-        f"The claim does not hold: {text}. The numbers claimed would be those of a test set of "
-        f"which {leak['squared']:.0%} (squared) and {leak['cross_entropy']:.0%} (cross-entropy) "
-        f"had been trained on to {STOP:.0%}, such as all images that the training ones were drawn "
-        "from; that is a guess."
+        f"The claim does not hold: {text}. {directly} The numbers claimed would be those of a test "
+        f"set of which {leak['squared']:.0%} (squared) and {leak['cross_entropy']:.0%} "
+        f"(cross-entropy) had been trained on to {STOP:.0%}, such as all images that the training "
+        "ones were drawn from; that is a guess."
     )
 
 

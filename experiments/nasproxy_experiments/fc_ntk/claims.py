@@ -18,7 +18,14 @@ from nasproxy.reproduce import claims, evidence
 from nasproxy.reproduce.claims import Evidence, Rule
 from nasproxy.reproduce.evidence import Find, difference, exact, row, share
 from nasproxy.reproduce.statistics import Estimate
-from nasproxy_experiments.fc_ntk import fixed_point, memory, modes, paper_steps, timing
+from nasproxy_experiments.fc_ntk import (
+    finite_networks,
+    fixed_point,
+    memory,
+    modes,
+    paper_steps,
+    timing,
+)
 
 PAPER = "Bordelon et al. (000)"
 ruled = partial(claims.ruled, PAPER)
@@ -100,7 +107,8 @@ def _iterations(results: Path) -> Evidence:
 
 def _reached(results: Path, solver: str) -> Estimate:
     where = {"solver": f"EigenPro, {solver}", "images": 40_000}
-    return share(float(row(results, f"{_ACCURACY}/accuracy.csv", where)["accuracy"]), VALIDATED * 2)
+    found = row(results, f"{_ACCURACY}/accuracy.csv", where)
+    return share(float(found["accuracy"]), int(found["validated"]))
 
 
 def _accuracy(solver: str, above: float = 0.0) -> Find:
@@ -169,13 +177,14 @@ def _beyond(depth: int, other: int) -> Find:
 
 def _finite(trained: str, depth: int, other: int, width: int = 128, suite: str = "fc_ntk") -> Find:
     def find(results: Path) -> Evidence:
-        ends = []
+        ends, of = [], "networks of each depth"
         for one in (depth, other):
             where = {"trained": trained, "width": width, "depth": one}
             found = row(results, f"{suite}/finite_networks/networks.csv", where)
             value, half = float(found["error"]), T * float(found["standard error"])
             ends.append(Estimate(value, value - half, value + half))
-        return Evidence(difference(*ends), SEEDS, "networks of each depth", SEEDS)
+            of += finite_networks.short(found.get("reached"), one)
+        return Evidence(difference(*ends), SEEDS, of, SEEDS)
 
     return find
 

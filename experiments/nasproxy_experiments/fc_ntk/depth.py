@@ -13,7 +13,7 @@ from nasproxy.kernels import FullyConnected
 from nasproxy.reproduce import figures
 from nasproxy.reproduce.suites import Finding, markdown
 from nasproxy.reproduce.words import listed
-from nasproxy_experiments.fc_ntk.study import LOSSES, SOLVER_EPOCHS, STOP, Study
+from nasproxy_experiments.fc_ntk.study import LOSSES, NAMES, SOLVER_EPOCHS, STOP, Study
 
 CLAIM = (
     "To 99 % training accuracy on CIFAR-10, error has a local optimum near depth 5 and is best at "
@@ -24,7 +24,6 @@ DEEPEST = 200
 """The depth that the claim calls best."""
 ALIKE = 1.3
 """Times within this factor of the least are not told apart: each is of one run."""
-NAMES = {"squared": "squared loss", "cross_entropy": "cross-entropy"}
 
 
 def run(study: Study) -> Finding:

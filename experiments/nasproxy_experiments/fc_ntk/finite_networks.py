@@ -127,6 +127,18 @@ def _reached(text: str, made: pd.Series) -> str:
     return f"{int((made.round() < MOST_EPOCHS).sum())}/{len(made)}"
 
 
+def short(reached: object, depth: int) -> str:
+    """What to add to "networks" where not all of a depth came to the training accuracy asked for.
+
+    Args:
+        reached: a cell of the column, ``2/3``; empty of a fixed budget.
+    """
+    if not isinstance(reached, str) or len(set(reached.split("/"))) == 1:
+        return ""
+    made, _, asked = reached.partition("/")
+    return f", {made} of {asked} at depth {depth} came to 80 %"
+
+
 def _all(reached: pd.Series) -> pd.Series:
     """Where every seed did; true of a fixed budget."""
     return reached.map(lambda text: text in ("", f"{len(SEEDS)}/{len(SEEDS)}"))

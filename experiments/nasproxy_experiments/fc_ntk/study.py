@@ -34,6 +34,8 @@ STEPS_WIDTH, PASSES = 128, 6
 """Of networks on all images: six passes over CIFAR-10's 40,000 (10,000 validate) are 7,500 steps of
 32, five over all 50,000 would be 7,812."""
 LOSSES = ("squared", "cross_entropy")
+NAMES = {"squared": "squared loss", "cross_entropy": "cross-entropy"}
+"""Of losses, in sentences."""
 SEEDS = (0, 1, 2)
 POINTS, VALID = 5000, 5000
 """Training images where the user names no number, and validation images, if there are so many."""
