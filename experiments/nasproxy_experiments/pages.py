@@ -7,6 +7,7 @@ on one core.
 """
 
 import argparse
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from nasproxy import Flops, Params, Store
+from nasproxy import Counts, Flops, Params, Store
 from nasproxy.page import write_page
 from nasproxy.reproduce.provenance import facts
 from nasproxy.scoring import run_id
@@ -58,14 +59,15 @@ def publish(folder: Path, path: Path, told: dict[str, str], n_resamples: int = R
 
 
 def records(frame: pd.DataFrame) -> Iterator[Record]:
-    """The scores of the cheap setting, of parameters and of FLOPs, as the run stored them."""
+    """The scores of the cheap setting, of size and of counts, as the run stored them."""
     space = NASBench101()
     cells = {key: space.to_json(space.find(key)) for key in map(str, frame.index)}
-    for proxy in (CHEAP, Params(), Flops()):
+    for proxy in (CHEAP, Params(), Flops(), Counts()):
         stored, settings = run_id(space, proxy)
         name = proxy.name
         named = [str(column) for column in frame.columns]
-        own = [c for c in named if c.startswith(f"{name}[") and frame[c].notna().all()]
+        # What the dearer setting alone has is of every eighth cell.
+        own = [c for c in named if c.startswith(f"{name}[") and 2 * frame[c].count() > len(frame)]
         besides = {column: column.removeprefix(f"{name}[")[:-1] for column in own}
         wanted = [name, f"{name} seconds", f"{name} flops", *own]
         for key, row in zip(map(str, frame.index), frame[wanted].to_dict("records"), strict=True):
@@ -73,7 +75,9 @@ def records(frame: pd.DataFrame) -> Iterator[Record]:
             info: dict[str, Any] = {"drawn": DRAWN, "columns": columns}
             cost = float(row[f"{name} seconds"]), float(row[f"{name} flops"])
             place = Key(stored, key, settings, DATA, 0)
-            yield Record(place, float(row[name]), *cost, info, None, cells[key])
+            value = float(row[name])
+            error = "no finite score" if math.isnan(value) else None
+            yield Record(place, value, *cost, info, error, cells[key])
 
 
 def provenance(report: Path) -> dict[str, str]:

@@ -215,8 +215,9 @@ the present reports were known, with the papers' bounds or margins that are said
 those on kernels (002, and 42 of 001), on searches, widths and other spaces, and on 4, 5, 12 to 14,
 17, 19 and 21 to 23 of 000 and 7, 19, 25, 32 to 34, 40, 41 and those with a w of 001 were committed
 before their numbers were made; those with an s when one of their seeds was known, 15 and 16 of 000
-when those of a tenth of the steps were. What holds by one seed (*seeds*) holds of its images and
-weights: those with an s say whether others agree.
+when those of a tenth of the steps were; those with a g, which ask for an accelerator (`nasproxy
+reproduce nngp_nas_large`), before any of their scores was made. What holds by one seed (*seeds*)
+holds of its images and weights: those with an s say whether others agree.
 """
 
 
