@@ -36,10 +36,14 @@ SHOWN = {
     "NNGP accuracy": "validation accuracy",
     "NNGP leave-one-out": "leave-one-out accuracy",
     "params": "trainable parameters",
-    "3×3 convolutions": "number in the cell",
+    "weight layers": "number that the output depends on",
 }
-CONVOLUTIONS = "counts[conv3x3]"
-BASELINES = ("params", "flops", "counts", "counts[depth]", CONVOLUTIONS, "counts[input_edges]")
+BASELINES = (
+    "params",
+    "flops",
+    "counts",
+    *(f"counts[{name}]" for name in ("depth", "conv3x3", "input_edges")),
+)
 """What costs nothing and ranks the better the more there is of it."""
 
 
@@ -85,7 +89,7 @@ def main() -> None:
             [_table(dear, published), _table(cheap.loc[dear.index], published)]
         ),
     }
-    panels = cheap[["nngp", "nngp[loo_accuracy]", "params", CONVOLUTIONS]].set_axis(
+    panels = cheap[["nngp", "nngp[loo_accuracy]", "params", "counts"]].set_axis(
         list(SHOWN), axis="columns"
     )
     plots.scatter(

@@ -71,12 +71,14 @@ def records(frame: pd.DataFrame) -> Iterator[Record]:
         besides = {column: column.removeprefix(f"{name}[")[:-1] for column in own}
         wanted = [name, f"{name} seconds", f"{name} flops", *own]
         for key, row in zip(map(str, frame.index), frame[wanted].to_dict("records"), strict=True):
-            columns = {besides[column]: float(row[column]) for column in own}
-            info: dict[str, Any] = {"drawn": DRAWN, "columns": columns}
-            cost = float(row[f"{name} seconds"]), float(row[f"{name} flops"])
+            found = {besides[c]: float(row[c]) for c in own if not math.isnan(row[c])}
+            info: dict[str, Any] = {"drawn": DRAWN, "columns": found}
             place = Key(stored, key, settings, DATA, 0)
-            value = float(row[name])
-            error = "no finite score" if math.isnan(value) else None
+            value, *cost = (
+                None if math.isnan(row[column]) else float(row[column])
+                for column in (name, f"{name} seconds", f"{name} flops")
+            )
+            error = "no finite score" if value is None else None
             yield Record(place, value, *cost, info, error, cells[key])
 
 
