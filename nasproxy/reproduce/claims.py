@@ -149,7 +149,8 @@ class Judged(NamedTuple):
         """The verdict in plain words."""
         claim, evidence = self.claim, self.evidence
         if evidence is None:
-            return claim.missing or "its report is not among these results."
+            folder = claim.report.rpartition("/")[0]
+            return claim.missing or f"its report, {folder}, is not among these results."
         found = f"{claim.quantity} is {shown(evidence.estimate)}"
         match self.verdict:
             case "holds":
