@@ -74,10 +74,8 @@ def records(frame: pd.DataFrame) -> Iterator[Record]:
             found = {besides[c]: float(row[c]) for c in own if not math.isnan(row[c])}
             info: dict[str, Any] = {"drawn": DRAWN, "columns": found}
             place = Key(stored, key, settings, DATA, 0)
-            value, *cost = (
-                None if math.isnan(row[column]) else float(row[column])
-                for column in (name, f"{name} seconds", f"{name} flops")
-            )
+            value = None if math.isnan(row[name]) else float(row[name])
+            cost = float(row[f"{name} seconds"]), float(row[f"{name} flops"])
             error = "no finite score" if value is None else None
             yield Record(place, value, *cost, info, error, cells[key])
 

@@ -89,7 +89,11 @@ def test_members_and_two_seeds(space: str) -> None:
     assert metrics.kendall_tau(known["nngp"], known["truth"]) == pytest.approx(
         printed["τ"], abs=1e-4
     )
-    about = {"space": space, "measure": "validation accuracy", "between": "two seeds"}
+    about: evidence.Where = {
+        "space": space,
+        "measure": "validation accuracy",
+        "between": "two seeds",
+    }
     printed = evidence.row(RESULTS, "nngp_mnas/what_limits/agreement.csv", about)
     shared = pd.concat([one["nngp"] for one in (*seeds, more)], axis=1, join="inner").dropna()
     first, again, _ = shared.to_numpy().T
@@ -100,7 +104,7 @@ def test_the_ten_largest_networks() -> None:
     folder = RESULTS / "nngp_mnas/top_networks"
     raw = pd.read_parquet(folder / "scores_accel_nasbench_nngp.parquet")
     chosen = raw["params"].to_numpy().argsort()[::-1][:10]
-    where = {"among": f"all {len(raw)}", "chosen by": "parameters"}
+    where: evidence.Where = {"among": f"all {len(raw)}", "chosen by": "parameters"}
     printed = evidence.row(RESULTS, "nngp_mnas/top_networks/top.csv", where)
     assert raw["truth"].iloc[chosen].max() == pytest.approx(printed["best"], abs=1e-4)
 
