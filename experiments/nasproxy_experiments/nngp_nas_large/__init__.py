@@ -1,4 +1,4 @@
-"""Claims of Park et al. 2020 at the paper's own size of kernel: hours on an accelerator."""
+"""Claims of Park et al. 2020 at the paper's own size of kernel, for an accelerator."""
 
 from nasproxy_experiments.nngp_nas_large.study import prepare
 

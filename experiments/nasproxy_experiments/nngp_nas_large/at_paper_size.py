@@ -1,6 +1,6 @@
 """NNGP of 8,000 images and width 128 against training, size and counts (figures 1, 2, 6, 9)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -120,7 +120,9 @@ def _beside_training(
     return row
 
 
-def _above(share: float):
+def _above(share: float) -> Callable[[np.ndarray, np.ndarray], float]:
+    """How well a score tells which networks are among the best so many, as a statistic."""
+
     def auroc(score: np.ndarray, truth: np.ndarray) -> float:
         return metrics.pqetp(score, truth, percentile=100 * (1 - share))
 
