@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from nasproxy import metrics
-from nasproxy.reproduce.claims import FAILS, HOLDS, NOT_TESTED, Claim, judge
+from nasproxy.reproduce.claims import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Claim, judge
 from nasproxy.reproduce.suites import Options
 from nasproxy_experiments.nngp_nas_large import at_paper_size, prepare
-from nasproxy_experiments.nngp_nas_large.at_paper_size import COUNT, NNGP, SIZE
+from nasproxy_experiments.nngp_nas_large.at_paper_size import COUNT, LAYERS, NNGP, SIZE
 from nasproxy_experiments.nngp_nas_large.study import NAME, SEEDS, SMALL, of_seed
 
 SIDE = 20
@@ -32,7 +32,7 @@ def made(quality: float, size: float, noise: float, trained: float) -> pd.DataFr
     # Among cells of one quality or size the order is chance's, and the same in truth and score.
     truth, sizes = (grid + 1e-3 * rng.normal(size=SIDE**2) for grid in (truth, sizes))
     known = pd.DataFrame({"architecture": np.arange(SIDE**2).astype(str), "truth": truth})
-    known = known.assign(**{SIZE: sizes, COUNT: np.round(sizes)})
+    known = known.assign(**{SIZE: sizes, LAYERS: -sizes, COUNT: np.round(sizes)})
     for epochs in ("4 epochs", "12 epochs"):
         known[epochs] = truth + trained * rng.normal(size=SIDE**2)
     parts = []
@@ -87,7 +87,15 @@ def test_numbers_are_means_over_seeds() -> None:
     assert table["seeds"].to_dict() == {
         name: 3 if name.startswith("NNGP") else 1 for name in table.index.astype(str)
     }
-    assert not any(str(column).startswith("AUROC 1%") for column in table)  # Of four cells.
+
+
+def test_what_rests_on_too_few_cells_is_undecided(tmp_path: Path) -> None:
+    """The best 5 % of 60 cells are three."""
+    kept = made(quality=1.0, size=0.0, noise=0.3, trained=1.5)
+    few = kept[kept["architecture"].astype(int) % 7 == 0]
+    found = judged(at_paper_size.ranked(few), tmp_path)
+    assert found["6g"] == UNDECIDED
+    assert found["4g"] == HOLDS
 
 
 def test_a_rehearsal_is_small_and_has_a_folder_of_its_own(tmp_path: Path) -> None:

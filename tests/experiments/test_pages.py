@@ -29,6 +29,18 @@ def test_stored_columns_are_the_tables(frame: pd.DataFrame) -> None:
         assert series.to_dict() == frame[own].to_dict()
 
 
+def test_a_cell_that_failed_stays_a_failure(frame: pd.DataFrame) -> None:
+    scores = [name for name in map(str, frame) if name.startswith("nngp")]
+    scores = [name for name in scores if not name.endswith((" seconds", " flops"))]
+    mixed = frame.copy()
+    mixed.loc[mixed.index[3], scores] = float("nan")
+    made = [one for one in pages.records(mixed) if one.key.proxy.startswith("nngp")]
+    assert [i for i, one in enumerate(made) if one.error] == [3]
+    assert made[3].value is None
+    with Store(None) as store:
+        store.put_many(made)
+
+
 def test_the_report_says_what_made_the_scores() -> None:
     told = pages.provenance(FOLDER / "README.md")
     assert set(told) == {

@@ -1,5 +1,6 @@
 """Numbers of committed reports, computed again from the raw scores beside them."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -157,3 +158,25 @@ def test_cells_of_one_need(file: str, score: str, table: str, row: dict[str, obj
     printed = evidence.row(RESULTS, f"nngp_nas/{report}/{table}.csv", row)
     assert len(raw) == printed["cells"]
     assert metrics.kendall_tau(raw[score], raw["truth"]) == pytest.approx(printed["τ"], abs=1e-4)
+
+
+README = (
+    ("number of weight layers", "counts"),
+    ("NNGP, leave-one-out accuracy, 200 images, M = 5", "nngp[loo_accuracy]"),
+    ("NNGP, validation accuracy, 200 + 100 images, M = 5", "nngp"),
+    ("the same, M = 1", "nngp[n_train=200,n_valid=100,ensemble=1]"),
+    ("number of 3×3 convolutions", "counts[conv3x3]"),
+    ("parameters", "params"),
+)
+
+
+@pytest.mark.parametrize(("words", "column"), README)
+def test_the_table_that_the_readme_states(words: str, column: str) -> None:
+    raw = pd.read_parquet(RESULTS / "nasbench101_cifar10/scores.parquet")
+    known = raw[[column, "test_accuracy_108"]].dropna()
+    tau = metrics.kendall_tau(known[column], known["test_accuracy_108"])
+    for page in ("README.md", "docs/reproduce.md"):
+        text = (RESULTS.parent / page).read_text(encoding="utf-8")
+        stated = re.search(rf"^\| {re.escape(words)} \| (\.\d+) ", text, re.MULTILINE)
+        assert stated, page
+        assert float(stated[1]) == pytest.approx(tau, abs=6e-4), page

@@ -1,14 +1,15 @@
 """NNGP of 8,000 images and width 128 against training, size and counts (figures 1, 2, 6, 9)."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nasproxy import metrics
+from nasproxy import Counts, metrics
 from nasproxy.reproduce import figures
-from nasproxy.reproduce.scores import MEASURES
+from nasproxy.reproduce.scores import MEASURES, Request
 from nasproxy.reproduce.statistics import RESAMPLES, Estimate, columns
 from nasproxy.reproduce.suites import Finding
 from nasproxy.reproduce.words import listed
@@ -21,12 +22,14 @@ CLAIM = (
     "committed before a score was made: claims.py."
 )
 NEEDS = tuple(map(of_seed, SEEDS))
-NNGP, SIZE, COUNT = f"NNGP {MEASURES['accuracy']}", "parameters", "3×3 convolutions"
+NNGP = f"NNGP {MEASURES['accuracy']}"
+SIZE, LAYERS, COUNT = "parameters", "weight layers", "3×3 convolutions"
 BUDGETS = (4, 12)
 SHARES = (0.92, 0.5, 0.05, 0.01)
 """Of networks above a threshold."""
 FEWEST = 10
 """Cells on either side of a threshold, at least."""
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 SEED = "seed"
 
 
@@ -62,7 +65,8 @@ def raw(study: Study) -> pd.DataFrame:
     for epochs in study.budgets:
         known[f"{epochs} epochs"] = study.shortened[epochs].reindex(shared)
     known[SIZE] = study.sizes["params"].reindex(shared)
-    known[COUNT] = [float(study.space.counts(study.cells[key])["conv3x3"]) for key in shared]  # type: ignore[attr-defined]  # cells are counted
+    counted = study.pool.frame(Request(Counts(), len(study.cells))).reindex(shared)
+    known[LAYERS], known[COUNT] = counted["counts"], counted["counts[conv3x3]"]
     known = known.dropna()
     return pd.concat(
         [
@@ -91,7 +95,7 @@ def ranked(kept: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, object] = {"score": name, "cells": len(truth), "seeds": len(matrix)}
         taus = metrics.over_seeds(metrics.kendall_tau, matrix, truth, n_resamples=RESAMPLES)
         row |= columns("τ", Estimate(*taus[:3])) | {"deviation of τ": taus.seed_deviation}
-        for other in (*budgets, SIZE, COUNT):
+        for other in (*budgets, SIZE, LAYERS, COUNT):
             if other != name:
                 gain = metrics.paired_gain(matrix, scores[other], truth, n_resamples=RESAMPLES)
                 row |= columns(f"τ over {other}", Estimate(*gain[:3]))
@@ -109,11 +113,13 @@ def _beside_training(
     row: dict[str, float] = {}
     for epochs, column in trained.items():
         for share in SHARES:
-            if min(share, 1 - share) * len(truth) >= FEWEST or share == 0.5:
+            found = UNKNOWN  # A claim that rests on too few is undecided.
+            if min(share, 1 - share) * len(truth) >= FEWEST:
                 gain = metrics.paired_gain(
                     matrix, column[None], truth, statistic=_above(share), n_resamples=RESAMPLES
                 )
-                row |= columns(f"AUROC {share:.0%} over {epochs}", Estimate(*gain[:3]))
+                found = Estimate(*gain[:3])
+            row |= columns(f"AUROC {share:.0%} over {epochs}", found)
         both = np.stack([metrics.rank_mean(np.column_stack([column, one])) for one in matrix])
         gain = metrics.paired_gain(both, column[None], truth, n_resamples=RESAMPLES)
         row |= columns(f"{epochs} +", Estimate(*gain[:3]))
