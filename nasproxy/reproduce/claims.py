@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from nasproxy import files
+from nasproxy.errors import TruthError
 from nasproxy.plugins import SUITES
 from nasproxy.reproduce.statistics import Estimate
 
@@ -163,10 +164,21 @@ class Judged(NamedTuple):
 
 
 def judge(claim: Claim, results: Path) -> Judged:
-    """The verdict on a claim by the results in a folder; not tested where its report is absent."""
+    """The verdict on a claim by the results in a folder; not tested where its report is absent.
+
+    Raises:
+        TruthError: a table beside the report is damaged, or of another version of the report.
+    """
     if claim.find is None or claim.rule is None or not (results / claim.report).is_file():
         return Judged(claim, None, NOT_TESTED)
-    evidence = claim.find(results)
+    try:
+        evidence = claim.find(results)
+    except (OSError, ValueError, LookupError) as error:
+        folder = claim.report.rpartition("/")[0]
+        raise TruthError(
+            f"claim {claim.number} of {claim.paper}: tables in {folder} cannot be read "
+            f"({type(error).__name__}: {error}): restore that folder, or make its report again"
+        ) from error
     verdict = claim.rule.verdict(evidence.estimate)
     if verdict == FAILS and claim.smaller:
         verdict = UNDECIDED

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasproxy.errors import SettingError
+from nasproxy.errors import SettingError, TruthError
 from nasproxy.reproduce import claims, evidence
 from nasproxy.reproduce.claims import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Claim, Evidence, Rule
 from nasproxy.reproduce.statistics import Estimate
@@ -90,6 +90,21 @@ def test_without_a_report_nothing_is_judged(tmp_path: Path) -> None:
     assert len(judged) == len(EVERY) > 60
     text = (tmp_path / "CLAIMS.md").read_text()
     assert text.count("**not tested**") == len(judged)
+
+
+@pytest.mark.parametrize(
+    ("number", "table"),
+    [("15", "fc_ntk/paper_steps/scores.parquet"), ("6a", "fc_ntk/accuracy/accuracy.csv")],
+)
+@pytest.mark.parametrize("kept", [0, 300])
+def test_a_truncated_table_is_named(number: str, table: str, kept: int, tmp_path: Path) -> None:
+    (claim,) = (c for c in EVERY if c.number == number and "000" in c.paper)
+    path = tmp_path / table
+    path.parent.mkdir(parents=True)
+    (path.parent / "README.md").touch()
+    path.write_bytes((RESULTS / table).read_bytes()[:kept])
+    with pytest.raises(TruthError, match=rf"tables in {Path(table).parent} cannot be read .*again"):
+        claims.judge(claim, tmp_path)
 
 
 def test_the_page_is_what_the_reports_say() -> None:
